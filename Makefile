@@ -1,0 +1,43 @@
+# One command each. `make demo` and `make test` do all their own set-up on a
+# machine with Go and the network.
+GO ?= go
+FUZZTIME ?= 10s
+
+.PHONY: build test lint fuzz bench demo rules torture
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/weir ./cmd/weir
+
+test: build
+	$(GO) vet ./...
+	$(GO) test ./...
+	bin/weir rules check
+	bin/weir rules test
+	$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZTIME)
+
+# Every fuzz target of the tree, FUZZTIME each. Go fuzzes one target at a time.
+fuzz:
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -h -o '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
+			echo "fuzz $$dir $$target"; \
+			$(GO) test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) > .fuzz.log 2>&1 || { cat .fuzz.log; exit 1; }; \
+		done; done; rm -f .fuzz.log
+
+lint:
+	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+
+bench: build
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	bin/weir bench
+
+demo: build
+	bin/weir demo
+
+rules: build
+	bin/weir rules check
+	bin/weir rules test
+
+# Long campaigns: more seeds for the laws, an hour of fuzzing.
+torture:
+	WEIR_SEEDS=200 $(GO) test -count=1 -timeout 2h ./pipeline
+	$(MAKE) --no-print-directory fuzz FUZZTIME=5m

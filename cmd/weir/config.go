@@ -1,0 +1,307 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"weir/enrich"
+	"weir/event"
+	"weir/ingest"
+	"weir/pipeline"
+	"weir/rules"
+	"weir/rulesets"
+)
+
+// config is weir.yaml: every package's own configuration, put together.
+type config struct {
+	Stage   string         `yaml:"stage"`
+	Sources []sourceConfig `yaml:"sources"`
+	Site    string         `yaml:"site"`
+	Enrich  enrichConfig   `yaml:"enrich"`
+	KeyFile string         `yaml:"key_file"`
+	Rules   rulesConfig    `yaml:"rules"`
+	State   stateConfig    `yaml:"state"`
+
+	dir string // relative paths begin here
+}
+
+type sourceConfig struct {
+	Name           string     `yaml:"name"`
+	File           fileConfig `yaml:"file"`
+	ingest.Config  `yaml:",inline"`
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+	Disorder       *time.Duration `yaml:"disorder"`
+	MaxLateness    *time.Duration `yaml:"max_lateness"`
+	Only           string         `yaml:"only"`
+}
+
+type fileConfig struct {
+	Path string `yaml:"path"`
+}
+
+type enrichConfig struct {
+	ASN      string            `yaml:"asn"`
+	Crawlers []string          `yaml:"crawlers"`
+	Lookups  map[string]string `yaml:"lookups"`
+}
+
+type rulesConfig struct {
+	Dirs []string `yaml:"dirs"`
+}
+
+type stateConfig struct {
+	Memory string `yaml:"memory"`
+}
+
+// Defaults where a configuration says nothing. A log whose disorder nobody
+// stated may come from a server that writes a line when the response ends.
+const (
+	defaultDisorder    = 2 * time.Second
+	guessedDisorder    = time.Minute
+	defaultMaxLateness = time.Hour
+	defaultMemory      = 1 << 30
+)
+
+// loadConfig reads weir.yaml; an empty path is no configuration at all.
+func loadConfig(path string) (*config, error) {
+	if path == "" {
+		return &config{Rules: rulesConfig{Dirs: []string{"builtin"}}, dir: "."}, nil
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: configuration: %w", errUsage, err)
+	}
+	c := &config{dir: filepath.Dir(path)}
+	if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("%w: %s: %s", errUsage, path, yaml.FormatError(err, false, true))
+	}
+	if len(c.Rules.Dirs) == 0 {
+		c.Rules.Dirs = []string{"builtin"}
+	}
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errUsage, path, err)
+	}
+	return c, nil
+}
+
+// Validate reports every fault that can be seen without opening anything.
+func (c *config) Validate() (err error) {
+	if c.Stage != "" {
+		if _, ok := event.StageByName(c.Stage); !ok {
+			err = errors.Join(err, fmt.Errorf("stage: %s, must be shadow, alert or enforce", c.Stage))
+		}
+	}
+	names := map[string]bool{}
+	for i, s := range c.Sources {
+		if s.Name == "" {
+			err = errors.Join(err, fmt.Errorf("sources[%d]: name: missing", i))
+		}
+		if names[s.Name] {
+			err = errors.Join(err, fmt.Errorf("sources[%d]: name: %s is used twice", i, s.Name))
+		}
+		names[s.Name] = true
+		if e := s.Config.Validate(); e != nil {
+			err = errors.Join(err, fmt.Errorf("sources[%d] %s: %w", i, s.Name, e))
+		}
+	}
+	if c.State.Memory != "" {
+		if _, e := parseBytes(c.State.Memory); e != nil {
+			err = errors.Join(err, fmt.Errorf("state: memory: %w", e))
+		}
+	}
+	return err
+}
+
+// path returns a path of the configuration as seen from here.
+func (c *config) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(c.dir, p)
+}
+
+// optionalPath is path of a file that need not be named.
+func (c *config) optionalPath(p string) string {
+	if p == "" {
+		return ""
+	}
+	return c.path(p)
+}
+
+func (c *config) paths(ps []string) []string {
+	out := make([]string, len(ps))
+	for i, p := range ps {
+		out[i] = c.path(p)
+	}
+	return out
+}
+
+// memory returns how many bytes the state may take.
+func (c *config) memory() int64 {
+	if c.State.Memory == "" {
+		return defaultMemory
+	}
+	n, err := parseBytes(c.State.Memory)
+	if err != nil {
+		return defaultMemory // Validate has refused it
+	}
+	return n
+}
+
+// parseBytes reads a size such as 512MiB.
+func parseBytes(s string) (int64, error) {
+	var n int64
+	var unit string
+	if _, err := fmt.Sscanf(s+" ", "%d%s", &n, &unit); err != nil {
+		return 0, fmt.Errorf("%q, must be a number and KiB, MiB or GiB", s)
+	}
+	shift, ok := map[string]int{"KiB": 10, "MiB": 20, "GiB": 30}[unit]
+	if !ok || n < 1 || n > 1<<20 {
+		return 0, fmt.Errorf("%q, must be a number and KiB, MiB or GiB", s)
+	}
+	return n << shift, nil
+}
+
+// key returns the key of all pseudonyms; fixed reports that none was given.
+func (c *config) key() (k *event.Key, fixed bool, err error) {
+	if c.KeyFile == "" {
+		return event.FixedKey(), true, nil
+	}
+	k, err = event.LoadKey(c.path(c.KeyFile))
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return k, false, nil
+}
+
+// extras returns the extra fields that the sources map, in the order in which
+// they first appear.
+func (c *config) extras() (event.Extras, error) {
+	var x event.Extras
+	for _, s := range c.Sources {
+		for _, name := range ingest.ExtraNames(s.Config) {
+			if x.Field(name) == event.NoField {
+				x = append(x, name)
+			}
+		}
+	}
+	if len(x) > event.MaxExtras {
+		return nil, fmt.Errorf("%w: sources map %d extra fields, must be at most %d", errUsage, len(x), event.MaxExtras)
+	}
+	return x, nil
+}
+
+// ruleOptions is what rules may name besides the fields of every event.
+func (c *config) ruleOptions(x event.Extras) rules.Options {
+	o := rules.Options{Extras: x}
+	for name := range c.Enrich.Lookups {
+		o.Lookups = append(o.Lookups, name)
+	}
+	return o
+}
+
+// loadRules reads and checks the rules of all directories.
+func (c *config) loadRules(opt rules.Options) ([]*rules.Rule, error) {
+	return loadRules(c.ruleDirs(), opt)
+}
+
+// ruleDirs returns the directories, as file systems.
+func (c *config) ruleDirs() []ruleDir {
+	var dirs []ruleDir
+	for _, d := range c.Rules.Dirs {
+		if d == "builtin" {
+			dirs = append(dirs, ruleDir{".", rulesets.FS})
+		} else {
+			dirs = append(dirs, dirOf(c.path(d)))
+		}
+	}
+	return dirs
+}
+
+// ruleDir is a directory of rule files below a file system.
+type ruleDir struct {
+	name string
+	fs   fs.FS
+}
+
+// dirOf opens a directory from above, so that messages name it.
+func dirOf(p string) ruleDir {
+	return ruleDir{filepath.Base(p), os.DirFS(filepath.Dir(p))}
+}
+
+func loadRules(dirs []ruleDir, opt rules.Options) (all []*rules.Rule, err error) {
+	for _, d := range dirs {
+		rs, e := rules.LoadFS(d.fs, d.name, opt)
+		err = errors.Join(err, e)
+		all = append(all, rs...)
+	}
+	if err == nil {
+		err = rules.Check(all)
+	}
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("%w: no rules", errUsage)
+	}
+	return all, err
+}
+
+// tables loads what events are enriched from.
+func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, error) {
+	ec := enrich.Config{
+		ASN: c.optionalPath(c.Enrich.ASN), Crawlers: c.paths(c.Enrich.Crawlers), Lookups: map[string]string{},
+		Key: k,
+		Compile: func(text string) (func(*event.Event) bool, error) {
+			cond, err := rules.CompileEvent(text, opt)
+			if err != nil {
+				return nil, err
+			}
+			return func(ev *event.Event) bool { return cond.Match(ev, &rules.Facts{}) }, nil
+		},
+	}
+	for name, p := range c.Enrich.Lookups {
+		ec.Lookups[name] = c.path(p)
+	}
+	if c.Site != "" {
+		p := c.path(c.Site)
+		src, err := os.ReadFile(p)
+		if err != nil {
+			return nil, fmt.Errorf("%w: site: %w", errUsage, err)
+		}
+		if ec.Site, err = enrich.ParseSite(p, src); err != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+	}
+	return enrich.New(ec)
+}
+
+// source puts a source together.
+func (s *sourceConfig) source(src ingest.Source, k *event.Key, x event.Extras, opt rules.Options) (pipeline.Source, error) {
+	cfg := s.Config
+	cfg.Key, cfg.Extras = k, x
+	decode, err := ingest.New(cfg)
+	if err != nil {
+		return pipeline.Source{}, fmt.Errorf("%w: source %s: %w", errUsage, s.Name, err)
+	}
+	p := pipeline.Source{
+		Source: src, Decode: decode, Enrich: enrich.Source{TrustedProxies: s.TrustedProxies},
+		Disorder: defaultDisorder, MaxLateness: defaultMaxLateness,
+	}
+	if s.Disorder != nil {
+		p.Disorder = *s.Disorder
+	}
+	if s.MaxLateness != nil {
+		p.MaxLateness = *s.MaxLateness
+	}
+	if s.Only != "" {
+		if p.Only, err = rules.CompileEvent(s.Only, opt); err != nil {
+			return p, fmt.Errorf("%w: source %s: only: %w", errUsage, s.Name, err)
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,72 @@
+// Command weir detects account takeover, scraping and low-and-slow campaigns
+// in access logs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "weir:", err)
+		os.Exit(exitCode(err))
+	}
+}
+
+// errUsage marks a mistake in how the command was called or configured.
+var errUsage = errors.New("usage")
+
+// errFindings says that a check found faults, which were printed.
+var errFindings = errors.New("faults found")
+
+func exitCode(err error) int {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return 130
+	case errors.Is(err, errUsage):
+		return 2
+	}
+	return 1
+}
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args []string, out, errOut io.Writer) error {
+	root := &cobra.Command{
+		Use:           "weir",
+		Short:         "Finds account takeover, scraping and low-and-slow campaigns in access logs",
+		Long:          "weir reads access logs, keeps sliding windows per address, network, account and\nfingerprint, evaluates rules and says what to block. It stands beside the traffic, never in it.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
+	})
+	e := &environment{out: out, errOut: errOut, log: slog.New(slog.NewTextHandler(errOut, nil))}
+	root.AddCommand(replayCommand(e), inspectCommand(e), rulesCommand(e), demoCommand(e))
+	return root.ExecuteContext(ctx)
+}
+
+// environment is where a command's results and logs go.
+type environment struct {
+	out, errOut io.Writer
+	log         *slog.Logger
+}

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"weir/enrich"
+	"weir/event"
+	"weir/ingest"
+	"weir/pipeline"
+	"weir/rules"
+)
+
+// replayOptions are the flags of weir replay.
+type replayOptions struct {
+	config, out, format, journal string
+	since                        string
+	json                         bool
+	workers, units, batch        int
+	files                        []string
+}
+
+func replayCommand(e *environment) *cobra.Command {
+	var o replayOptions
+	cmd := &cobra.Command{
+		Use:   "replay [-c weir.yaml] FILE…",
+		Short: "Run the rules over recorded logs and say what they would have decided",
+		Long: "replay runs recorded logs through the same pipeline as a live run. Files may be\n" +
+			"plain, .gz or .zst, globs, or - for standard input; a log and its rotations are read\n" +
+			"as one, oldest first. Without -c the format is guessed and the rules that ship are used.",
+		Example: "  weir replay access.log\n  weir replay -c weir.yaml --out found/ '/var/log/nginx/access.log*'",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("%w: no file given (weir replay FILE…)", errUsage)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.files = args
+			return e.replay(cmd.Context(), &o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.config, "config", "c", "", "configuration; its first source says how the lines are read")
+	f.StringVar(&o.out, "out", "", "directory for decisions.jsonl and summary.json")
+	f.StringVar(&o.format, "format", "", "format of the lines, instead of guessing it or taking the source's")
+	f.StringVar(&o.journal, "journal", "", "journal of a live run, to get its decisions again")
+	f.StringVar(&o.since, "since", "", "pass by what is before this time (2026-03-01 or 2026-03-01T10:00:00Z)")
+	f.BoolVar(&o.json, "json", false, "print the decisions, a line each, instead of the report")
+	f.IntVar(&o.workers, "workers", 0, "goroutines that decode and that fold (default: one a processor)")
+	return cmd
+}
+
+// prepared is everything a replay needs, opened.
+type prepared struct {
+	cfg     *config
+	key     *event.Key
+	extras  event.Extras
+	opt     rules.Options
+	rules   []*rules.Rule
+	plan    *rules.Plan
+	tables  *enrich.Tables
+	source  pipeline.Source
+	guessed bool
+	format  string
+}
+
+// prepare opens what a replay of these files needs.
+func (e *environment) prepare(ctx context.Context, configPath, format string, files []string) (*prepared, error) {
+	var p prepared
+	var err error
+	if p.cfg, err = loadConfig(configPath); err != nil {
+		return nil, err
+	}
+	var fixed bool
+	if p.key, fixed, err = p.cfg.key(); err != nil {
+		return nil, err
+	}
+	if fixed {
+		e.log.Info("no key_file: pseudonyms are made with a key that everybody knows")
+	}
+	if p.extras, err = p.cfg.extras(); err != nil {
+		return nil, err
+	}
+	p.opt = p.cfg.ruleOptions(p.extras)
+	if p.rules, err = p.cfg.loadRules(p.opt); err != nil {
+		return nil, err
+	}
+	if p.plan, err = rules.NewPlan(p.rules, p.key, p.extras); err != nil {
+		return nil, err
+	}
+	if p.tables, err = p.cfg.tables(p.key, p.opt); err != nil {
+		return nil, err
+	}
+	if err := e.open(ctx, &p, format, files); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// open opens the files and finds out how to read them.
+func (e *environment) open(ctx context.Context, p *prepared, format string, files []string) error {
+	var sc sourceConfig
+	if len(p.cfg.Sources) > 0 {
+		sc = p.cfg.Sources[0]
+	} else {
+		disorder := guessedDisorder
+		sc = sourceConfig{Name: "replay", Disorder: &disorder}
+	}
+	if format != "" {
+		sc.Config = ingest.Config{Format: format}
+	}
+	src, err := ingest.OpenFiles(sc.Name, files)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if sc.Config.Format == "" && sc.Config.Pattern == "" || sc.Config.Format == "w3c" && len(sc.Config.Columns) == 0 {
+		if src, sc.Config, err = guess(ctx, src, sc.Config); err != nil {
+			return errors.Join(err, src.Close())
+		}
+		p.guessed = true
+	}
+	p.format = sc.Config.Format
+	if p.source, err = sc.source(src, p.key, p.extras, p.opt); err != nil {
+		return errors.Join(err, src.Close())
+	}
+	return nil
+}
+
+// guess finds the format from the first lines of the first partition that has
+// some, and returns a source that still has them.
+func guess(ctx context.Context, src ingest.Source, cfg ingest.Config) (ingest.Source, ingest.Config, error) {
+	const sample = 200
+	peeked := ingest.Peek(src)
+	for p := range src.Partitions() {
+		lines, err := peeked.Lines(ctx, p, sample)
+		if err != nil {
+			return src, cfg, err
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		if cfg.Format == "w3c" {
+			for _, l := range lines {
+				if names, ok := ingest.Columns(l); ok {
+					cfg.Columns = names
+				}
+			}
+			return peeked, cfg, nil
+		}
+		guessed, err := ingest.Guess(lines)
+		return peeked, guessed, err
+	}
+	return src, cfg, fmt.Errorf("%w: %s: no line to read in it", errUsage, src.Name())
+}
+
+func (e *environment) replay(ctx context.Context, o *replayOptions) error {
+	p, err := e.prepare(ctx, o.config, o.format, o.files)
+	if err != nil {
+		return err
+	}
+	defer p.source.Close()
+	if p.guessed {
+		e.log.Info("guessed the format", "format", p.format)
+	}
+	if o.since != "" {
+		if err := sinceFilter(&p.source, o.since); err != nil {
+			return err
+		}
+	}
+	marks, err := readJournal(o.journal)
+	if err != nil {
+		return err
+	}
+	sink, err := newSink(o.out, o.json, e.out)
+	if err != nil {
+		return err
+	}
+	ceiling := event.Enforce
+	if p.cfg.Stage != "" {
+		ceiling, _ = event.StageByName(p.cfg.Stage)
+	}
+	found := newFindings()
+	stopProgress := showProgress(e.errOut, p.source.Source)
+	start := time.Now()
+	sum, runErr := pipeline.Run(ctx, pipeline.Config{
+		Sources: []pipeline.Source{p.source}, Enrich: p.tables, Plan: p.plan, Lookups: p.tables.Lookups().Funcs(),
+		Journal: marks, Ceiling: ceiling, Workers: o.workers, Units: o.units, Batch: o.batch, Memory: p.cfg.memory(),
+		Log: e.log,
+		Emit: func(ds []event.Decision) error {
+			found.add(ds)
+			return sink.write(ds)
+		},
+	})
+	stopProgress()
+	took := time.Since(start)
+	if err := errors.Join(runErr, sink.close()); err != nil {
+		return err
+	}
+	report := newReport(sum, found, took)
+	if o.out != "" {
+		if err := writeSummary(filepath.Join(o.out, "summary.json"), report); err != nil {
+			return err
+		}
+	}
+	if !o.json {
+		report.print(e.out, found, p)
+	}
+	if sum.Events == 0 {
+		return fmt.Errorf("no line could be read as %s", p.format)
+	}
+	return errors.Join(sum.Broken...)
+}
+
+// sinceFilter makes a source pass by events before a time.
+func sinceFilter(s *pipeline.Source, since string) error {
+	var at time.Time
+	var err error
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02"} {
+		if at, err = time.Parse(layout, since); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: --since %s: must be like 2026-03-01 or 2026-03-01T10:00:00Z", errUsage, since)
+	}
+	from, only := at.UnixNano(), s.Only
+	s.Only = &rules.EventCond{Text: "since " + since, Match: func(ev *event.Event, f *rules.Facts) bool {
+		return ev.Time >= from && (only == nil || only.Match(ev, f))
+	}}
+	return nil
+}
+
+func readJournal(path string) (marks []pipeline.Mark, err error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: journal: %w", errUsage, err)
+	}
+	for n, line := range bytes.Split(b, []byte{'\n'}) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		var m pipeline.Mark
+		dec := json.NewDecoder(bytes.NewReader(line))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&m); err != nil {
+			return nil, fmt.Errorf("%w: %s:%d: %w", errUsage, path, n+1, err)
+		}
+		marks = append(marks, m)
+	}
+	return marks, nil
+}
+
+// sink writes decision lines to where they are wanted.
+type sink struct {
+	w    *bufio.Writer
+	file *os.File
+	line []byte
+}
+
+func newSink(dir string, print bool, out io.Writer) (*sink, error) {
+	s := &sink{}
+	switch {
+	case dir != "":
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("--out: %w", err)
+		}
+		f, err := os.Create(filepath.Join(dir, "decisions.jsonl"))
+		if err != nil {
+			return nil, fmt.Errorf("--out: %w", err)
+		}
+		s.file, s.w = f, bufio.NewWriter(f)
+	case print:
+		s.w = bufio.NewWriter(out)
+	}
+	return s, nil
+}
+
+func (s *sink) write(ds []event.Decision) error {
+	if s.w == nil {
+		return nil
+	}
+	for i := range ds {
+		s.line = append(ds[i].AppendJSON(s.line[:0]), '\n')
+		if _, err := s.w.Write(s.line); err != nil {
+			return fmt.Errorf("decisions: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *sink) close() (err error) {
+	if s.w != nil {
+		err = s.w.Flush()
+	}
+	if s.file != nil {
+		err = errors.Join(err, s.file.Close())
+	}
+	return err
+}

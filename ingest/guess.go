@@ -1,0 +1,83 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"weir/event"
+)
+
+// maxSample is how many lines Guess looks at.
+const maxSample = 200
+
+// guessed are the formats that can be told by their lines, the more special
+// before those that read the same line with less in it.
+var guessed = []string{"vhost-combined", "combined", "haproxy", "alb", "w3c", "cloudflare", "caddy", "traefik", "nginx-json"}
+
+// Guess returns the configuration that reads most of some lines from the
+// beginning of a log: more than half, empty lines and directives aside.
+func Guess(lines [][]byte) (Config, error) {
+	if len(lines) > maxSample {
+		lines = lines[:maxSample]
+	}
+	base := Config{Key: event.FixedKey()}
+	sample := make([][]byte, 0, len(lines))
+	for _, line := range lines {
+		if names, ok := Columns(line); ok && base.Columns == nil {
+			base.Columns = names
+		}
+		if len(line) > 0 && line[0] != '#' && string(line) != "\r" {
+			sample = append(sample, line)
+		}
+	}
+	if len(sample) == 0 {
+		return Config{}, errors.New("format: cannot be guessed, there is no line to guess from")
+	}
+	var best Config
+	most := 0
+	var tally []string
+	for _, name := range guessed {
+		cfg := base
+		cfg.Format = name
+		if name != "w3c" {
+			cfg.Columns = nil
+		} else if len(cfg.Columns) == 0 {
+			continue
+		}
+		decode, err := New(cfg)
+		if err != nil {
+			tally = append(tally, fmt.Sprintf("%s none (%v)", name, err))
+			continue
+		}
+		n := readable(decode, sample)
+		if n > 0 {
+			tally = append(tally, fmt.Sprintf("%s %d", name, n))
+		}
+		if n > most {
+			best, most = cfg, n
+		}
+	}
+	if most*2 <= len(sample) {
+		if len(tally) == 0 {
+			tally = []string{"no format any"}
+		}
+		return Config{}, fmt.Errorf("format: cannot be guessed, no format reads more than half of %d lines (%s); set format, fields or pattern", len(sample), strings.Join(tally, ", "))
+	}
+	best.Key = nil
+	return best, nil
+}
+
+// readable counts the lines that a decoder reads.
+func readable(decode Decoder, lines [][]byte) (n int) {
+	var ev event.Event
+	var mem event.Arena
+	for _, line := range lines {
+		ev.Reset()
+		mem.Reset()
+		if decode(line, &ev, &mem) == nil {
+			n++
+		}
+	}
+	return n
+}

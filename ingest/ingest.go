@@ -1,0 +1,84 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+
+	"weir/event"
+)
+
+// The limits on what is read. A line over MaxLine is rejected; a field over
+// MaxField is cut at a rune and marked, with a hash of the whole so that it
+// still identifies (see clip); JSON deeper than MaxDepth is rejected.
+const (
+	MaxLine  = 64 << 10
+	MaxField = 2 << 10
+	MaxDepth = 8
+)
+
+// Records is a run of consecutive records of one partition.
+type Records struct {
+	Partition int32
+	Data      []byte   // the records, one behind the other
+	Ends      []uint32 // where each ends in Data, its newline not included in it
+	Starts    []uint32 // where each begins
+	Offsets   []int64  // each one's position in its partition, rising
+	Appended  []int64  // each one's append time, Unix nanoseconds; nil where the source has none
+	TooLong   int      // records longer than MaxLine that were passed over in this run
+}
+
+// Reset empties r; its memory is used again.
+func (r *Records) Reset() {
+	r.Data, r.Ends, r.Starts = r.Data[:0], r.Ends[:0], r.Starts[:0]
+	r.Offsets, r.Appended, r.TooLong = r.Offsets[:0], r.Appended[:0], 0
+}
+
+// Len returns how many records r holds.
+func (r *Records) Len() int { return len(r.Ends) }
+
+// Line returns record i without its newline.
+func (r *Records) Line(i int) []byte { return r.Data[r.Starts[i]:r.Ends[i]:r.Ends[i]] }
+
+// Source is where records come from: files, a topic, a script.
+type Source interface {
+	// Name is the source's name in the configuration; decisions show it.
+	Name() string
+	// Partitions returns how many partitions there are, at least 1.
+	Partitions() int
+	// Read appends the next records of partition p to r, about max of them at
+	// most, and returns io.EOF when there are none left. Partitions are read
+	// concurrently, one call at a time for each.
+	Read(ctx context.Context, p int, max int, r *Records) error
+	// Close frees what the source holds.
+	Close() error
+}
+
+// Decoder reads one line into ev, which is Reset, and may keep what it makes
+// in mem. Strings of ev may point into line. It is called by several
+// goroutines at once. The only errors are Malformed ones.
+type Decoder func(line []byte, ev *event.Event, mem *event.Arena) error
+
+// ErrMalformed is what every decoding error wraps.
+var ErrMalformed = errors.New("malformed")
+
+// Malformed says why a line was rejected. The reasons are a small fixed set of
+// each format, so that they can be counted.
+type Malformed struct{ Reason string }
+
+func (m *Malformed) Error() string { return "malformed: " + m.Reason }
+
+// Unwrap makes every Malformed an ErrMalformed.
+func (m *Malformed) Unwrap() error { return ErrMalformed }
+
+// The reasons that several formats share. Values, so that rejecting a line
+// does not allocate.
+var (
+	ErrTooLong = &Malformed{"line longer than 64 KiB"}
+	errEmpty   = &Malformed{"empty line"}
+	errTime    = &Malformed{"time"}
+	errAddress = &Malformed{"client address"}
+	errRequest = &Malformed{"request line"}
+	errFields  = &Malformed{"too few fields"}
+	errQuote   = &Malformed{"unbalanced quote"}
+	errNumber  = &Malformed{"number"}
+)

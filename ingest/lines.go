@@ -1,0 +1,131 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+)
+
+const (
+	// chunk is how much is read at once: small enough that its line ends are
+	// found while it is still in the cache.
+	chunk = 256 << 10
+	// batchBytes is about how much one Read returns at most.
+	batchBytes = 1 << 20
+)
+
+// lineReader cuts what a reader gives into lines. It reads straight into the
+// records' data and keeps what lies behind the last line that was asked for,
+// which is never more than a chunk and a line.
+type lineReader struct {
+	pend    []byte // pend[lo:] was read and not returned
+	lo      int
+	scanned int   // how much of pend[lo:] is known to hold no line end
+	skip    bool  // inside a line that is too long
+	offset  int64 // of pend[lo] in the partition
+}
+
+// take appends up to max lines of those that were read already.
+func (l *lineReader) take(max int, r *Records) {
+	if len(l.pend)-l.lo == l.scanned {
+		return
+	}
+	buf := l.pend[l.lo:]
+	used, keep, full := l.cut(buf, l.scanned, max, r)
+	r.Data = append(r.Data, buf[:keep]...)
+	l.lo += used
+	l.scanned = 0
+	if !full {
+		l.scanned = len(buf) - used
+	}
+}
+
+// fill reads on and appends up to max lines. All that take could return must
+// have been taken. It returns what the reader did: io.EOF, an error or nil.
+func (l *lineReader) fill(src io.Reader, whole bool, max int, r *Records) error {
+	at, rest := len(r.Data), l.pend[l.lo:]
+	r.Data = append(slices.Grow(r.Data, len(rest)+chunk), rest...)
+	end := len(r.Data)
+	n, err := readChunk(src, r.Data[end:end+chunk], whole)
+	buf := r.Data[at : end+n]
+	r.Data = r.Data[:at] // cut numbers its records from here
+	used, keep, full := l.cut(buf, len(rest), max, r)
+	l.pend, l.lo, l.scanned = append(l.pend[:0], buf[used:]...), 0, 0
+	if !full {
+		l.scanned = len(l.pend)
+	}
+	r.Data = r.Data[:at+keep]
+	return err
+}
+
+// readChunk reads once or, if whole is set, until buf is full.
+func readChunk(src io.Reader, buf []byte, whole bool) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = src.Read(buf[n:])
+		n += k
+		if !whole && n > 0 {
+			break
+		}
+	}
+	return n, err
+}
+
+// cut appends the lines of buf, at most max, as records of bytes that the
+// caller puts at the end of r.Data: buf[:keep] holds them all. Of buf, used
+// bytes are done with; full says that it stopped because of max. The first
+// scanned bytes of buf hold no line end.
+func (l *lineReader) cut(buf []byte, scanned, max int, r *Records) (used, keep int, full bool) {
+	at := len(r.Data)
+	for n := 0; n < max; {
+		i := bytes.IndexByte(buf[scanned:], '\n')
+		if i < 0 {
+			if rest := len(buf) - used; l.skip || rest > MaxLine+1 { // one more for a \r
+				l.skip = true
+				l.offset += int64(rest)
+				used = len(buf)
+			}
+			return used, keep, false
+		}
+		start, end := used, scanned+i
+		used, scanned = end+1, end+1
+		if l.add(buf, start, end, at, r) {
+			keep = end
+			n++
+		}
+		l.offset += int64(used - start)
+	}
+	return used, keep, true
+}
+
+// add appends buf[start:end] as a record, unless it is too long.
+func (l *lineReader) add(buf []byte, start, end, at int, r *Records) bool {
+	if end > start && buf[end-1] == '\r' {
+		end--
+	}
+	if l.skip || end-start > MaxLine {
+		l.skip = false
+		r.TooLong++
+		return false
+	}
+	r.Starts = append(r.Starts, uint32(at+start))
+	r.Ends = append(r.Ends, uint32(at+end))
+	r.Offsets = append(r.Offsets, l.offset)
+	return true
+}
+
+// finish ends a file: what is left is its last line, which had no line end,
+// unless the file ended because of err. Then nobody knows what is missing.
+func (l *lineReader) finish(err error, r *Records) {
+	rest := l.pend[l.lo:]
+	if (len(rest) > 0 || l.skip) && errors.Is(err, io.EOF) {
+		at := len(r.Data)
+		r.Data = append(r.Data, rest...)
+		if !l.add(r.Data[at:], 0, len(rest), at, r) {
+			r.Data = r.Data[:at]
+		}
+	}
+	l.offset += int64(len(rest))
+	l.pend, l.lo, l.scanned, l.skip = l.pend[:0], 0, 0, false
+}

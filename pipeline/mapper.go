@@ -1,0 +1,309 @@
+package pipeline
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"weir/enrich"
+	"weir/event"
+	"weir/ingest"
+	"weir/rules"
+)
+
+// inFlight is how many chunks of one partition may be under way at once; the
+// more partitions there are, the fewer of each.
+const inFlight = 8
+
+// maxSkew is how far ahead of the slowest partition one may be to be read on, in seconds.
+const maxSkew = 60
+
+// partition is one partition of one source being read.
+type partition struct {
+	run    *run
+	source int   // in Config.Sources
+	local  int   // its number there
+	number int32 // over all sources
+
+	clock *partitionClock
+	turn  chan struct{}
+
+	// Under the mutex of the run's clock:
+	w      int64    // no event before it is still to come
+	queue  []*chunk // under way, in order
+	closed bool     // nothing is left
+}
+
+// chunk is a run of records on its way through the mapper.
+type chunk struct {
+	part     *partition
+	recs     ingest.Records
+	batch    event.Batch
+	appended []int64 // of each event of the batch, where the source has append times
+	after    []int64 // the partition's watermark after each event
+	last     bool    // there are no records behind it
+	turn     <-chan struct{}
+	next     chan<- struct{}
+
+	// Under the mutex of the run's clock:
+	reached int64 // no event before it is still to come from this chunk
+	done    bool
+}
+
+func newPartition(r *run, source, local int, marks []Mark) *partition {
+	s := &r.cfg.Sources[source]
+	p := &partition{
+		run: r, source: source, local: local, number: int32(len(r.partitions)),
+		clock: newPartitionClock(s.Disorder, s.MaxLateness, marks),
+		turn:  make(chan struct{}, 1), w: -1 << 62,
+	}
+	p.turn <- struct{}{}
+	return p
+}
+
+// read reads the partition to its end, a chunk at a time, and starts a
+// goroutine for each.
+func (p *partition) read() {
+	r := p.run
+	s := &r.cfg.Sources[p.source]
+	limit := max(2, inFlight/len(r.partitions))
+	turn := (<-chan struct{})(p.turn)
+	for last := false; !last; {
+		c := r.pool.chunk()
+		c.part = p
+		if !r.clock.admit(p, c, limit, r.backlog) || r.ctx.Err() != nil {
+			return
+		}
+		err := s.Read(r.ctx, p.local, r.cfg.Batch, &c.recs)
+		var broken *ingest.ErrSource
+		switch {
+		case errors.Is(err, io.EOF):
+			last = true
+		case errors.As(err, &broken):
+			r.count.broken(err)
+			r.cfg.Log.Error("a file could not be read to its end; going on with the next", "error", err)
+		case err != nil:
+			r.fail(err)
+			return
+		}
+		next := make(chan struct{}, 1)
+		c.last, c.turn, c.next = last, turn, next
+		turn = next
+		r.chunks.Add(1)
+		go c.run()
+	}
+}
+
+// run takes the chunk through the mapper.
+func (c *chunk) run() {
+	r := c.part.run
+	defer r.chunks.Done()
+	m := <-r.mappers
+	m.decode(c)
+	r.mappers <- m
+
+	select { // the chunk before this one has judged its times
+	case <-c.turn:
+	case <-r.ctx.Done():
+		return
+	}
+	c.judge()
+	c.next <- struct{}{}
+
+	m = <-r.mappers
+	m = m.mapChunk(c)
+	if m == nil {
+		return // cancelled
+	}
+	r.mappers <- m
+	r.clock.finish(c)
+}
+
+// judge gives the events their seconds.
+func (c *chunk) judge() {
+	p := c.part
+	pc := p.clock
+	if pc.heldLine != nil && (len(c.batch.Events) > 0 || c.last) {
+		c.prependHeld()
+	}
+	appended := c.appended
+	if len(appended) == 0 {
+		appended = nil
+	}
+	c.batch.Events, c.after = pc.pass(c.batch.Events, appended, c.after[:0])
+	if c.last {
+		c.batch.Events, c.after = pc.finish(c.batch.Events, c.after)
+	}
+	if pc.holding && pc.heldLine == nil {
+		// What is held outlives its batch, so its bytes are kept.
+		pc.heldLine = append([]byte(nil), c.lineAt(pc.held.Offset)...)
+	}
+}
+
+// prependHeld puts the line that an earlier chunk left in doubt in front.
+func (c *chunk) prependHeld() {
+	pc := c.part.clock
+	s := &c.part.run.cfg.Sources[c.part.source]
+	offset := pc.held.Offset
+	line := []byte(c.batch.Arena.Copy(pc.heldLine))
+	c.batch.Events = append(c.batch.Events, event.Event{})
+	copy(c.batch.Events[1:], c.batch.Events)
+	ev := &c.batch.Events[0]
+	ev.Reset()
+	if err := s.Decode(line, ev, &c.batch.Arena); err != nil {
+		panic("a line that was decoded once is " + err.Error())
+	}
+	ev.Offset = offset
+}
+
+// lineAt returns the record that begins at an offset.
+func (c *chunk) lineAt(offset int64) []byte {
+	for i, o := range c.recs.Offsets {
+		if o == offset {
+			return c.recs.Line(i)
+		}
+	}
+	return c.part.clock.heldLine
+}
+
+// mapper is what one goroutine at a time needs to decode, enrich and map.
+type mapper struct {
+	run    *run
+	enrich []*enrich.Worker // by source
+	rules  *rules.Mapper
+	facts  rules.Facts
+}
+
+func newMapper(r *run) *mapper {
+	m := &mapper{run: r, rules: rules.NewMapper(r.cfg.Plan, r.cfg.Units, r.cfg.Lookups)}
+	m.facts.Lookups = r.cfg.Lookups
+	for i := range r.cfg.Sources {
+		var w *enrich.Worker
+		if r.cfg.Enrich != nil {
+			w = r.cfg.Enrich.Worker(r.cfg.Sources[i].Enrich)
+		}
+		m.enrich = append(m.enrich, w)
+	}
+	return m
+}
+
+// decode reads the chunk's records into its batch.
+func (m *mapper) decode(c *chunk) {
+	s := &m.run.cfg.Sources[c.part.source]
+	b := &c.batch
+	b.Source, b.Partition = s.Name(), c.part.number
+	rejected := int64(c.recs.TooLong)
+	if rejected > 0 {
+		m.run.count.reject(m.run.cfg.Log, s.Name(), ingest.ErrTooLong, nil, rejected)
+	}
+	for i := range c.recs.Len() {
+		ev := b.Next()
+		if err := s.Decode(c.recs.Line(i), ev, &b.Arena); err != nil {
+			b.Drop()
+			m.run.count.reject(m.run.cfg.Log, s.Name(), err, c.recs.Line(i), 1)
+			continue
+		}
+		ev.Offset = c.recs.Offsets[i]
+		if c.recs.Appended != nil && len(c.recs.Appended) > 0 {
+			c.appended = append(c.appended, c.recs.Appended[i])
+		}
+	}
+}
+
+// mapChunk enriches the chunk's events, maps them and delivers the rows. It
+// returns the mapper that it ended with, since it lends its own out while it
+// waits; nil if the run was cancelled.
+func (m *mapper) mapChunk(c *chunk) *mapper {
+	r := m.run
+	if w := m.enrich[c.part.source]; w != nil {
+		w.Enrich(&c.batch)
+	}
+	m.filter(c)
+	events := c.batch.Events
+	f := r.pool.frame()
+	for i := 0; i < len(events); {
+		hour := hourOf(events[i].Second)
+		j := i + 1
+		for j < len(events) && hourOf(events[j].Second) == hour {
+			j++
+		}
+		st, ok := r.clock.standing(hour - 3600)
+		if !ok {
+			// What was mapped goes out first: the units may have to run it before
+			// they can publish what the rest needs.
+			r.deliver(f)
+			f = r.pool.frame()
+			r.clock.reach(c, c.after[i])
+			r.mappers <- m
+			if st, ok = r.clock.awaitStanding(r.ctx, hour-3600); !ok {
+				return nil
+			}
+			m = <-r.mappers
+		}
+		m.rules.Map(events[i:j], c.part.number, st, &f.deltas)
+		i = j
+	}
+	r.deliver(f)
+	return m
+}
+
+// filter takes out events that the source's `only` does not hold of.
+func (m *mapper) filter(c *chunk) {
+	only := m.run.cfg.Sources[c.part.source].Only
+	events := c.batch.Events
+	refused := int64(0)
+	if only == nil {
+		for i := range events {
+			if events[i].Refused != event.NoAction {
+				refused++
+			}
+		}
+		m.run.count.mapped(int64(len(events)), 0, refused)
+		return
+	}
+	k := 0
+	for i := range events {
+		if !only.Match(&events[i], &m.facts) {
+			continue
+		}
+		if events[i].Refused != event.NoAction {
+			refused++
+		}
+		if k != i {
+			events[k] = events[i]
+		}
+		c.after[k] = c.after[i]
+		k++
+	}
+	c.batch.Events, c.after = events[:k], c.after[:k]
+	m.run.count.mapped(int64(k), int64(len(events)-k), refused)
+}
+
+func hourOf(second int64) int64 { return floorDiv(second, 3600) * 3600 }
+
+// pools keep what batches are made of for use again.
+type pools struct {
+	chunks, frames sync.Pool
+}
+
+func (p *pools) chunk() *chunk {
+	c, _ := p.chunks.Get().(*chunk)
+	if c == nil {
+		c = &chunk{}
+	}
+	c.recs.Reset()
+	c.batch.Reset()
+	c.appended, c.after = c.appended[:0], c.after[:0]
+	c.reached, c.done, c.last = -1<<62, false, false
+	return c
+}
+
+func (p *pools) frame() *frame {
+	f, _ := p.frames.Get().(*frame)
+	if f == nil {
+		f = &frame{}
+	}
+	d := &f.deltas
+	d.Events, d.Obs, d.Values, d.Rows = d.Events[:0], d.Obs[:0], d.Values[:0], d.Rows[:0]
+	return f
+}

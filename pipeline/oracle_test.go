@@ -1,0 +1,392 @@
+package pipeline_test
+
+import (
+	"math"
+	"slices"
+	"sort"
+
+	"weir/event"
+	"weir/rules"
+	"weir/windows"
+)
+
+// oracle decides what is right: it follows ADR 2 sentence by sentence, one
+// tick after the other, and scans all events of a key for each question. It is
+// slow, exact and shares nothing with the engine but the parsed rules.
+type oracle struct {
+	rules   []*rules.Rule // by id
+	ceiling event.Stage
+	lookups map[string]func(string) bool
+
+	rows    []*oracleRow // not refused, by second
+	refused []*oracleRow // by second
+	end     int64        // the clock runs up to here
+	tally   oracleTally
+
+	standing map[int64]*oracleStanding         // by the hour whose events use it
+	byRule   map[*rules.Rule]*oracleIndex      // what each rule sees
+	all      *oracleIndex                      // what is not refused
+	no       *oracleIndex                      // what is refused
+	on       map[*rules.Rule]map[string]*onKey // by rule and key
+	carried  map[string]*candidate             // between two boundaries, by rule, key and entry
+	inForce  map[string]*grant                 // by rule, action, except and target
+	news     map[string][]int64                // ticks of new decisions, by rule and target
+
+	lines []event.Decision
+}
+
+// newOracle reads all partitions and finds out what each event is to each rule.
+func newOracle(rs []*rules.Rule, ceiling event.Stage, lookups map[string]func(string) bool, partitions []*oraclePartition) *oracle {
+	o := &oracle{
+		rules: slices.Clone(rs), ceiling: ceiling, lookups: lookups, end: math.MinInt64,
+		standing: map[int64]*oracleStanding{}, byRule: map[*rules.Rule]*oracleIndex{},
+		on: map[*rules.Rule]map[string]*onKey{}, carried: map[string]*candidate{},
+		inForce: map[string]*grant{}, news: map[string][]int64{},
+	}
+	sort.Slice(o.rules, func(i, j int) bool { return o.rules[i].ID < o.rules[j].ID })
+	for _, p := range partitions {
+		c := oracleRun(p)
+		o.end = max(o.end, c.end())
+		o.tally.add(&c.tally)
+		for _, ev := range c.out {
+			row := &oracleRow{oracleEvent: ev, where: map[*rules.Rule]bool{}, conds: map[*rules.EventCond]bool{}}
+			if ev.Refused == event.NoAction {
+				o.rows = append(o.rows, row)
+			} else {
+				o.refused = append(o.refused, row)
+			}
+		}
+	}
+	bySecond := func(rows []*oracleRow) func(i, j int) bool {
+		return func(i, j int) bool { return rows[i].Second < rows[j].Second }
+	}
+	sort.SliceStable(o.rows, bySecond(o.rows))
+	sort.SliceStable(o.refused, bySecond(o.refused))
+	// The clock runs on to the next whole ten seconds.
+	o.end = boundaryAt(o.end)
+	o.all, o.no = newOracleIndex(o.rows), newOracleIndex(o.refused)
+	o.match()
+	return o
+}
+
+func (t *oracleTally) add(u *oracleTally) {
+	t.Rejected += u.Rejected
+	t.Late += u.Late
+	t.Dropped += u.Dropped
+	t.Future += u.Future
+	t.Clamped += u.Clamped
+	t.Filtered += u.Filtered
+	t.Counted += u.Counted
+}
+
+// match answers every condition on every event, with the facts of its hour.
+func (o *oracle) match() {
+	for _, r := range o.rules {
+		o.on[r] = map[string]*onKey{}
+	}
+	seen := map[*rules.Rule][]*oracleRow{}
+	for _, row := range o.rows {
+		standing := o.standingAt(row.Second)
+		holds := func(c *rules.EventCond) bool {
+			return c.Match(row.Event, &rules.Facts{Standing: standing.facts(), Lookups: o.lookups})
+		}
+		for _, r := range o.rules {
+			if !holds(r.Where) {
+				continue
+			}
+			row.where[r] = true
+			seen[r] = append(seen[r], row)
+			for _, a := range aggregatesOf(r) {
+				if a.Cond != nil {
+					row.conds[a.Cond] = holds(a.Cond)
+				}
+			}
+		}
+	}
+	for _, r := range o.rules {
+		o.byRule[r] = newOracleIndex(seen[r])
+	}
+}
+
+// aggregatesOf lists every aggregate that a rule may read.
+func aggregatesOf(r *rules.Rule) []rules.Aggregate {
+	var as []rules.Aggregate
+	for _, f := range r.Features {
+		as = append(as, f.Aggregate)
+	}
+	as = append(as, r.When.Inline...)
+	for _, c := range r.Then {
+		if c.If != nil {
+			as = append(as, c.If.Inline...)
+		}
+	}
+	return as
+}
+
+// oracleIndex finds the rows of a key; it is only there to save time.
+type oracleIndex struct {
+	rows []*oracleRow
+	keys map[string]map[string][]*oracleRow // by fields, then by key
+}
+
+func newOracleIndex(rows []*oracleRow) *oracleIndex {
+	return &oracleIndex{rows: rows, keys: map[string]map[string][]*oracleRow{}}
+}
+
+// of returns the rows of key k, by second.
+func (x *oracleIndex) of(k oracleKey) []*oracleRow {
+	shape := fieldNames(k.fields)
+	keys, ok := x.keys[shape]
+	if !ok {
+		keys = map[string][]*oracleRow{}
+		for _, row := range x.rows {
+			if rk, ok := keyOf(row.Event, k.fields); ok {
+				keys[rk.String()] = append(keys[rk.String()], row)
+			}
+		}
+		x.keys[shape] = keys
+	}
+	return keys[k.String()]
+}
+
+func fieldNames(fs []event.Field) string {
+	s := ""
+	for _, f := range fs {
+		s += f.String() + ","
+	}
+	return s
+}
+
+// run plays all ticks and returns the decisions.
+func (o *oracle) run() []event.Decision {
+	if len(o.rows)+len(o.refused) == 0 {
+		return nil
+	}
+	for tick := o.next(math.MinInt64); tick <= o.end; tick = o.next(tick) {
+		o.tick(tick)
+		if tick%10 == 0 {
+			o.boundary(tick)
+		}
+	}
+	return o.lines
+}
+
+// next returns the next tick at which anything can happen: there are events in
+// the second before it, a decision ends, or something waits for a boundary.
+func (o *oracle) next(after int64) int64 {
+	next := int64(math.MaxInt64)
+	for _, rows := range [][]*oracleRow{o.rows, o.refused} {
+		if i := sort.Search(len(rows), func(i int) bool { return rows[i].Second >= after }); i < len(rows) {
+			next = min(next, rows[i].Second+1)
+		}
+	}
+	for _, g := range o.inForce {
+		next = min(next, max(g.until, after+1))
+	}
+	if after > math.MinInt64 && o.waiting() {
+		next = min(next, boundaryAt(after+1))
+	}
+	return next
+}
+
+// boundaryAt returns the first whole ten seconds that are not before tick.
+func boundaryAt(tick int64) int64 {
+	for tick%10 != 0 {
+		tick++
+	}
+	return tick
+}
+
+// tick is "Tick T" of ADR 2.
+func (o *oracle) tick(tick int64) {
+	// (1) decisions whose until is T or earlier end
+	o.endDecisions(tick)
+	// (2) the rows of second T-1 are folded: from here on windows as of T hold them
+	fresh := within(o.rows, tick-1, tick)
+	// (3) for each key touched and for each rule, by id, whose where held
+	for _, r := range o.rules {
+		for _, k := range touched(r, fresh, r.Key) {
+			o.evaluate(r, k, tick)
+		}
+		o.comingMembers(r, fresh, tick)
+	}
+	// (4) refused rows renew
+	o.renewRefused(within(o.refused, tick-1, tick), tick)
+}
+
+// touched returns the keys of these fields of the rows that r sees, ascending.
+func touched(r *rules.Rule, rows []*oracleRow, fields []event.Field) []oracleKey {
+	found := map[string]oracleKey{}
+	for _, row := range rows {
+		if k, ok := keyOf(row.Event, fields); ok && row.where[r] {
+			found[k.String()] = k
+		}
+	}
+	var keys []oracleKey
+	for _, k := range found {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool { return keys[i].String() < keys[j].String() })
+	return keys
+}
+
+// evaluate asks whether r's when holds for k as of tick; if it does, the rule
+// is on and its ladder is walked.
+func (o *oracle) evaluate(r *rules.Rule, k oracleKey, tick int64) {
+	rows := o.byRule[r].of(k)
+	read := o.reader(r, r.When, nil, rows, tick)
+	if !r.When.Eval(&rules.Env{Read: read, Signal: o.signals(r.When, k, tick)}) {
+		return
+	}
+	v := &truth{rule: r, key: k, tick: tick, off: tick + onFor(r), sources: sources(within(rows, tick-1, tick))}
+	for i := range r.Features {
+		v.features = append(v.features, aggregate(&r.Features[i].Aggregate, rows, tick))
+	}
+	state := o.on[r][k.String()]
+	if state == nil {
+		state = &onKey{}
+		o.on[r][k.String()] = state
+	}
+	state.latest, state.changed = v, true
+	o.walk(&subject{truth: v, key: k, tick: tick, sources: v.sources}, 0)
+}
+
+// reader gives a condition its figures: the features, as they were (frozen)
+// or as of tick, and behind them the aggregates written in the condition.
+func (o *oracle) reader(r *rules.Rule, c *rules.Cond, frozen []float64, rows []*oracleRow, tick int64) func(i int) float64 {
+	return func(i int) float64 {
+		if n := len(r.Features); i >= n {
+			return aggregate(&c.Inline[i-n], rows, tick)
+		}
+		if frozen != nil {
+			return frozen[i]
+		}
+		return aggregate(&r.Features[i].Aggregate, rows, tick)
+	}
+}
+
+// onFor returns for how long a rule that was true is on.
+func onFor(r *rules.Rule) int64 {
+	if len(r.Then) == 0 {
+		return int64(retained(r))
+	}
+	longest := int64(0)
+	for _, c := range r.Then {
+		if len(c.For) > 0 {
+			longest = max(longest, int64(c.For[0].Seconds()))
+		}
+	}
+	return longest
+}
+
+// sources returns where rows lie: for each partition the first and last offset.
+func sources(rows []*oracleRow) []event.Span {
+	var spans []event.Span
+	for _, row := range rows {
+		i := slices.IndexFunc(spans, func(s event.Span) bool { return s.Partition == row.partition })
+		if i < 0 {
+			i = len(spans)
+			spans = append(spans, event.Span{Source: row.source, Partition: row.partition, First: row.Offset, Last: row.Offset})
+		}
+		spans[i].First = min(spans[i].First, row.Offset)
+		spans[i].Last = max(spans[i].Last, row.Offset)
+	}
+	sort.Slice(spans, func(i, j int) bool { return spans[i].Partition < spans[j].Partition })
+	return spans
+}
+
+// count is the figure of law 2: what a rule's feature is for a key as of tick.
+func (o *oracle) count(r *rules.Rule, feature int, k oracleKey, tick int64) float64 {
+	return aggregate(&r.Features[feature].Aggregate, o.byRule[r].of(k), tick)
+}
+
+// oracleStanding is what is known of values in one hour.
+type oracleStanding struct {
+	defined bool
+	ids     map[string]uint64 // of each field's value, in place of a hash
+	known   map[string]bool
+	seen    map[string]bool
+	made    *rules.Standing
+}
+
+// standingAt returns the facts that events of this second use: those of the
+// seven days before the hour before their own.
+func (o *oracle) standingAt(second int64) *oracleStanding {
+	const hour = 3600
+	own := second - ((second%hour)+hour)%hour
+	if s := o.standing[own]; s != nil {
+		return s
+	}
+	s := &oracleStanding{ids: map[string]uint64{}, known: map[string]bool{}, seen: map[string]bool{}}
+	o.standing[own] = s
+	s.defined = own >= o.firstSecond()+24*hour
+	if !s.defined {
+		return s
+	}
+	h := own - hour
+	succeeded, failed := map[string]int{}, map[string]int{}
+	for _, row := range within(o.rows, h-int64(windows.W7d), h) {
+		for f := event.FieldTime + 1; f < event.FieldX0; f++ {
+			v := row.Str(f)
+			if v == "" || !f.Keyable() {
+				continue
+			}
+			id := f.String() + "=" + v
+			s.seen[id] = true
+			switch row.Outcome {
+			case event.Success:
+				succeeded[id]++
+			case event.Failure:
+				failed[id]++
+			}
+		}
+	}
+	for id, n := range succeeded {
+		s.known[id] = n > failed[id]
+	}
+	return s
+}
+
+// firstSecond returns the first second that was folded.
+func (o *oracle) firstSecond() int64 {
+	first := int64(math.MaxInt64)
+	for _, rows := range [][]*oracleRow{o.rows, o.refused} {
+		if len(rows) > 0 {
+			first = min(first, rows[0].Second)
+		}
+	}
+	return first
+}
+
+// facts returns s in the form that conditions ask.
+func (s *oracleStanding) facts() *rules.Standing {
+	if s.made != nil {
+		return s.made
+	}
+	s.made = rules.NewStanding(s.defined, func(ev *event.Event, f event.Field) (uint64, bool) {
+		v := ev.Str(f)
+		return s.id(f.String() + "=" + v), v != ""
+	})
+	for f := event.FieldTime + 1; f < event.FieldX0; f++ {
+		prefix := f.String() + "="
+		for id := range s.seen {
+			if len(id) > len(prefix) && id[:len(prefix)] == prefix {
+				s.made.AddSeen(f, s.id(id))
+				if s.known[id] {
+					s.made.AddKnown(f, s.id(id))
+				}
+			}
+		}
+	}
+	return s.made
+}
+
+// id numbers values as they come.
+func (s *oracleStanding) id(value string) uint64 {
+	n, ok := s.ids[value]
+	if !ok {
+		n = uint64(len(s.ids) + 1)
+		s.ids[value] = n
+	}
+	return n
+}

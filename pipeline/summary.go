@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"weir/event"
+	"weir/ingest"
+)
+
+// Summary says what came in and what was found.
+type Summary struct {
+	Tally
+	Filtered  int64            // passed by for the source's `only`
+	Refused   int64            // events that an enforcement point had refused
+	Rejected  map[string]int64 // lines that could not be read, by reason
+	Broken    []error          // files that could not be read to their end
+	Keys      int64
+	Bytes     int64 // accounted by the units
+	Shed      Shed
+	Decisions map[string]*RuleSummary // by rule
+	LastTick  int64
+}
+
+// RuleSummary counts what a rule decided, by what it asks for.
+type RuleSummary struct {
+	New, Renew, End int64
+	Would           map[string]int64 // of the new ones
+}
+
+// Shed says what was given up for lack of memory.
+type Shed struct {
+	Evicted   int64 // keys that were forgotten
+	Refused   int64 // contributions to keys that were not begun
+	Decisions int64 // that were not made since too many were in force
+	OnStates  int64
+}
+
+// counters are what a run counts as it goes.
+type counters struct {
+	filtered, refused, events atomic.Int64
+	pending                   atomic.Int64 // rows delivered and not folded
+	behind                    atomic.Bool  // there are ticks that could run
+
+	mu       sync.Mutex
+	rejected map[string]int64
+	files    []error
+	rules    map[string]*RuleSummary
+}
+
+// samples is how many lines of each reason are shown in the log.
+const samples = 3
+
+func (c *counters) reject(log *slog.Logger, source string, err error, line []byte, n int64) {
+	reason := "unreadable"
+	var m *ingest.Malformed
+	if errors.As(err, &m) {
+		reason = m.Reason
+	}
+	c.mu.Lock()
+	if c.rejected == nil {
+		c.rejected = map[string]int64{}
+	}
+	before := c.rejected[reason]
+	c.rejected[reason] += n
+	c.mu.Unlock()
+	if before < samples && !errors.Is(err, ingest.ErrDirective) {
+		const shown = 200
+		cut := line[:min(len(line), shown)]
+		log.Warn("line rejected", "source", source, "reason", reason, "line", string(cut))
+	}
+}
+
+func (c *counters) broken(err error) {
+	c.mu.Lock()
+	c.files = append(c.files, err)
+	c.mu.Unlock()
+}
+
+func (c *counters) mapped(events, filtered, refused int64) {
+	c.events.Add(events)
+	c.filtered.Add(filtered)
+	c.refused.Add(refused)
+}
+
+func (c *counters) decided(ds []event.Decision) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rules == nil {
+		c.rules = map[string]*RuleSummary{}
+	}
+	for i := range ds {
+		s := c.rules[ds[i].Rule]
+		if s == nil {
+			s = &RuleSummary{Would: map[string]int64{}}
+			c.rules[ds[i].Rule] = s
+		}
+		switch ds[i].Step {
+		case event.New:
+			s.New++
+			s.Would[ds[i].Would.String()]++
+		case event.Renew:
+			s.Renew++
+		default:
+			s.End++
+		}
+	}
+}
+
+func (r *run) summary() Summary {
+	s := Summary{
+		Filtered: r.count.filtered.Load(), Refused: r.count.refused.Load(),
+		Rejected: r.count.rejected, Broken: r.count.files, Decisions: r.count.rules, LastTick: r.current,
+	}
+	for _, p := range r.partitions {
+		t := p.clock.tally
+		s.Events += t.Events
+		s.Late += t.Late
+		s.Dropped += t.Dropped
+		s.Future += t.Future
+		s.Clamped += t.Clamped
+	}
+	s.Keys, s.Bytes, s.Shed.Evicted, s.Shed.Refused, s.Shed.Decisions, s.Shed.OnStates = r.state.Totals()
+	return s
+}

@@ -1,0 +1,104 @@
+package rules
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Check checks what needs the whole set of rules: that no id stands twice, and
+// that signals ask for rules that there are, whose key is part of the
+// reader's, and never in a circle.
+func Check(rs []*Rule) error {
+	s := set{byID: map[string]*Rule{}}
+	for _, r := range rs {
+		if first := s.byID[r.ID]; first != nil {
+			s.fail(r.at, "the id %s is taken by %s", r.ID, first.File)
+			continue
+		}
+		s.byID[r.ID] = r
+		s.ids = append(s.ids, r.ID)
+	}
+	slices.Sort(s.ids)
+	for _, r := range rs {
+		for _, c := range r.conds() {
+			s.signals(r, c)
+		}
+	}
+	s.cycles()
+	return errors.Join(s.errs...)
+}
+
+// conds returns a rule's conditions on features.
+func (r *Rule) conds() []*Cond {
+	cs := []*Cond{r.When}
+	for i := range r.Then {
+		if c := r.Then[i].If; c != nil {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+type set struct {
+	byID map[string]*Rule
+	ids  []string
+	errs []error
+}
+
+func (s *set) fail(at *Fault, format string, args ...any) {
+	s.errs = append(s.errs, at.with(format, args...))
+}
+
+// signals checks each rule that a condition asks for.
+func (s *set) signals(r *Rule, c *Cond) {
+	for i, signal := range c.Signals {
+		other := s.byID[signal.Rule]
+		if other == nil {
+			s.fail(c.places[i], "unknown rule %s%s", signal.Rule, didYouMean(signal.Rule, s.ids))
+			continue
+		}
+		for _, f := range other.Key {
+			if !contains(r.Key, f) {
+				s.fail(c.places[i], "%s has %s in its key, which this rule's key lacks: it must be a part of it", other.ID, other.extras.Name(f))
+				break
+			}
+		}
+	}
+}
+
+// cycles reports each circle of signals once, at the rule with its smallest id.
+func (s *set) cycles() {
+	const (
+		unseen = iota
+		open
+		done
+	)
+	state := map[string]int{}
+	var path []string
+	var visit func(id string)
+	visit = func(id string) {
+		state[id] = open
+		path = append(path, id)
+		r := s.byID[id]
+		for _, c := range r.conds() {
+			for i, signal := range c.Signals {
+				switch {
+				case s.byID[signal.Rule] == nil:
+				case state[signal.Rule] == open:
+					circle := append(slices.Clone(path[slices.Index(path, signal.Rule):]), signal.Rule)
+					s.fail(c.places[i], "signals in a circle: %s", strings.Join(circle, " -> "))
+				case state[signal.Rule] == unseen:
+					visit(signal.Rule)
+				}
+			}
+		}
+		path = path[:len(path)-1]
+		state[id] = done
+	}
+	for _, id := range s.ids {
+		if state[id] == unseen {
+			visit(id)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package rules
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxFor is how long a decision may hold at most.
+const maxFor = 7 * 24 * time.Hour
+
+// timeUnits are the units of durations in rules, longest first.
+var timeUnits = []struct {
+	name    byte
+	seconds int64
+}{{'d', 24 * 3600}, {'h', 3600}, {'m', 60}, {'s', 1}}
+
+// parseDuration reads a duration as rules write it: a whole number and one of
+// s, m, h and d.
+func parseDuration(s string) (time.Duration, error) {
+	bad := fmt.Errorf("%q is not a duration, such as 30s, 10m, 6h or 7d", s)
+	if len(s) < 2 || len(s) > 8 {
+		return 0, bad
+	}
+	for _, u := range timeUnits {
+		if s[len(s)-1] != u.name {
+			continue
+		}
+		n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
+		if err != nil {
+			return 0, bad
+		}
+		d := time.Duration(n) * time.Duration(u.seconds) * time.Second
+		if d < time.Second || d > maxFor {
+			return 0, fmt.Errorf("%s, must be at least 1s and at most 7d", s)
+		}
+		return d, nil
+	}
+	return 0, bad
+}
+
+// checkLimit checks the rate of a limit: 10/1m.
+func checkLimit(s string) error {
+	n, per, ok := strings.Cut(s, "/")
+	count, err := strconv.ParseUint(n, 10, 31)
+	if !ok || err != nil || count < 1 {
+		return fmt.Errorf("%q is not a rate, such as 10/1m", s)
+	}
+	if _, err := parseDuration(per); err != nil {
+		return fmt.Errorf("%q is not a rate, such as 10/1m: %w", s, err)
+	}
+	return nil
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,259 @@
+package rules
+
+import (
+	"encoding/binary"
+	"math"
+
+	"weir/event"
+	"weir/windows"
+)
+
+// Mapper turns events into deltas: it asks each event the conditions of all
+// rules, each once, and writes a row for every key that something holds of.
+// It is a pure function of the events and of what was published. One goroutine
+// uses a Mapper at a time.
+type Mapper struct {
+	plan  *Plan
+	units int
+	facts Facts
+
+	accepted [event.NumKinds]touches // for events that were not refused
+	refused  [event.NumKinds]touches
+
+	verdicts []verdict // of each condition, for the event at hand
+	hashes   []uint64  // of each carried field, for the event at hand
+	starts   []int     // where each carried field's value begins in Deltas.Values
+}
+
+// verdict is what is known of a condition for one event.
+type verdict uint8
+
+const (
+	unasked verdict = iota
+	holds
+	fails
+)
+
+// touches is what can touch a table for one kind of endpoint.
+type touches []tableTouch
+
+type tableTouch struct {
+	table int
+	bits  []touchBit
+}
+
+type touchBit struct {
+	bit         uint64
+	where, cond int
+}
+
+// NewMapper returns a mapper that shares rows out to a number of units.
+func NewMapper(p *Plan, units int, lookups map[string]func(string) bool) *Mapper {
+	m := &Mapper{plan: p, units: units, facts: Facts{Lookups: lookups}}
+	m.verdicts = make([]verdict, len(p.conds))
+	m.hashes = make([]uint64, len(p.fields))
+	m.starts = make([]int, len(p.fields)+1)
+	for k := range event.NumKinds {
+		m.accepted[k] = p.touches(event.Kind(k), false)
+		m.refused[k] = p.touches(event.Kind(k), true)
+	}
+	return m
+}
+
+// touches selects the bits that an event of that kind can have at all.
+func (p *Plan) touches(k event.Kind, refused bool) touches {
+	possible := func(c int) bool { return c < 0 || p.conds[c].Kinds>>k&1 == 1 }
+	var prog touches
+	for t := range p.tables {
+		tp := tableTouch{table: t}
+		for i, b := range p.tables[t].bits {
+			if (b.where == refusedBit) != refused || !possible(b.where) || !possible(b.cond) {
+				continue
+			}
+			tp.bits = append(tp.bits, touchBit{1 << i, b.where, b.cond})
+		}
+		if len(tp.bits) > 0 {
+			prog = append(prog, tp)
+		}
+	}
+	return prog
+}
+
+// Map appends the rows of events to out, which may hold rows already, using
+// the standing facts of their hour. The events' Second must be set.
+func (m *Mapper) Map(events []event.Event, partition int32, st *Standing, out *windows.Deltas) {
+	m.facts.Standing = st
+	for i := range events {
+		m.mapEvent(&events[i], partition, out)
+	}
+}
+
+func (m *Mapper) mapEvent(ev *event.Event, partition int32, out *windows.Deltas) {
+	prog := m.accepted[ev.Kind]
+	if ev.Refused != event.NoAction {
+		prog = m.refused[ev.Kind]
+	}
+	if len(prog) == 0 {
+		return
+	}
+	clear(m.verdicts)
+	carried := false
+	index := uint32(len(out.Events))
+	for i := range prog {
+		tp := &prog[i]
+		mask := m.mask(tp, ev)
+		if mask == 0 {
+			continue
+		}
+		if !carried {
+			m.carry(ev, out)
+			carried = true
+		}
+		t := &m.plan.tables[tp.table]
+		k, ok := m.key(t)
+		if !ok {
+			continue
+		}
+		row := windows.Row{Key: k, Mask: mask, Event: index, Table: uint16(tp.table), Unit: uint16(k.Unit(m.units))}
+		if t.parent >= 0 {
+			if pk, ok := m.key(&m.plan.tables[t.parent]); ok {
+				row.Parent = pk.Lo
+			}
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	if carried {
+		m.observe(ev, out)
+		out.Events = append(out.Events, windows.Origin{
+			Second: ev.Second, Offset: ev.Offset, Partition: partition, Values: uint32(m.starts[0]),
+		})
+	}
+}
+
+func (m *Mapper) mask(tp *tableTouch, ev *event.Event) (mask uint64) {
+	for i := range tp.bits {
+		b := &tp.bits[i]
+		if m.asked(b.where, ev) && m.asked(b.cond, ev) {
+			mask |= b.bit
+		}
+	}
+	return mask
+}
+
+// asked returns whether a condition holds of the event, asking it once.
+func (m *Mapper) asked(c int, ev *event.Event) bool {
+	if c < 0 {
+		return true
+	}
+	switch m.verdicts[c] {
+	case holds:
+		return true
+	case fails:
+		return false
+	}
+	if m.plan.conds[c].Match(ev, &m.facts) {
+		m.verdicts[c] = holds
+		return true
+	}
+	m.verdicts[c] = fails
+	return false
+}
+
+// carry writes the event's values and their hashes.
+func (m *Mapper) carry(ev *event.Event, out *windows.Deltas) {
+	v := out.Values
+	for i, f := range m.plan.fields {
+		m.starts[i] = len(v)
+		v = append(v, 0)
+		from := len(v)
+		v = ev.AppendValue(v, f)
+		n := len(v) - from
+		m.hashes[i] = 0
+		if n > 0 {
+			m.hashes[i] = m.plan.hashValue(v[from:])
+		}
+		if n < 0x80 {
+			v[from-1] = byte(n)
+			continue
+		}
+		// A length that needs more than one byte moves the value behind it.
+		var size [binary.MaxVarintLen64]byte
+		w := binary.PutUvarint(size[:], uint64(n))
+		v = append(v, size[:w-1]...)
+		copy(v[from-1+w:], v[from:from+n])
+		copy(v[from-1:], size[:w])
+	}
+	m.starts[len(m.plan.fields)] = len(v)
+	out.Values = v
+}
+
+// key returns the event's key in a table; ok is false where a field is absent.
+func (m *Mapper) key(t *table) (k windows.Key, ok bool) {
+	for _, i := range t.values {
+		if m.hashes[i] == 0 {
+			return k, false
+		}
+	}
+	k = windows.Key{Hi: t.seed[0], Lo: t.seed[1]}
+	for _, i := range t.values {
+		k.Hi, k.Lo = mix(k.Hi^m.hashes[i]), mix(k.Lo+m.hashes[i])
+	}
+	return k, true
+}
+
+// observe writes the event's observations.
+func (m *Mapper) observe(ev *event.Event, out *windows.Deltas) {
+	for _, o := range m.plan.obs {
+		x := windows.NoObs
+		if o.number {
+			if n := keptNumber(ev, o.field); n >= 0 {
+				x = uint64(n)
+			}
+		} else if h, ok := m.plan.hashField(ev, o.field); ok {
+			x = h
+		}
+		out.Obs = append(out.Obs, x)
+	}
+}
+
+// keptNumber returns a field as windows keep it: whole units, of a duration
+// microseconds; below 0 it is absent.
+func keptNumber(ev *event.Event, f event.Field) int64 {
+	switch f {
+	case event.FieldDuration:
+		return ev.Duration
+	case event.FieldBytes:
+		return ev.Bytes
+	}
+	n, ok := ev.Num(f)
+	if !ok || n < 0 || n > math.MaxInt64/2 {
+		return -1
+	}
+	return int64(n)
+}
+
+// hashField returns the keyed hash of an event's value of f; ok is false where
+// it is absent.
+func (p *Plan) hashField(ev *event.Event, f event.Field) (h uint64, ok bool) {
+	var buf [128]byte
+	v := ev.AppendValue(buf[:0], f)
+	if len(v) == 0 {
+		return 0, false
+	}
+	return p.hashValue(v), true
+}
+
+// hashValue is the keyed hash of a value as AppendValue writes it. It is never
+// 0 nor NoObs, which stand for absent values.
+func (p *Plan) hashValue(v []byte) uint64 {
+	h := p.key.Hash(v)
+	if h == 0 || h == windows.NoObs {
+		return 1
+	}
+	return h
+}
+
+// standingHash is the identity of an event's value in a Standing.
+func (p *Plan) standingHash(ev *event.Event, f event.Field) (uint64, bool) {
+	return p.hashField(ev, f)
+}

@@ -1,0 +1,183 @@
+package rules
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"weir/event"
+	"weir/windows"
+)
+
+// State is what all rules know: its units, and what they show each other at
+// boundaries. Between boundaries every unit may run in a goroutine of its own;
+// Begin, Boundary, Publish and Drain need all of them at rest.
+type State struct {
+	plan   *Plan
+	stages []event.Stage // effective, by rule
+	names  func(partition int32) (source string, local int32)
+	units  []*Unit
+	board  *board
+	start  int64 // the first second that was folded
+	limit  int64
+}
+
+// Boundary is how often units exchange what they know, in seconds.
+const Boundary = 10
+
+// NewState returns an empty state of a number of units (a power of two) whose
+// accounted memory is at most limit bytes (0: no limit). Ceiling is the
+// highest stage that any rule gets; names tells a partition's source.
+func NewState(p *Plan, units int, limit int64, ceiling event.Stage, names func(int32) (string, int32)) *State {
+	st := &State{plan: p, names: names, board: newBoard(p), start: math.MaxInt64, limit: limit}
+	for _, r := range p.Rules {
+		st.stages = append(st.stages, min(r.Stage, ceiling))
+	}
+	for range units {
+		st.units = append(st.units, newUnit(st, windows.NewUnit(&p.Layout, limit/int64(units))))
+	}
+	return st
+}
+
+// Units returns how many units there are.
+func (st *State) Units() int { return len(st.units) }
+
+// Unit returns unit i.
+func (st *State) Unit(i int) *Unit { return st.units[i] }
+
+// Begin says that seconds from `second` on are going to be folded. Only the
+// first call counts: it is when the state begins.
+func (st *State) Begin(second int64) { st.start = min(st.start, second) }
+
+// defined reports whether standing facts may be used for events of a second.
+func (st *State) defined(second int64) bool {
+	return st.start != math.MaxInt64 && floor(second, 3600) >= st.start+24*3600
+}
+
+// Boundary exchanges what units know, once tick b (a whole ten seconds) has run.
+func (st *State) Boundary(b int64) {
+	var raised []*onState
+	var mail []*message
+	for _, u := range st.units {
+		raised = append(raised, u.takeRaised()...)
+		mail = append(mail, u.takeMail()...)
+	}
+	fresh := st.board.show(raised, b)
+	if len(fresh) > 0 {
+		for _, u := range st.units {
+			u.pastMembers(fresh, b)
+			mail = append(mail, u.takeMail()...)
+		}
+	}
+	for len(mail) > 0 {
+		slices.SortFunc(mail, compareMessages)
+		for _, m := range mail {
+			st.units[m.to.Unit(len(st.units))].receive(m, b)
+		}
+		mail = mail[:0]
+		for _, u := range st.units {
+			mail = append(mail, u.takeMail()...)
+		}
+	}
+}
+
+// Pending reports whether a unit holds something for the next boundary.
+func (st *State) Pending() bool {
+	for _, u := range st.units {
+		if len(u.raised) > 0 || len(u.mail) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Publish returns the standing facts as of hour h (a whole hour that all units
+// have run), for the events of the hour that begins one hour later.
+func (st *State) Publish(h int64) *Standing {
+	s := NewStanding(st.defined(h+3600), st.plan.standingHash)
+	if !s.defined {
+		return s
+	}
+	for t := range st.plan.tables {
+		tb := &st.plan.tables[t]
+		if tb.known == nil && tb.seen == nil {
+			continue
+		}
+		f := tb.fields[0]
+		for _, u := range st.units {
+			u.publish(t, f, h, s)
+		}
+	}
+	return s
+}
+
+func (u *Unit) publish(t int, f event.Field, h int64, s *Standing) {
+	tb := &u.state.plan.tables[t]
+	var values [][]byte
+	u.win.Scan(t, func(slot uint32, _ uint64) {
+		var isKnown, isSeen bool
+		if k := tb.known; k != nil {
+			ok := u.win.Total(slot, k.success, windows.W7d, h)
+			isKnown = ok > 0 && ok > u.win.Total(slot, k.failure, windows.W7d, h)
+		}
+		if tb.seen != nil {
+			isSeen = u.win.Total(slot, tb.seen.all, windows.W7d, h) > 0
+		}
+		if !isKnown && !isSeen {
+			return
+		}
+		values = u.win.AppendValues(slot, values[:0])
+		v := u.state.plan.hashValue(values[0])
+		if isKnown {
+			s.AddKnown(f, v)
+		}
+		if isSeen {
+			s.AddSeen(f, v)
+		}
+	})
+}
+
+// Expire forgets keys that no window can see any more as of a tick.
+func (st *State) Expire(tick int64) {
+	for _, u := range st.units {
+		u.win.Expire(tick)
+		u.forget(tick)
+	}
+}
+
+// Drain appends the decisions made since the last call, in the order in which
+// they are written: by time, step, rule and target.
+func (st *State) Drain(dst []event.Decision) []event.Decision {
+	from := len(dst)
+	for _, u := range st.units {
+		dst = append(dst, u.decisions...)
+		u.decisions = u.decisions[:0]
+	}
+	slices.SortFunc(dst[from:], func(a, b event.Decision) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Rule, b.Rule),
+			compareTargets(a.Target, b.Target), cmp.Compare(a.ID, b.ID))
+	})
+	return dst
+}
+
+// Totals returns how many keys there are, their accounted bytes, and what was
+// shed: keys evicted, contributions refused, decisions and on-states not made.
+func (st *State) Totals() (keys, bytes, evicted, refused, decisions, onStates int64) {
+	for _, u := range st.units {
+		keys += int64(u.win.Len())
+		bytes += u.win.Bytes()
+		c := u.win.Counters()
+		evicted += int64(c.Evicted)
+		refused += int64(c.Refused)
+		decisions += u.shed
+	}
+	return keys, bytes, evicted, refused, decisions, st.board.shed
+}
+
+func floor(t, step int64) int64 {
+	r := t % step
+	if r < 0 {
+		r += step
+	}
+	return t - r
+}

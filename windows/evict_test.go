@@ -1,0 +1,206 @@
+package windows
+
+import (
+	"slices"
+	"testing"
+)
+
+// flood folds n keys that were never seen before.
+func flood(u *Unit, st *stream, tick int64, first, n int) {
+	var d Deltas
+	for i := range n {
+		d.Events = append(d.Events, Origin{Second: tick - 1})
+		d.Obs = append(d.Obs, mix(uint64(i)), 5, 7)
+		d.Rows = append(d.Rows, Row{Key: testKey(0, first+i), Mask: 3, Event: uint32(i)})
+	}
+	d.Values = append(d.Values, 4, 203, 0, 113, 9, 1, 'e', 1, 'f')
+	u.Fold(tick, d.Rows, []*Deltas{&d})
+}
+
+func TestAFloodDrivesItselfOut(t *testing.T) {
+	const limit = 400_000
+	st := newStream(1, testLayout(), 1)
+	u := NewUnit(st.l, limit)
+	tick := int64(500_000)
+	for range 20 { // a hundred keys that return
+		tick++
+		flood(u, st, tick, 0, 100)
+	}
+	most := int64(0)
+	for i := range 200 {
+		tick++
+		flood(u, st, tick, 1000+i*5000, 5000)
+		most = max(most, u.Bytes())
+		before := u.Bytes()
+		shed := u.Shed(tick)
+		if before > limit && (u.Bytes() > limit*8/10 || u.Bytes() < limit*7/10) {
+			t.Fatalf("%d bytes after shedding, want about %d", u.Bytes(), limit*8/10)
+		}
+		if shed.Bytes != before-u.Bytes() || before <= limit && shed.Keys > 0 {
+			t.Fatalf("shed %+v from %d to %d bytes", shed, before, u.Bytes())
+		}
+	}
+	if most > limit*105/100 {
+		t.Errorf("%d bytes accounted, must be at most %d", most, limit*105/100)
+	}
+	for i := range 100 {
+		if _, ok := u.Find(testKey(0, i)); !ok {
+			t.Fatalf("key %d, touched 20 times, was shed before keys touched once", i)
+		}
+	}
+	c := u.Counters()
+	if c.Refused == 0 || c.Evicted == 0 || int(c.Refused+c.Evicted)+u.Len() != 100+200*5000 {
+		t.Errorf("counters %+v and %d keys do not add up to %d", c, u.Len(), 100+200*5000)
+	}
+	held := 0
+	for c := range u.arena.classes {
+		for _, p := range u.arena.classes[c].pages {
+			held += len(p)
+		}
+	}
+	if held > 2*limit {
+		t.Errorf("%d bytes of pages held under a limit of %d", held, limit)
+	}
+}
+
+func TestSheddingTakesTheRightKeys(t *testing.T) {
+	st := newStream(1, testLayout(), 1)
+	u := NewUnit(st.l, 0)
+	type risk struct {
+		ticks, last int64
+		key         Key
+	}
+	var want []risk
+	tick := int64(500_000)
+	touched := map[int]*risk{}
+	for range 60 {
+		tick += 1 + st.rng.Int64N(20)
+		for range 30 {
+			i := st.rng.IntN(800)
+			r := touched[i]
+			if r == nil {
+				r = &risk{key: testKey(0, i)}
+				touched[i] = r
+			}
+			if r.last != tick {
+				flood(u, st, tick, i, 1)
+				r.ticks, r.last = r.ticks+1, tick
+			}
+		}
+	}
+	for _, r := range touched {
+		want = append(want, *r)
+	}
+	slices.SortFunc(want, func(a, b risk) int {
+		switch {
+		case a.ticks != b.ticks:
+			return int(a.ticks - b.ticks)
+		case a.last != b.last:
+			return int(a.last - b.last)
+		}
+		return compareKeys(a.key, b.key)
+	})
+	for u.Len() > 20 {
+		u.SetLimit(u.Bytes() - 1)
+		n := u.Shed(tick).Keys
+		if n == 0 {
+			t.Fatal("nothing was shed")
+		}
+		for _, r := range want[:n] {
+			if _, ok := u.Find(r.key); ok {
+				t.Fatalf("key with %d ticks, idle since %d, was passed over", r.ticks, r.last)
+			}
+		}
+		want = want[n:]
+		for _, r := range want {
+			if _, ok := u.Find(r.key); !ok {
+				t.Fatalf("key with %d ticks, idle since %d, was shed too early", r.ticks, r.last)
+			}
+		}
+	}
+}
+
+func TestIdleKeysAreDeleted(t *testing.T) {
+	st := newStream(1, testLayout(), 1)
+	u := NewUnit(st.l, 0)
+	flood(u, st, 1_000_000, 0, 10)
+	retain := st.l.Tables[0].Retain
+	u.Expire(1_000_000 + retain)
+	if u.Len() != 10 {
+		t.Fatalf("%d keys within retention, want 10", u.Len())
+	}
+	flood(u, st, 1_000_000+retain, 0, 1)
+	u.Expire(1_000_000 + retain + sweepEvery)
+	if u.Len() != 1 || u.Counters().Expired != 9 {
+		t.Fatalf("%d keys, %d expired, want 1 and 9", u.Len(), u.Counters().Expired)
+	}
+	u.Expire(1_000_000 + 3*retain)
+	if u.Len() != 0 || u.Bytes() != 0 {
+		t.Errorf("%d keys, %d bytes, want none", u.Len(), u.Bytes())
+	}
+}
+
+func TestAKeyThatIsFullRefusesMoreButStaysRight(t *testing.T) {
+	l := testLayout()
+	var series []Series
+	for range 30 { // thirty sketches do not fit into 64 KiB
+		series = append(series, Series{Kind: Distinct, Obs: uint8(len(series) % 3), Windows: []Window{W10s, W7d}})
+	}
+	l.Tables[0].Series = append(series, Series{Kind: Count, Windows: []Window{W1h}})
+	u := NewUnit(l, 0)
+	k := testKey(0, 1)
+	tick := int64(700_000)
+	for range 700 {
+		tick += 5
+		var d Deltas
+		for i := range 40 {
+			d.Events = append(d.Events, Origin{Second: tick - 1})
+			d.Obs = append(d.Obs, mix(uint64(tick)*40+uint64(i)), mix(uint64(tick)*50+uint64(i)), mix(uint64(tick)*60+uint64(i)))
+			d.Rows = append(d.Rows, Row{Key: k, Mask: 1, Event: uint32(i)})
+		}
+		d.Values = append(d.Values, 1, 'a', 1, 'b', 1, 'c')
+		u.Fold(tick, d.Rows, []*Deltas{&d})
+	}
+	if u.Counters().Full == 0 {
+		t.Fatal("the key never was full")
+	}
+	slot, _ := u.Find(k)
+	if got := u.Total(slot, 30, W1h, tick); got != 700*40 {
+		t.Errorf("%d rows counted, want %d", got, 700*40)
+	}
+	restored(t, u)
+}
+
+func TestALongValueIsCutAndStillIdentifies(t *testing.T) {
+	u := NewUnit(testLayout(), 0)
+	long := make([]byte, 3000)
+	for i := range long {
+		long[i] = "ä"[i%2]
+	}
+	var d Deltas
+	d.Events = []Origin{{Second: 99}}
+	d.Obs = []uint64{NoObs, NoObs, NoObs}
+	d.Values = append(append([]byte{4, 192, 0, 2, 1, 0xb8, 0x17}, long...), 1, 'f')
+	d.Rows = []Row{{Key: testKey(1, 1), Table: 1, Mask: 4}, {Key: testKey(1, 2), Table: 1, Mask: 4}}
+	u.Fold(100, d.Rows, []*Deltas{&d})
+	var values []string
+	for _, touch := range u.Touched() {
+		values = append(values, string(u.AppendValues(touch.Slot, nil)[0]))
+	}
+	if len(values) != 2 || values[0] == values[1] || len(values[0]) > maxValue || len(values[0]) < maxValue-4 {
+		t.Errorf("values of %d and %d bytes, want two different ones of about %d", len(values[0]), len(values[1]), maxValue)
+	}
+	if u.Counters().Cut != 2 {
+		t.Errorf("%d cut, want 2", u.Counters().Cut)
+	}
+}
+
+func TestSecondsOutOfRangeAreCounted(t *testing.T) {
+	u := NewUnit(testLayout(), 0)
+	st := newStream(1, u.layout, 1)
+	flood(u, st, 0, 0, 3)
+	flood(u, st, 1<<32, 0, 4)
+	if u.Len() != 0 || u.Counters().OutOfTime != 7 || len(u.Touched()) != 0 {
+		t.Errorf("%d keys, %d out of time, want 0 and 7", u.Len(), u.Counters().OutOfTime)
+	}
+}
