@@ -48,7 +48,7 @@ func NewChain(trusted []netip.Prefix) *Chain {
 // Forwarded (RFC 7239), several of them joined with commas. A hop is judged as
 // it is written; the IPv4 address that an IPv6 one embeds earns it no trust.
 func (c *Chain) Client(peer netip.Addr, forwarded string) netip.Addr {
-	client := peer.Unmap().WithZone("")
+	client := peer.Unmap()
 	if c.trusted == nil || forwarded == "" || !client.IsValid() || !c.trusted.Contains(client) {
 		return Normalise(client)
 	}

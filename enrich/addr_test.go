@@ -60,6 +60,10 @@ var chains = []struct {
 	{"quote in a host", "192.0.2.1", `for=203.0.113.7;host="x\",for=198.51.100.9;y=\""`, "203.0.113.7"},
 	{"quote in a host not escaped", "192.0.2.1", `for=203.0.113.7;host="x",for=198.51.100.9;y=""`, "198.51.100.9"}, // a proxy that lets this through forges itself
 	{"hop longer than any", "192.0.2.1", "203.0.113.7, " + strings.Repeat("9", 1000), "192.0.2.1"},
+	{"forwarded longer than any", "192.0.2.1", "for=203.0.113.7;host=" + strings.Repeat("x", maxHop), "192.0.2.1"},
+	{"forwarded with a bad name", "192.0.2.1", "for=203.0.113.7;ho st=x", "192.0.2.1"},
+	{"forwarded with a bad value", "192.0.2.1", "for=203.0.113.7;host=a b", "192.0.2.1"},
+	{"forwarded with a value half quoted", "192.0.2.1", `for=203.0.113.7;host="a"b"`, "192.0.2.1"},
 	{"many own hops", "192.0.2.1", "203.0.113.7" + strings.Repeat(", 192.0.2.5", 1000), "192.0.2.5"},
 	{"as many own hops as are looked at", "192.0.2.1", "203.0.113.7" + strings.Repeat(", 192.0.2.5", maxHops-1), "203.0.113.7"},
 	{"no peer", "", "203.0.113.7", ""},

@@ -24,7 +24,7 @@ type client struct{ family, os, kind string }
 
 // The cache of agents, and how much of an agent is looked at.
 const (
-	agentSlots = 8192
+	agentSlots = 16384
 	maxAgent   = 400 // longer ones are read anew each time, and only so far
 )
 

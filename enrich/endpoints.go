@@ -36,8 +36,8 @@ type route struct {
 
 // The cache of routes.
 const (
-	routeSlots = 4096
-	maxRoute   = 256
+	routeSlots = 16384
+	maxRoute   = 192
 )
 
 // router finds routes. It belongs to one worker.
@@ -48,6 +48,7 @@ type router struct {
 	strings *interner
 	key     []byte
 	text    []byte
+	lower   [maxGuess]byte
 	request http.Request
 	url     url.URL
 }
@@ -103,7 +104,7 @@ func (r *router) resolve(method, host, path string) route {
 }
 
 func (r *router) guess(rt *route, method, path string) {
-	rt.kind = guessKind(method, path)
+	rt.kind = guessKind(method, path, r.lower[:])
 	rt.login = rt.kind == event.Login && strings.HasSuffix(path, "/wp-login.php")
 	rt.root = path == "/" || path == "/index.php"
 }

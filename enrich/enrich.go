@@ -67,7 +67,7 @@ type Source struct {
 }
 
 // Worker enriches batches, one at a time. Its caches are its own and of fixed
-// size, about 6 MB together.
+// size, about 15 MB together.
 type Worker struct {
 	tables  *Tables
 	key     *event.Key

@@ -9,11 +9,11 @@ import (
 // guessKind says what an endpoint is for by the well-known names in its path,
 // where no site file does. The path is clean. Words that mean a login count as
 // one only where something is sent: showing the form tries nothing.
-func guessKind(method, path string) event.Kind {
+// buf is room to work in, maxGuess bytes.
+func guessKind(method, path string, buf []byte) event.Kind {
 	if method == "OPTIONS" || method == "TRACE" || method == "CONNECT" || path == "" {
 		return event.NoKind
 	}
-	var buf [maxGuess]byte
 	if len(path) > maxGuess {
 		path = path[len(path)-maxGuess:] // the last segments decide
 	}
@@ -161,7 +161,7 @@ func (p *names) any() event.Kind {
 	case p.has(searchNames):
 		return event.Search
 	case productNames[p.last] && (p.ext != "" || p.last != "item" && p.last != "product"),
-		productUnder[p.prev], p.count > 2 && productUnder[p.segs[2]] && !isCollection(p.prev):
+		productUnder[p.prev], p.count > 2 && productUnder[p.segs[2]] && !collections[p.prev]:
 		return event.Product
 	case p.has(listingNames):
 		return event.Listing

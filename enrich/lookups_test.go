@@ -39,6 +39,7 @@ func TestLookupsMatchByKindOfSet(t *testing.T) {
 		{"nets", "2001:db8:1::/47", false},
 		{"nets", "2001:db8:1:2::/999", false},
 		{"nets", "2001:db8:1:2::/", false},
+		{"nets", "192.0.2.0/18446744073709551640", false}, // 24, if it overflowed
 		{"nets", "192.0.2.77/x", false},
 		{"nets", "mailinator.example", false},
 		{"nets", "", false},

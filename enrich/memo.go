@@ -39,7 +39,7 @@ func (m *memo[V]) slot(text []byte) (v *V, known bool) {
 	first := int(h) & (len(m.marks) - 1) &^ (ways - 1)
 	set := m.marks[first : first+ways : first+ways]
 	for i, k := range set {
-		if k.hash == uint32(h>>32) && int(k.size) == len(text) && string(m.text(first+i)) == string(text) {
+		if k.hash == uint32(h>>32) && string(m.text(first+i)) == string(text) {
 			return &m.values[first+i], true
 		}
 	}

@@ -47,7 +47,7 @@ func (s *Site) register() {
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
 		if what := tryHandle(s.mux, e); what != "" {
-			for j := range i {
+			for j := 0; j < i && tryHandle(http.NewServeMux(), e) == ""; j++ {
 				pair := http.NewServeMux()
 				if tryHandle(pair, &s.Endpoints[j]) == "" && tryHandle(pair, e) != "" {
 					what = fmt.Sprintf("conflicts with %q in line %d: %s", s.Endpoints[j].Pattern, s.Endpoints[j].at.line, reason(what))

@@ -19,8 +19,8 @@ var digitWords = stringSet("2fa auth0 base64 h2 h5 html5 http2 i18n k8s l10n log
 
 // wordShape says what a segment is that may be made of words.
 func wordShape(s string) (prefix int, name string) {
-	if digitWords[s] || len(s) <= 3 && len(s) > 1 && s[0]|0x20 == 'v' && isDigits(s[1:]) {
-		return 0, "" // an API's version
+	if digitWords[s] || isVersion(s) {
+		return 0, ""
 	}
 	stem, numbered := strings.CutSuffix(s, "{n}") // a template's own
 	p := readParts(stem)
@@ -32,6 +32,8 @@ func wordShape(s string) (prefix int, name string) {
 		return 0, "{id}"
 	case p.odd || p.words == 0 || numbered && p.digits > 0:
 		return 0, "{id}"
+	case p.spaces > 0 && p.bad == 0:
+		return 0, "{slug}" // what somebody typed
 	case p.bad == 0 && p.separators <= maxSeparators && p.humps <= maxHumps && p.single <= 1 && len(stem) <= maxLiteral:
 		if p.digits == 0 && !numbered {
 			return 0, ""
@@ -46,11 +48,21 @@ func wordShape(s string) (prefix int, name string) {
 	return 0, "{id}"
 }
 
+// isVersion reports whether s is an API's version: v2, v10, v2.1.
+func isVersion(s string) bool {
+	if len(s) < 2 || len(s) > 5 || s[0]|0x20 != 'v' {
+		return false
+	}
+	major, minor, ok := strings.Cut(s[1:], ".")
+	return len(major) <= 2 && isDigits(major) && (!ok || len(minor) == 1 && isDigits(minor))
+}
+
 // parts counts what a segment is made of.
 type parts struct {
 	words, bad, single int // runs of letters: plausible ones, others, of one letter
 	digits             int // runs of digits
 	separators, humps  int
+	spaces             int  // of the separators
 	trailing           int  // 1: digits stand at the end only, behind a word
 	number             int  // where they begin
 	odd                bool // there is something that no name has in it
@@ -92,11 +104,15 @@ func readParts(s string) parts {
 		case isSeparator(c):
 			i++
 			p.separators++
+			if c == '+' {
+				p.spaces++
+			}
 			// Separators that lead or follow one another are in no name.
 			p.odd = p.odd || start == 0 || i < len(s) && isSeparator(s[i])
 		case c == '%' && i+2 < len(s) && s[i+1] == '2' && s[i+2] == '0':
 			i += 3
 			p.separators++
+			p.spaces++
 		case c == '%' && i+2 < len(s) && s[i+1] >= '8' || c >= utf8.RuneSelf:
 			p.foreign = true
 			return p

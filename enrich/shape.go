@@ -41,11 +41,10 @@ func appendShape(dst []byte, path string) (out []byte, from, to int) {
 		if long := dateEnd(path, start); long > 0 {
 			end, valueFrom, valueTo = long, 0, long-start
 			dst = append(dst, "{date}"...)
-			under = true
 		} else {
 			dst, valueFrom, valueTo = appendSegment(dst, name, under, end == len(path))
-			under = isCollection(name)
 		}
+		under = collections[string(dst[mark+1:])]
 		reserve := 0
 		if end < len(path) {
 			reserve = len("/" + ellipsis)
@@ -118,8 +117,6 @@ var verbs = stringSet("add all amp auth batch bulk cart checkout confirm create 
 	"logout lookup me new page password popular register related reset reviews search session sessions settings sign_in sign_out sign_up " +
 	"signin signout signup suggest trackback top update upload verify")
 
-func isCollection(name string) bool { return collections[name] }
-
 // appendSegment appends one segment, and returns where in it the value of its
 // placeholder stands. Under a collection a word is a name.
 func appendSegment(dst []byte, s string, under, last bool) (out []byte, from, to int) {
@@ -175,13 +172,13 @@ func shapeOf(s string) (prefix int, name string) {
 	switch s[0] {
 	case '.', '~', '@', '_', '-':
 		prefix, name = wordShape(s[1:])
-		if name != "" && s[0] == '_' || prefix > 0 {
-			return 0, "{id}"
+		switch {
+		case s[0] == '~' || s[0] == '@':
+			return 1, "{id}" // a person's
+		case name == "":
+			return 0, ""
 		}
-		if s[0] == '~' || s[0] == '@' {
-			name = "{id}" // a person's
-		}
-		return 1, name
+		return 0, "{id}"
 	}
 	return wordShape(s)
 }

@@ -90,9 +90,11 @@ func (d *document) mapping(what string, n ast.Node) []*ast.MappingValueNode {
 	case *ast.MappingValueNode:
 		return []*ast.MappingValueNode{m}
 	}
-	d.fault(placeOf(n), "%s: %s, must be a mapping", what, n.Type())
+	d.fault(placeOf(n), "%s: %s, must be a mapping", what, typeOf(n))
 	return nil
 }
+
+func typeOf(n ast.Node) string { return strings.ToLower(n.Type().String()) }
 
 // members calls a function for each member of a mapping by its key; keys
 // without a function are faults, and so are repeated ones.
@@ -125,7 +127,7 @@ func (d *document) list(what string, n ast.Node) []ast.Node {
 	if s, ok := n.(*ast.SequenceNode); ok {
 		return s.Values
 	}
-	d.fault(placeOf(n), "%s: %s, must be a list", what, n.Type())
+	d.fault(placeOf(n), "%s: %s, must be a list", what, typeOf(n))
 	return nil
 }
 
@@ -139,7 +141,7 @@ func (d *document) text(what string, n ast.Node) string {
 	case *ast.IntegerNode, *ast.FloatNode:
 		return n.GetToken().Value
 	}
-	d.fault(placeOf(n), "%s: %s, must be text", what, n.Type())
+	d.fault(placeOf(n), "%s: %s, must be text", what, typeOf(n))
 	return ""
 }
 

@@ -127,6 +127,14 @@ func (e *Event) text(f Field) *string {
 	return nil
 }
 
+// Text returns a field that is held as text; ok is false for any other.
+func (e *Event) Text(f Field) (s string, ok bool) {
+	if p := e.text(f); p != nil {
+		return *p, true
+	}
+	return "", false
+}
+
 // SetText sets a field that is held as text; ok is false for any other.
 func (e *Event) SetText(f Field, s string) (ok bool) {
 	p := e.text(f)

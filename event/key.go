@@ -70,6 +70,22 @@ func (k *Key) Hash(b []byte) uint64 { return xxh3.HashSeed(b, k.seed) }
 // HashString is Hash of a string.
 func (k *Key) HashString(s string) uint64 { return xxh3.HashStringSeed(s, k.seed) }
 
+// HashShort is a keyed hash of up to eight bytes in v: a bijection, so that
+// different values never collide (MurmurHash3's finalizer between secret seeds).
+func (k *Key) HashShort(v uint64, size int) uint64 {
+	return Mix(Mix(v^k.seed) + k.seed + uint64(size))
+}
+
+// Mix spreads a 64-bit state: MurmurHash3's finalizer (Austin Appleby, public
+// domain), a bijection.
+func Mix(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}
+
 // MAC returns HMAC-SHA-256 of b under a key derived for one purpose. With an
 // empty purpose the key itself is used.
 func (k *Key) MAC(purpose string, b []byte) []byte {

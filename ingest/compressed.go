@@ -58,7 +58,7 @@ func unreadable(head []byte) string {
 			return fmt.Sprintf("%s, which is not read; use: %s FILE | weir replay -", f.is, f.with)
 		}
 	}
-	if bytes.HasPrefix(head, []byte("BZh")) && bytes.HasPrefix(head[4:], []byte("1AY&SY")) {
+	if bytes.HasPrefix(head, []byte("BZh")) && len(head) == headBytes && bytes.HasPrefix(head[4:], []byte("1AY&SY")) {
 		return "bzip2, which is not read; use: bzcat FILE | weir replay -"
 	}
 	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {

@@ -25,8 +25,17 @@ var formats = map[string]func(Config) (Decoder, error){
 	"cloudflare":     newCloudflare,
 }
 
-// mapped are the formats whose fields: are read.
-var mapped = []string{"json", "nginx-json", "caddy", "traefik", "cloudflare", "haproxy", "w3c"}
+// inJSON are the formats whose lines are objects: fields and time may be mapped.
+var inJSON = []string{"json", "nginx-json", "caddy", "traefik", "cloudflare"}
+
+// meaning says in which formats a part of a Config has one.
+var meaning = map[string][]string{
+	"fields":       append([]string{"haproxy", "w3c"}, inJSON...),
+	"time: field":  inJSON,
+	"time: layout": append([]string{"haproxy", "w3c", "pattern"}, inJSON...),
+	"pattern":      {"pattern"},
+	"columns":      {"w3c"},
+}
 
 // Config says how the lines of a source are written.
 type Config struct {
@@ -68,14 +77,19 @@ func (c Config) Validate() (err error) {
 	case !known:
 		err = errors.Join(err, fmt.Errorf("format: %s, must be one of %s", name, strings.Join(Formats(), ", ")))
 	}
-	if c.Pattern != "" && name != "pattern" {
-		err = errors.Join(err, fmt.Errorf("pattern: has no meaning in format %s", name))
-	}
-	if len(c.Columns) > 0 && name != "w3c" {
-		err = errors.Join(err, fmt.Errorf("columns: have no meaning in format %s", name))
-	}
-	if len(c.Fields) > 0 && known && !slices.Contains(mapped, name) {
-		err = errors.Join(err, fmt.Errorf("fields: have no meaning in format %s", name))
+	for _, part := range []struct {
+		name  string
+		given bool
+	}{
+		{"fields", len(c.Fields) > 0},
+		{"time: field", c.Time.Field != ""},
+		{"time: layout", c.Time.Layout != ""},
+		{"pattern", c.Pattern != ""},
+		{"columns", len(c.Columns) > 0},
+	} {
+		if part.given && known && !slices.Contains(meaning[part.name], name) {
+			err = errors.Join(err, fmt.Errorf("%s: no meaning in format %s", part.name, name))
+		}
 	}
 	if !knownLayout(c.Time.Layout) {
 		err = errors.Join(err, fmt.Errorf("time: layout: %s, must be one of %s, or a layout of Go with 2006 in it", c.Time.Layout, strings.Join(layouts, ", ")))

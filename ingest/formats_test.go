@@ -74,12 +74,7 @@ func goldenConfig(t *testing.T, format, path string, lines [][]byte) Config {
 	if cfg.Format == "" && cfg.Pattern == "" {
 		cfg.Format = format
 	}
-	for _, line := range lines {
-		if names, ok := Columns(line); ok && cfg.Format == "w3c" && cfg.Columns == nil {
-			cfg.Columns = names
-		}
-	}
-	return cfg
+	return cfg.Learn(lines)
 }
 
 func readLines(t testing.TB, path string) [][]byte {
@@ -159,8 +154,9 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		{"nothing", Config{}, "format: missing; give a format or a pattern"},
 		{"unknown format", Config{Format: "clf"}, "format: clf, must be one of alb, caddy, cloudflare, combined, haproxy, json, nginx-json, pattern, traefik, vhost-combined, w3c"},
 		{
-			"several", Config{Format: "combined", Pattern: "<ip>", Columns: []string{"date"}, Fields: map[string]string{"ip": "a"}, Time: TimeConfig{Layout: "ms"}},
-			"pattern: has no meaning in format combined\ncolumns: have no meaning in format combined\nfields: have no meaning in format combined\n" +
+			"several", Config{Format: "combined", Pattern: "<ip>", Columns: []string{"date"}, Fields: map[string]string{"ip": "a"}, Time: TimeConfig{"ts", "ms"}},
+			"fields: no meaning in format combined\ntime: field: no meaning in format combined\ntime: layout: no meaning in format combined\n" +
+				"pattern: no meaning in format combined\ncolumns: no meaning in format combined\n" +
 				"time: layout: ms, must be one of clf, rfc3339, iso, unix, unix_ms, unix_us, unix_ns, or a layout of Go with 2006 in it",
 		},
 		{"w3c without columns", Config{Format: "w3c"}, "columns: none; a w3c log names them in its #Fields: line"},
@@ -171,6 +167,10 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		{
 			"haproxy part", Config{Format: "haproxy", Fields: map[string]string{"site": "header.1"}},
 			"fields: site: header.1 is no part of a haproxy line; there are request.1 to request.16, response.1 to response.16, frontend, backend, server, request_cookie, response_cookie, termination",
+		},
+		{
+			"a chain that clients can cut", Config{Format: "haproxy", Fields: map[string]string{"forwarded": "request.2"}},
+			"fields: forwarded: haproxy cuts captured headers at the end, where the hop of the nearest proxy stands; have it log the client instead (http-request set-src)",
 		},
 		{"a field that weir makes", Config{Format: "haproxy", Fields: map[string]string{"endpoint": "backend"}}, "fields: field endpoint is made by weir and cannot be set from a log"},
 		{"an extra without a name", Config{Format: "haproxy", Fields: map[string]string{"x.pool": "backend"}}, "fields: unknown extra x.pool"},

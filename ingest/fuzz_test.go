@@ -33,9 +33,8 @@ func fuzzFormat(f *testing.F, cfg Config, seeds string) {
 		before := string(line)
 		ev.Reset()
 		mem.Reset()
-		start := time.Now()
 		err := decode(line, &ev, &mem)
-		if took := time.Since(start); took > 50*time.Millisecond {
+		if took := timeOf(func() { ev.Reset(); mem.Reset(); _ = decode(line, &ev, &mem) }); took > 50*time.Millisecond {
 			t.Fatalf("%v for %d bytes", took, len(line))
 		}
 		if string(line) != before {
@@ -61,6 +60,17 @@ func fuzzFormat(f *testing.F, cfg Config, seeds string) {
 	})
 }
 
+// timeOf returns the shortest of up to three runs: a busy machine is no fault.
+func timeOf(run func()) time.Duration {
+	best := time.Hour
+	for n := 0; n < 3 && best > 20*time.Millisecond; n++ {
+		start := time.Now()
+		run()
+		best = min(best, time.Since(start))
+	}
+	return best
+}
+
 func FuzzCombined(f *testing.F) {
 	fuzzFormat(f, Config{Format: "combined"}, "testdata/combined/*.log")
 }
@@ -71,7 +81,7 @@ func FuzzVhostCombined(f *testing.F) {
 
 func FuzzHAProxy(f *testing.F) {
 	fuzzFormat(f, Config{Format: "haproxy", Fields: map[string]string{
-		"site": "request.1", "agent": "request.2", "forwarded": "request.3", "session": "request_cookie", "id": "response.2",
+		"site": "request.1", "agent": "request.2", "language": "request.3", "session": "request_cookie", "id": "response.2",
 	}}, "testdata/haproxy/*.log")
 }
 
@@ -136,11 +146,10 @@ func TestHostileLinesAreReadInTime(t *testing.T) {
 			for _, lead := range []string{"", head, head + `- [02/Jan/2026:15:04:05 +0000] "`, head + `- [02/Jan/2026:15:04:05 +0000] "GET / HTTP/1.1" 200 1 "`, head + `- [02/Jan/2026:15:04:05 +0000] "GET / HTTP/1.1" 200 1 "-" "-" `} {
 				line := []byte(lead + strings.Repeat(unit, (MaxLine-len(lead))/len(unit)))
 				var ev event.Event
-				start := time.Now()
 				if err := decode(line, &ev, &event.Arena{}); err != nil && !errors.Is(err, ErrMalformed) {
 					t.Fatal(err)
 				}
-				if took := time.Since(start); took > 50*time.Millisecond {
+				if took := timeOf(func() { _ = decode(line, &ev, &event.Arena{}) }); took > 50*time.Millisecond {
 					t.Errorf("%s: %v for %q and then %q", format, took, lead, unit)
 				}
 			}

@@ -21,12 +21,8 @@ func Guess(lines [][]byte) (Config, error) {
 	if len(lines) > maxSample {
 		lines = lines[:maxSample]
 	}
-	base := Config{Key: event.FixedKey()}
 	sample := make([][]byte, 0, len(lines))
 	for _, line := range lines {
-		if names, ok := Columns(line); ok && base.Columns == nil {
-			base.Columns = names
-		}
 		if len(line) > 0 && line[0] != '#' && string(line) != "\r" {
 			sample = append(sample, line)
 		}
@@ -38,11 +34,8 @@ func Guess(lines [][]byte) (Config, error) {
 	most := 0
 	var tally []string
 	for _, name := range guessed {
-		cfg := base
-		cfg.Format = name
-		if name != "w3c" {
-			cfg.Columns = nil
-		} else if len(cfg.Columns) == 0 {
+		cfg := Config{Format: name}.Learn(lines)
+		if name == "w3c" && len(cfg.Columns) == 0 {
 			continue
 		}
 		decode, err := New(cfg)
@@ -64,7 +57,6 @@ func Guess(lines [][]byte) (Config, error) {
 		}
 		return Config{}, fmt.Errorf("format: cannot be guessed, no format reads more than half of %d lines (%s); set format, fields or pattern", len(sample), strings.Join(tally, ", "))
 	}
-	best.Key = nil
 	return best, nil
 }
 

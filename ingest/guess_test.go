@@ -77,6 +77,10 @@ func TestGuessSaysWhatItTried(t *testing.T) {
 	if cfg, err := Guess(lines); err != nil || cfg.Format != "combined" {
 		t.Errorf("got %v %v", cfg.Format, err)
 	}
+	host := `203.0.113.9 192.0.2.7 - - [02/Jan/2026:15:04:05 +0000] "GET / HTTP/1.1" 200 1 "-" "-"`
+	if cfg, err := Guess([][]byte{[]byte(host), []byte(host)}); err != nil || cfg.Format != "vhost-combined" {
+		t.Errorf("an address as virtual host: got %v %v", cfg.Format, err)
+	}
 	for i := range maxSample * 2 {
 		lines = append(lines, fmt.Appendf(nil, "junk %d", i))
 	}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +11,11 @@ import (
 )
 
 var errNotHTTP = &Malformed{"not an http log line"}
+
+// errCapturedChain is why forwarded cannot be mapped: with a long enough header
+// a client would choose which hop is the last.
+var errCapturedChain = errors.New("fields: forwarded: haproxy cuts captured headers at the end, where the hop of the nearest proxy stands; " +
+	"have it log the client instead (http-request set-src)")
 
 // The parts of an HAProxy line that fields: may map to a field of the event.
 const (
@@ -83,6 +89,9 @@ func parseHAProxyMap(cfg Config) (*haproxyMap, error) {
 				direction = 1
 			}
 			m.captures[direction][n-1], place = s, n
+			if s.kind == slotForwarded {
+				return nil, errCapturedChain
+			}
 		}
 		if place < 0 {
 			return nil, fmt.Errorf("fields: %s: %s is no part of a haproxy line; there are request.1 to request.%d, response.1 to response.%d, %s",

@@ -77,6 +77,9 @@ type jsonDecoder struct {
 
 // decode is the Decoder.
 func (d *jsonDecoder) decode(line []byte, ev *event.Event, mem *event.Arena) error {
+	if len(line) > MaxLine {
+		return ErrTooLong
+	}
 	line = line[jsonSpace(line, 0):]
 	s := jsonScan{b: line, layout: d.layout, ev: ev, out: fields{mem: mem, key: d.key}}
 	plans := d.plans.Load()
@@ -94,10 +97,7 @@ func (d *jsonDecoder) decode(line []byte, ev *event.Event, mem *event.Arena) err
 
 // line walks the whole of a line.
 func (s *jsonScan) line(root *jsonNode, plan *jsonPlan) error {
-	switch {
-	case len(s.b) > MaxLine:
-		return ErrTooLong
-	case len(s.b) == 0:
+	if len(s.b) == 0 {
 		return errEmpty
 	}
 	end := s.object(0, root, 1, plan)

@@ -52,6 +52,7 @@ func TestJSONTakesTheFirstKeyThatHoldsAValue(t *testing.T) {
 		{`"uri":"/c","request":"GET /b?2 HTTP/1.1","request_uri":"/a?1","args":"3"}`, "", "/a", "1"},
 		{`"uri":"/c","request":"GET /b HTTP/1.1","args":"3"}`, "", "/b", ""},
 		{`"uri":"/c","args":"3"}`, "", "/c", "3"},
+		{`"request":"GET /b?2 HTTP/1.1","request_method":"GET","server_protocol":"HTTP/1.1"}`, "", "/b", "2"},
 	} {
 		ev, err := decodeOne(t, decode, head+c.line)
 		if err != nil || ev.Credential != c.credential || ev.Path != c.path || ev.Query != c.query {
@@ -120,9 +121,7 @@ func TestJSONRejectsDepthAtOnce(t *testing.T) {
 	decode := mustNew(t, Config{Format: "json"})
 	for _, unit := range []string{`{"a":`, `[`, `{"request":`, `{"request":[`} {
 		line := `{"x":` + strings.Repeat(unit, (MaxLine-10)/len(unit))
-		start := time.Now()
-		_, err := decodeOne(t, decode, line)
-		if took := time.Since(start); err == nil || took > time.Millisecond {
+		if took, err := fastest(t, decode, line); err == nil || took > time.Millisecond {
 			t.Errorf("%s: %v after %v", unit, err, took)
 		}
 		if _, err := decodeOne(t, decode, strings.Repeat(unit, 100_000)); err == nil {
@@ -151,12 +150,26 @@ func TestJSONIsLinear(t *testing.T) {
 		fill(head+`"`, `\u0069`, `":0}`),
 		fill(head, ` `, `"a":0}`),
 	} {
-		start := time.Now()
-		_, err := decodeOne(t, decode, line)
-		if took := time.Since(start); err != nil || took > 20*time.Millisecond {
+		if took, err := fastest(t, decode, line); err != nil || took > 20*time.Millisecond {
 			t.Errorf("%.60s: %v after %v", line, err, took)
 		}
 	}
+	for _, line := range []string{fill(head, ` `, `"a":0}`) + "  ", strings.Repeat(" ", MaxLine+1)} {
+		if _, err := decodeOne(t, decode, line); err != ErrTooLong {
+			t.Errorf("a line of %d bytes: %v", len(line), err)
+		}
+	}
+}
+
+// fastest returns how long decoding a line takes when nothing else runs.
+func fastest(t testing.TB, decode Decoder, line string) (took time.Duration, err error) {
+	took = time.Hour
+	for range 5 {
+		start := time.Now()
+		_, err = decodeOne(t, decode, line)
+		took = min(took, time.Since(start))
+	}
+	return took, err
 }
 
 func TestJSONFieldMapFaults(t *testing.T) {
@@ -300,6 +313,26 @@ func TestJSONPlanNeedsTheBrace(t *testing.T) {
 	for _, line := range []string{`,"time":1772772550,"ip":"192.0.2.7"}`, `{"x":0},"time":1772772550,"ip":"192.0.2.7"}`} {
 		if _, err := decodeOne(t, decode, line); err == nil {
 			t.Errorf("%s was read", line)
+		}
+	}
+}
+
+func TestJSONPlanPredictsOnly(t *testing.T) {
+	const key = "the_name_of_the_one_who_asks"
+	decode := mustNew(t, Config{Format: "json", Fields: map[string]string{"ip": "ip", "credential": key}})
+	for _, c := range []struct{ line, credential string }{
+		{`{"time":1772772550,"ip":"192.0.2.7","` + key + `":"ann","end":0}`, "ann"}, // what is learned
+		{`{"time":1772772550,"ip":"192.0.2.7","` + strings.Replace(key, "the_one", "whoever", 1) + `":"ann","end":0}`, ""},
+		{`{"time": 1772772550,"ip":` + "\t\r\n " + `"192.0.2.7","` + key + `":  "ann","end": 0 }`, "ann"},
+		{`{"time" :1772772550, "ip" : "192.0.2.7" ,"` + key + `" : "ann"}`, "ann"},
+		{`{"end":0,"` + key + `":"ann","ip":"192.0.2.7","time":1772772550}`, "ann"},
+		{`{"time":1772772550,"end":0,"` + key + `":"ann","ip":"192.0.2.7"}`, "ann"},
+		{`{"new":[{}],"time":1772772550,"more":{},"ip":"192.0.2.7","` + key + `":"ann"}`, "ann"},
+		{`{"time":1772772550,"ip":"192.0.2.7"}`, ""},
+	} {
+		ev, err := decodeOne(t, decode, c.line)
+		if err != nil || ev.Credential != c.credential || ev.Peer != netip.MustParseAddr("192.0.2.7") {
+			t.Errorf("%s: %q %v %v", c.line, ev.Credential, ev.Peer, err)
 		}
 	}
 }

@@ -32,36 +32,29 @@ func (s *jsonScan) object(i int, n *jsonNode, depth int, plan *jsonPlan) int {
 	for members := 0; ; members++ {
 		var kid *jsonNode
 		var sub *jsonPlan
-		if next < len(plan.steps) && plan.steps[next].at(b, i) {
-			step := &plan.steps[next]
-			i += len(step.text)
-			kid, sub = step.node, step.sub
-			next++
-		} else {
+		k := next
+		if k >= len(plan.steps) || !plan.steps[k].at(b, i) {
 			if members > 0 && i < len(b) && b[i] == '}' {
 				return i + 1
 			}
-			step := -1
-			if members > 0 {
-				step = plan.ahead(b, i, next)
+			k = plan.ahead(b, i, next)
+		}
+		if k >= 0 {
+			step := &plan.steps[k]
+			i += len(step.text)
+			kid, sub, next = step.node, step.sub, k+1
+		} else {
+			from, to, value, escaped, done := jsonMember(b, i, members == 0)
+			if value < 0 {
+				return s.fail(errJSON)
 			}
-			if step >= 0 {
-				i += len(plan.steps[step].text)
-				kid, sub = plan.steps[step].node, plan.steps[step].sub
-				next = step + 1
-			} else {
-				from, to, value, escaped, done := jsonMember(b, i, members == 0)
-				if value < 0 {
-					return s.fail(errJSON)
-				}
-				if done {
-					return value
-				}
-				s.missed = true
-				kid = n.kids.lookup(b[from:to], escaped)
-				next, sub = plan.resume(kid, next)
-				i = value
+			if done {
+				return value
 			}
+			s.missed = true
+			kid = n.kids.lookup(b[from:to], escaped)
+			next, sub = plan.resume(kid, next)
+			i = value
 		}
 		if members >= maxMembers {
 			return s.fail(errJSONMembers)
@@ -100,7 +93,7 @@ func (s *jsonScan) value(i int, n *jsonNode, depth int, plan *jsonPlan) int {
 		return s.fail(errJSON)
 	}
 	c := s.b[i]
-	if c == '{' && n != nil && n.kids != nil && depth < MaxDepth {
+	if c == '{' && n != nil && n.kids != nil { // no path is longer than MaxDepth (checkPath)
 		end := s.object(i, n, depth+1, plan)
 		if end >= 0 {
 			s.wrap(n, s.b[i:end])

@@ -69,10 +69,13 @@ func (p *jsonPlans) choose(line []byte) *jsonPlan {
 	return p.plans[0]
 }
 
-// ahead returns the step, a few behind next, that the member at i is, or -1.
-// The member is not the object's first, which begins differently.
+// ahead returns the step, a few behind next, that the member at i is, or -1. An
+// object's first member, where next is 0, begins as no other step does.
 func (p *jsonPlan) ahead(b []byte, i, next int) int {
-	for k := max(next+1, 1); k < len(p.steps) && k <= next+planAhead; k++ {
+	if next == 0 {
+		return -1
+	}
+	for k := next + 1; k < len(p.steps) && k <= next+planAhead; k++ {
 		if p.steps[k].at(b, i) {
 			return k
 		}
@@ -81,7 +84,7 @@ func (p *jsonPlan) ahead(b []byte, i, next int) int {
 }
 
 // resume returns the step that follows a node, which was found where it was not
-// expected, and the node's own plan.
+// expected, and the node's own plan. It is never step 0, which is an object's first.
 func (p *jsonPlan) resume(n *jsonNode, next int) (int, *jsonPlan) {
 	if n != nil {
 		if k, ok := p.after[n]; ok {

@@ -37,6 +37,9 @@ func unwrap(path string, inner Decoder) (Decoder, error) {
 // keep, is not part of it, and it is not two lines: what one request wrote
 // cannot begin another.
 func (d *jsonDecoder) wrapped(line []byte, mem *event.Arena) ([]byte, error) {
+	if len(line) > MaxLine {
+		return nil, ErrTooLong
+	}
 	line = line[jsonSpace(line, 0):]
 	s := jsonScan{b: line, out: fields{mem: mem}}
 	plans := d.plans.Load()

@@ -21,7 +21,7 @@ const (
 type lineReader struct {
 	pend    []byte // pend[lo:] was read and not returned
 	lo      int
-	scanned int   // how much of pend[lo:] is known to hold no line end
+	scanned int   // len(pend)-lo if that is known to hold no line end, else 0
 	skip    bool  // inside a line that is too long
 	offset  int64 // of pend[lo] in the partition
 }
@@ -32,10 +32,9 @@ func (l *lineReader) take(max int, r *Records) {
 		return
 	}
 	buf := l.pend[l.lo:]
-	used, keep, full := l.cut(buf, l.scanned, max, r)
+	used, keep, full := l.cut(buf, 0, max, r)
 	r.Data = append(r.Data, buf[:keep]...)
 	l.lo += used
-	l.scanned = 0
 	if !full {
 		l.scanned = len(buf) - used
 	}

@@ -33,6 +33,10 @@ type patternStep struct {
 //
 //	<ip> - <credential> [<time>] "<request>" <status> <bytes> "<referer>" "<agent>"
 //
+// The names are those of the event's fields that a log can give, x.NAME, and
+// time, uri (path and query), request (a request line), forwarded, duration_ms
+// and duration_us, and _ for what is passed over; << is the character itself.
+//
 // A field ends at the first place where the literal behind it stands, so what
 // clients can write belongs in quotes, or behind what they cannot.
 func newPattern(cfg Config) (Decoder, error) {

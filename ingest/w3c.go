@@ -66,6 +66,21 @@ func Columns(line []byte) (names []string, ok bool) {
 	return names, len(names) > 0 && len(names) <= maxColumns
 }
 
+// Learn returns c with what the first lines of a log say about the rest of it:
+// the columns of a w3c log that c does not name.
+func (c Config) Learn(lines [][]byte) Config {
+	if c.Format != "w3c" || len(c.Columns) > 0 {
+		return c
+	}
+	for _, line := range lines {
+		if names, ok := Columns(line); ok {
+			c.Columns = names
+			break
+		}
+	}
+	return c
+}
+
 // newW3C reads W3C extended logs as CloudFront and IIS write them, with the
 // columns that the configuration names or that the "#Fields:" line of a file
 // gave it.

@@ -90,9 +90,9 @@ func TestThePipelineDecidesWhatTheOracleDecides(t *testing.T) {
 			}
 		}
 		for _, s := range shapes(seed) {
-			got, sum := w.run(t, s, nil)
+			got, sum := w.run(t, s)
 			if !compare(t, fmt.Sprintf("seed %d, %v", seed, s), want, got) {
-				return
+				break
 			}
 			if int(sum.Events) != o.tally.Counted+o.tally.Filtered && int(sum.Events) != o.tally.Counted {
 				t.Errorf("seed %d: %d events counted, the oracle counts %d", seed, sum.Events, o.tally.Counted)
@@ -142,7 +142,7 @@ func TestNeitherWorkersNorUnitsNorBatchesNorInterleavingsMatter(t *testing.T) {
 				Refused: true, Wide: wide,
 			}),
 		})
-		want, _ := w.run(t, shape{workers: 1, units: 1, batch: 5000, seed: 1}, nil)
+		want, _ := w.run(t, shape{workers: 1, units: 1, batch: 5000, seed: 1})
 		if len(want) < 100 {
 			t.Errorf("wide %v: %d decisions, want at least 100", wide, len(want))
 		}
@@ -152,7 +152,7 @@ func TestNeitherWorkersNorUnitsNorBatchesNorInterleavingsMatter(t *testing.T) {
 				for _, batch := range []int{1, 7, 100, 5000} {
 					n++
 					s := shape{workers: workers, units: units, batch: batch, seed: n, recode: n%3 == 0}
-					got, _ := w.run(t, s, nil)
+					got, _ := w.run(t, s)
 					if !compare(t, fmt.Sprintf("wide %v, %v", wide, s), want, got) {
 						return
 					}
@@ -172,7 +172,7 @@ func TestPartitionsDoNotMatterWhileNothingIsLate(t *testing.T) {
 					Events: 1500, Partitions: partitions, Jitter: 2 * time.Second, Refused: true, Calm: true, Wide: seed%2 == 1,
 				}),
 			})
-			got, sum := w.run(t, shape{workers: 4, units: 8, batch: 100, seed: seed}, nil)
+			got, sum := w.run(t, shape{workers: 4, units: 8, batch: 100, seed: seed})
 			if sum.Late+sum.Dropped+sum.Future > 0 {
 				t.Fatalf("seed %d: %d events late, %d dropped, %d future, want none", seed, sum.Late, sum.Dropped, sum.Future)
 			}

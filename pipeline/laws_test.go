@@ -28,6 +28,7 @@ type world struct {
 	journal    []pipeline.Mark
 	ceiling    event.Stage
 	partitions int
+	inspect    func(st *rules.State, tick int64)
 }
 
 type worldSource struct {
@@ -94,7 +95,7 @@ func (w *world) oracle() *oracle {
 	for _, s := range w.sources {
 		for i, records := range s.records {
 			p := &oraclePartition{
-				source: s.name, number: int32(s.partitionsBefore + i), records: records,
+				source: s.name, number: int32(i), order: s.partitionsBefore + i, records: records,
 				decode:   func(line []byte, ev *event.Event) error { return testkit.Decode(line, ev, &event.Arena{}) },
 				disorder: s.disorder, maxLateness: s.latest,
 			}
@@ -112,15 +113,22 @@ func (w *world) oracle() *oracle {
 	return newOracle(w.rules, w.ceiling, lookups, parts)
 }
 
-// run puts the world through the pipeline.
-func (w *world) run(t testing.TB, s shape, inspect func(*rules.State, int64)) ([]string, pipeline.Summary) {
+// run puts the world through the pipeline and returns its sorted lines.
+func (w *world) run(t testing.TB, s shape) ([]string, pipeline.Summary) {
+	t.Helper()
+	decisions, sum := w.decide(t, s)
+	return linesOf(decisions), sum
+}
+
+// decide puts the world through the pipeline.
+func (w *world) decide(t testing.TB, s shape) ([]event.Decision, pipeline.Summary) {
 	t.Helper()
 	plan, err := rules.NewPlan(w.rules, event.FixedKey(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := pipeline.Config{
-		Plan: plan, Lookups: lookups, Journal: w.journal, Ceiling: w.ceiling, Inspect: inspect,
+		Plan: plan, Lookups: lookups, Journal: w.journal, Ceiling: w.ceiling, Inspect: w.inspect,
 		Workers: s.workers, Units: s.units, Batch: s.batch,
 	}
 	for i, src := range w.sources {
@@ -134,19 +142,16 @@ func (w *world) run(t testing.TB, s shape, inspect func(*rules.State, int64)) ([
 			return (uint64(unit)*2654435761+uint64(tick)*0x9e3779b97f4a7c15+s.seed)>>7%5 == 0
 		}
 	}
-	var lines []string
+	var decisions []event.Decision
 	cfg.Emit = func(ds []event.Decision) error {
-		for i := range ds {
-			lines = append(lines, string(ds[i].AppendJSON(nil)))
-		}
+		decisions = append(decisions, ds...)
 		return nil
 	}
 	sum, err := pipeline.Run(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sort.Strings(lines)
-	return lines, sum
+	return decisions, sum
 }
 
 // shuffled is a source whose partitions hand over records in runs of random

@@ -218,6 +218,9 @@ func (m *mapper) mapChunk(c *chunk) *mapper {
 	if w := m.enrich[c.part.source]; w != nil {
 		w.Enrich(&c.batch)
 	}
+	if adjust := r.cfg.Sources[c.part.source].Adjust; adjust != nil {
+		adjust(&c.batch)
+	}
 	m.filter(c)
 	events := c.batch.Events
 	f := r.pool.frame()

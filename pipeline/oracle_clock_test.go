@@ -12,7 +12,8 @@ import (
 // oraclePartition is one partition of a source with all it will ever hold.
 type oraclePartition struct {
 	source      string
-	number      int32
+	number      int32 // the source's own
+	order       int   // among those of all sources
 	records     []ingest.MemoryRecord
 	decode      func(line []byte, ev *event.Event) error // with what enrich adds
 	only        func(ev *event.Event) bool               // nil: all
@@ -27,8 +28,7 @@ type oracleMark struct{ offset, watermark int64 }
 // oracleEvent is an event that counts, and where it came from.
 type oracleEvent struct {
 	*event.Event
-	source    string
-	partition int32
+	from *oraclePartition
 }
 
 // oracleTally is what became of a partition's records.
@@ -138,7 +138,7 @@ func (c *oracleClock) judge(ev *event.Event) {
 		c.tally.Filtered++
 	} else {
 		c.tally.Counted++
-		c.out = append(c.out, &oracleEvent{Event: ev, source: c.p.source, partition: c.p.number})
+		c.out = append(c.out, &oracleEvent{Event: ev, from: c.p})
 	}
 	c.open[ev.Second]++
 	c.many++

@@ -178,8 +178,13 @@ func (o *oracle) waiting() bool {
 
 // boundary is "Boundary B" of ADR 2.
 func (o *oracle) boundary(b int64) {
+	before := o.carried
+	o.carried = map[string]*candidate{}
 	for _, s := range o.show(b) {
 		o.walk(s, 0)
+	}
+	for id, c := range before {
+		o.carried[id+"\x00before"] = c
 	}
 	// Candidates are decided in rounds until none is left.
 	for len(o.carried) > 0 {
@@ -215,7 +220,10 @@ func (c *candidate) before(d *candidate) bool {
 	if c.entry != d.entry {
 		return c.entry < d.entry
 	}
-	return c.key.String() < d.key.String()
+	if a, b := c.key.String(), d.key.String(); a != b {
+		return a < b
+	}
+	return c.tick > d.tick
 }
 
 // show makes the on-states visible and returns the past members of those that

@@ -80,6 +80,7 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 		return
 	}
 	made := s.rule.ID + "\x00" + target.String()
+	if stepsPerAction { made = id }
 	step := 0
 	for _, t := range o.news[made] {
 		if tick-t < int64(windows.W7d) {
@@ -93,7 +94,7 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	o.lines = append(o.lines, d)
 	o.inForce[id] = &grant{
 		first: d, last: d, rule: s.rule, target: target, length: length, until: tick + length,
-		onset:    len(within(o.all.of(target), windows.W10m.Start(tick), tick)),
+		onset:    len(within(o.all.of(target), windows.W10m.Start(tick), tick))+len(within(o.no.of(target), windows.W10m.Start(tick), tick)),
 		evidence: s.truth.tick,
 	}
 }
@@ -150,3 +151,5 @@ func (o *oracle) endDecisions(tick int64) {
 		delete(o.inForce, id)
 	}
 }
+
+const stepsPerAction = true

@@ -281,18 +281,24 @@ func onFor(r *rules.Rule) int64 {
 
 // sources returns where rows lie: for each partition the first and last offset.
 func sources(rows []*oracleRow) []event.Span {
-	var spans []event.Span
+	spans := map[int]event.Span{}
+	var order []int
 	for _, row := range rows {
-		i := slices.IndexFunc(spans, func(s event.Span) bool { return s.Partition == row.partition })
-		if i < 0 {
-			i = len(spans)
-			spans = append(spans, event.Span{Source: row.source, Partition: row.partition, First: row.Offset, Last: row.Offset})
+		p := row.from
+		s, ok := spans[p.order]
+		if !ok {
+			order = append(order, p.order)
+			s = event.Span{Source: p.source, Partition: p.number, First: row.Offset, Last: row.Offset}
 		}
-		spans[i].First = min(spans[i].First, row.Offset)
-		spans[i].Last = max(spans[i].Last, row.Offset)
+		s.First, s.Last = min(s.First, row.Offset), max(s.Last, row.Offset)
+		spans[p.order] = s
 	}
-	sort.Slice(spans, func(i, j int) bool { return spans[i].Partition < spans[j].Partition })
-	return spans
+	slices.Sort(order)
+	var sorted []event.Span
+	for _, p := range order {
+		sorted = append(sorted, spans[p])
+	}
+	return sorted
 }
 
 // count is the figure of law 2: what a rule's feature is for a key as of tick.

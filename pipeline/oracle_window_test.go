@@ -160,7 +160,7 @@ func wilsonLow(k, n float64) float64 {
 	}
 	const z = 2.5758293035489004
 	p := k / n
-	return (p + z*z/(2*n) - z*math.Sqrt(p*(1-p)/n+z*z/(4*n*n))) / (1 + z*z/n)
+	return max(0, (p+z*z/(2*n)-z*math.Sqrt(p*(1-p)/n+z*z/(4*n*n)))/(1+z*z/n))
 }
 
 // top and entropy are of the values themselves. The engine keeps 64 buckets,

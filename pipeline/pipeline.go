@@ -21,9 +21,10 @@ type Source struct {
 	ingest.Source
 	Decode      ingest.Decoder
 	Enrich      enrich.Source
-	Disorder    time.Duration    // how far out of order its lines may be
-	MaxLateness time.Duration    // what is later still is dropped
-	Only        *rules.EventCond // events that it does not hold of are passed by; nil: none
+	Adjust      func(*event.Batch) // nil, or sees each batch behind Enrich and may change its events; called by several goroutines
+	Disorder    time.Duration      // how far out of order its lines may be
+	MaxLateness time.Duration      // what is later still is dropped
+	Only        *rules.EventCond   // events that it does not hold of are passed by; nil: none
 }
 
 // The limits on a source's clock.

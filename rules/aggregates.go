@@ -15,7 +15,7 @@ type shape uint8
 
 const (
 	optionalCond shape = iota // f(w), f(w, cond)
-	neededCond                // f(w, cond)
+	neededCond                // f(w, cond), f(w, cond, of)
 	numberField               // f(w, x), f(w, x, cond), x a number that adds up
 	keyField                  // f(w, field), f(w, field, cond)
 )
@@ -52,7 +52,7 @@ var usage = func() map[string]string {
 	for _, a := range aggregates {
 		m[a.name] = a.name + map[shape]string{
 			optionalCond: `("10m") or ` + a.name + `("10m", condition)`,
-			neededCond:   `("10m", outcome == "failure")`,
+			neededCond:   `("10m", outcome == "failure") or ` + a.name + `("10m", outcome == "failure", not known(ip))`,
 			numberField:  `("10m", bytes) or ` + a.name + `("10m", bytes, condition)`,
 			keyField:     `("10m", credential) or ` + a.name + `("10m", credential, condition)`,
 		}[a.shape]
@@ -105,7 +105,7 @@ func (c *checker) aggregate(n ast.Node) (a Aggregate, ok bool) {
 	least, most := 1, 2
 	switch form {
 	case neededCond:
-		least = 2
+		least, most = 2, 3
 	case numberField, keyField:
 		least, most = 2, 3
 	}
@@ -131,16 +131,29 @@ func (c *checker) aggregate(n ast.Node) (a Aggregate, ok bool) {
 		args = args[1:]
 	}
 	if len(args) > 0 {
-		inner := &checker{phrase: c.phrase, opt: c.opt, nodes: c.nodes}
-		t := inner.cond(args[0])
-		if t.op == opBad {
-			return a, false
-		}
-		if t.op != opTrue || form == neededCond {
-			a.Cond = newEventCond(t)
-		}
+		cond, okCond := c.aggregateCond(args[0], form == neededCond)
+		a.Cond, ok = cond, ok && okCond
+		args = args[1:]
+	}
+	if len(args) > 0 {
+		of, okOf := c.aggregateCond(args[0], false)
+		a.Of, ok = of, ok && okOf
 	}
 	return a, ok
+}
+
+// aggregateCond checks a condition on the events that an aggregate sees; one
+// that always holds is nil unless it is needed.
+func (c *checker) aggregateCond(n ast.Node, needed bool) (cond *EventCond, ok bool) {
+	inner := &checker{phrase: c.phrase, opt: c.opt, nodes: c.nodes}
+	t := inner.cond(n)
+	if t.op == opBad {
+		return nil, false
+	}
+	if t.op != opTrue || needed {
+		cond = newEventCond(t)
+	}
+	return cond, true
 }
 
 func isText(n ast.Node) bool { _, ok := n.(*ast.StringNode); return ok }

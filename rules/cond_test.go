@@ -2,6 +2,7 @@ package rules
 
 import (
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,15 @@ func TestEventConditions(t *testing.T) {
 	}
 }
 
+func TestAnUndefinedValueIsForgottenByTheNextCondition(t *testing.T) {
+	ev, st := &event.Event{Status: 200, Bytes: -1}, &Facts{}
+	for range 2 {
+		if mustEvent(t, `bytes > 0`).Match(ev, st) || !mustEvent(t, `status == 200`).Match(ev, st) {
+			t.Error("an undefined value outlives its condition")
+		}
+	}
+}
+
 func TestConditionsWithoutFactsCanBeAsked(t *testing.T) {
 	ev := &event.Event{Status: 200}
 	for text, want := range map[string]bool{`status == 200`: true, `known(ip)`: false, `lookup("office", path)`: false, `actor == ""`: true, `path == ""`: true} {
@@ -106,6 +116,26 @@ func TestSpellingsOfACondition(t *testing.T) {
 	}
 	if a, b := mustEvent(t, `path == "" and (query == "" or deprecated)`), mustEvent(t, `path == "" and query == "" or deprecated`); a.Text == b.Text {
 		t.Errorf("two conditions are both %s", a.Text)
+	}
+}
+
+func TestCanonicalTextHasOnlyTheParenthesesThatItNeeds(t *testing.T) {
+	for text, want := range map[string]string{
+		`(status - 1) - 2 > 0`:                                `status - 1 - 2 > 0`,
+		`status - (1 - 2) > (0)`:                              `status - (1 - 2) > 0`,
+		`(status * 2) / 3 + (1) > 0`:                          `status * 2 / 3 + 1 > 0`,
+		`status * (2 + 3) > 0`:                                `status * (2 + 3) > 0`,
+		`-(status + 1) < -1`:                                  `-(status + 1) < -1`,
+		`not (status > 1)`:                                    `not (status > 1)`,
+		`not (known(ip))`:                                     `not known(ip)`,
+		`((path == "a") or (path == "b")) and deprecated`:     `(path == "a" or path == "b") and deprecated`,
+		`(path == "a") or ((path == "b") and not deprecated)`: `path == "a" or path == "b" and not deprecated`,
+		`not (path startsWith "a")`:                           `path not startsWith "a"`,
+		`"\u00e4\n" == path`:                                  `path == "ä\n"`,
+	} {
+		if got := mustEvent(t, text).Text; got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
 	}
 }
 
@@ -169,6 +199,20 @@ func TestFaultsOfALooseCondition(t *testing.T) {
 	}
 	if _, err := CompileEvent(strings.Repeat("!", MaxSource-10)+"deprecated", testOptions); err == nil || !strings.Contains(err.Error(), "more than 500 parts") {
 		t.Errorf("4 KiB of !: %.100v", err)
+	}
+}
+
+func TestHugePatternsAreRefusedBeforeTheyAreWrittenOut(t *testing.T) {
+	text := `path matches "` + strings.Repeat("[a-z]{1000}", 300) + `"`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := CompileEvent(text, testOptions)
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "more than 1000 instructions") {
+		t.Errorf("%v", err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
+		t.Errorf("allocated %d bytes", n)
 	}
 }
 

@@ -45,6 +45,7 @@ func (r *reader) then(rule *Rule, it *item) {
 func (r *reader) entry(rule *Rule, it *item, key string) {
 	c := Consequence{}
 	var action *pair
+	unknown := false
 	have := map[string]*item{}
 	for i, p := range it.pairs {
 		name := p.key.text
@@ -60,13 +61,13 @@ func (r *reader) entry(rule *Rule, it *item, key string) {
 		default:
 			all := append(slices.Clone(actionNames), consequenceKeys...)
 			r.fail(p.key.off, key, "unknown action or key %s%s; actions are %s", name, didYouMean(name, all), among(actionNames))
-			action = &pair{} // not also missing
+			unknown = true
 		}
 	}
 	switch {
-	case action == nil:
+	case action == nil && !unknown:
 		r.fail(it.off, key, "has no action: %s", list(actionNames))
-	case action.key != nil:
+	case action != nil:
 		c.Action, _ = event.ActionByName(action.key.text)
 		r.target(rule, &c, action, key)
 	}
@@ -80,7 +81,7 @@ func (r *reader) entry(rule *Rule, it *item, key string) {
 		c.For = r.steps(e, key+".for")
 	}
 	r.rate(&c, have["to"], it, key)
-	if action != nil && action.key != nil {
+	if action != nil {
 		r.harm(rule, &c, action.key, have["if"], key)
 	}
 	rule.Then = append(rule.Then, c)
@@ -176,7 +177,7 @@ func (r *reader) harm(rule *Rule, c *Consequence, action, condition *item, key s
 		return
 	}
 	key += "." + c.Action.String()
-	if len(c.Dims) == 1 && (c.Dims[0] == event.FieldCredential || c.Dims[0] == event.FieldActor) {
+	if c.Action != event.Challenge && len(c.Dims) == 1 && (c.Dims[0] == event.FieldCredential || c.Dims[0] == event.FieldActor) {
 		r.fail(action.off, key, "a bare %s: who attacks an account would lock its owner out (name also where it comes from, such as [%s, ip])",
 			c.Dims[0], c.Dims[0])
 	}

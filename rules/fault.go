@@ -35,11 +35,11 @@ func (f *Fault) Error() string {
 		b.WriteString(f.Key)
 		b.WriteString(": ")
 	}
-	b.WriteString(f.Message)
+	b.WriteString(printable(f.Message))
 	if f.Source == "" {
 		return b.String()
 	}
-	text, caret := window(f.Source, f.Caret)
+	text, caret := excerpt(f.Source, f.Caret)
 	b.WriteString("\n | ")
 	b.WriteString(text)
 	b.WriteString("\n | ")
@@ -54,18 +54,22 @@ const (
 	shownAfter  = 40
 )
 
-// window cuts a line to what is around the caret, and makes each character
-// one that takes one column and moves no cursor.
-func window(line string, caret int) (string, int) {
-	r := []rune(line)
-	for i, c := range r {
+// printable replaces what would move a cursor.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
 		switch {
 		case c == '\t':
-			r[i] = ' '
+			return ' '
 		case !unicode.IsPrint(c):
-			r[i] = utf8.RuneError
+			return utf8.RuneError
 		}
-	}
+		return c
+	}, s)
+}
+
+// excerpt cuts a line to what is around the caret.
+func excerpt(line string, caret int) (string, int) {
+	r := []rune(printable(line))
 	caret = min(max(caret, 0), len(r))
 	from, to := 0, len(r)
 	if to > shownBefore+shownAfter {

@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/binary"
 	"math"
+	"net/netip"
 
 	"weir/event"
 	"weir/windows"
@@ -21,8 +22,8 @@ type Mapper struct {
 	refused  [event.NumKinds]touches
 
 	verdicts []verdict // of each condition, for the event at hand
-	hashes   []uint64  // of each carried field, for the event at hand
-	starts   []int     // where each carried field's value begins in Deltas.Values
+	hashes   []uint64  // of each of Plan.hashed, for the event at hand; 0: absent
+	start    int       // where its values begin in Deltas.Values
 }
 
 // verdict is what is known of a condition for one event.
@@ -51,8 +52,7 @@ type touchBit struct {
 func NewMapper(p *Plan, units int, lookups map[string]func(string) bool) *Mapper {
 	m := &Mapper{plan: p, units: units, facts: Facts{Lookups: lookups}}
 	m.verdicts = make([]verdict, len(p.conds))
-	m.hashes = make([]uint64, len(p.fields))
-	m.starts = make([]int, len(p.fields)+1)
+	m.hashes = make([]uint64, len(p.hashed))
 	for k := range event.NumKinds {
 		m.accepted[k] = p.touches(event.Kind(k), false)
 		m.refused[k] = p.touches(event.Kind(k), true)
@@ -125,7 +125,7 @@ func (m *Mapper) mapEvent(ev *event.Event, partition int32, out *windows.Deltas)
 	if carried {
 		m.observe(ev, out)
 		out.Events = append(out.Events, windows.Origin{
-			Second: ev.Second, Offset: ev.Offset, Partition: partition, Values: uint32(m.starts[0]),
+			Second: ev.Second, Offset: ev.Offset, Partition: partition, Values: uint32(m.start),
 		})
 	}
 }
@@ -159,13 +159,13 @@ func (m *Mapper) asked(c int, ev *event.Event) bool {
 	return false
 }
 
-// carry writes the event's values and their hashes.
+// carry writes the event's values and hashes all that is needed of it.
 func (m *Mapper) carry(ev *event.Event, out *windows.Deltas) {
 	v := out.Values
+	m.start = len(v)
 	for i, f := range m.plan.fields {
-		m.starts[i] = len(v)
+		from := len(v) + 1
 		v = append(v, 0)
-		from := len(v)
 		v = ev.AppendValue(v, f)
 		n := len(v) - from
 		m.hashes[i] = 0
@@ -183,7 +183,9 @@ func (m *Mapper) carry(ev *event.Event, out *windows.Deltas) {
 		copy(v[from-1+w:], v[from:from+n])
 		copy(v[from-1:], size[:w])
 	}
-	m.starts[len(m.plan.fields)] = len(v)
+	for i := len(m.plan.fields); i < len(m.plan.hashed); i++ {
+		m.hashes[i], _ = m.plan.hashField(ev, m.plan.hashed[i])
+	}
 	out.Values = v
 }
 
@@ -196,7 +198,7 @@ func (m *Mapper) key(t *table) (k windows.Key, ok bool) {
 	}
 	k = windows.Key{Hi: t.seed[0], Lo: t.seed[1]}
 	for _, i := range t.values {
-		k.Hi, k.Lo = mix(k.Hi^m.hashes[i]), mix(k.Lo+m.hashes[i])
+		k.Hi, k.Lo = event.Mix(k.Hi^m.hashes[i]), event.Mix(k.Lo+m.hashes[i])
 	}
 	return k, true
 }
@@ -209,7 +211,7 @@ func (m *Mapper) observe(ev *event.Event, out *windows.Deltas) {
 			if n := keptNumber(ev, o.field); n >= 0 {
 				x = uint64(n)
 			}
-		} else if h, ok := m.plan.hashField(ev, o.field); ok {
+		} else if h := m.hashes[o.hash]; h != 0 {
 			x = h
 		}
 		out.Obs = append(out.Obs, x)
@@ -235,25 +237,74 @@ func keptNumber(ev *event.Event, f event.Field) int64 {
 // hashField returns the keyed hash of an event's value of f; ok is false where
 // it is absent.
 func (p *Plan) hashField(ev *event.Event, f event.Field) (h uint64, ok bool) {
-	var buf [128]byte
-	v := ev.AppendValue(buf[:0], f)
+	if s, isText := ev.Text(f); isText {
+		if s == "" {
+			return 0, false
+		}
+		return p.hashText(s), true
+	}
+	switch f {
+	case event.FieldIP, event.FieldNet:
+		v, n := addressBits(ev.IP, f)
+		if n == 0 {
+			return 0, false
+		}
+		return present(p.key.HashShort(v, n)), true
+	case event.FieldActor:
+		if ev.Credential != "" {
+			return p.hashText(ev.Credential), true
+		}
+		if ev.Session != "" {
+			return p.hashText(ev.Session), true
+		}
+	}
+	v := ev.AppendValue(nil, f)
 	if len(v) == 0 {
 		return 0, false
 	}
 	return p.hashValue(v), true
 }
 
-// hashValue is the keyed hash of a value as AppendValue writes it. It is never
-// 0 nor NoObs, which stand for absent values.
-func (p *Plan) hashValue(v []byte) uint64 {
-	h := p.key.Hash(v)
+// addressBits returns the bytes that AppendValue would write of an address.
+func addressBits(a netip.Addr, f event.Field) (v uint64, n int) {
+	switch {
+	case !a.IsValid():
+		return 0, 0
+	case a.Is4():
+		b := a.As4()
+		if f == event.FieldNet {
+			b[3], n = 0, 3
+		} else {
+			n = 4
+		}
+		return uint64(binary.LittleEndian.Uint32(b[:])), n
+	}
+	b := a.As16()
+	n = 8
+	if f == event.FieldNet {
+		b[6], b[7], n = 0, 0, 6
+	}
+	return binary.LittleEndian.Uint64(b[:8]), n
+}
+
+// hashValue is the keyed hash of a value as AppendValue writes it.
+func (p *Plan) hashValue(v []byte) uint64 { return p.hashText(event.View(v)) }
+
+func (p *Plan) hashText(s string) uint64 {
+	if len(s) > 8 {
+		return present(p.key.HashString(s))
+	}
+	var v uint64
+	for i := range len(s) {
+		v |= uint64(s[i]) << (8 * i)
+	}
+	return present(p.key.HashShort(v, len(s)))
+}
+
+// present keeps a hash off 0 and NoObs, which stand for absent values.
+func present(h uint64) uint64 {
 	if h == 0 || h == windows.NoObs {
 		return 1
 	}
 	return h
-}
-
-// standingHash is the identity of an event's value in a Standing.
-func (p *Plan) standingHash(ev *event.Event, f event.Field) (uint64, bool) {
-	return p.hashField(ev, f)
 }

@@ -27,6 +27,7 @@ type Plan struct {
 
 	fields []event.Field // those whose values an event carries: Layout.Fields
 	obs    []observation
+	hashed []event.Field // those whose hashes are needed: fields, then others observed
 	rules  []rulePlan
 }
 
@@ -34,6 +35,7 @@ type Plan struct {
 type observation struct {
 	field  event.Field
 	number bool
+	hash   int // in Plan.hashed, where it is a hash
 }
 
 // tableBit is one bit of a table's row masks: where and, optionally, cond.
@@ -378,24 +380,25 @@ func (p *planner) series(t int, kind windows.Kind, bit uint8, obs uint8, w windo
 }
 
 func (p *planner) observe(f event.Field, number bool) uint8 {
-	o := observation{f, number}
-	if i := slices.Index(p.obs, o); i >= 0 {
-		return uint8(i)
+	for i, o := range p.obs {
+		if o.field == f && o.number == number {
+			return uint8(i)
+		}
 	}
-	p.obs = append(p.obs, o)
+	p.obs = append(p.obs, observation{field: f, number: number})
 	return uint8(len(p.obs) - 1)
 }
 
 // read plans one aggregate over a table's rows where `where` holds.
 func (p *planner) read(t, where int, a Aggregate) reading {
 	rd := reading{fn: a.Func, window: a.Window, field: a.Field}
-	bit := p.bit(t, where, p.cond(a.Cond))
+	bit := p.bit(t, where, p.cond(And(a.Cond, a.Of)))
 	switch a.Func {
 	case Count, Rate:
 		rd.a = p.series(t, windows.Count, bit, 0, a.Window)
 	case Ratio, RatioLow:
 		rd.a = p.series(t, windows.Count, bit, 0, a.Window)
-		rd.b = p.series(t, windows.Count, p.bit(t, where, noCond), 0, a.Window)
+		rd.b = p.series(t, windows.Count, p.bit(t, where, p.cond(a.Of)), 0, a.Window)
 	case Sum:
 		rd.a = p.series(t, windows.Sum, bit, p.observe(a.Field, true), a.Window)
 	case Min, Max:
@@ -494,11 +497,13 @@ func standingFields(r *Rule) (known, seen []event.Field) {
 	aggregates := func(as []Aggregate) {
 		for _, a := range as {
 			add(a.Cond)
+			add(a.Of)
 		}
 	}
 	add(r.Where)
 	for _, f := range r.Features {
 		add(f.Cond)
+		add(f.Of)
 	}
 	aggregates(r.When.Inline)
 	for _, c := range r.Then {
@@ -520,6 +525,17 @@ func (p *planner) finish() {
 	}
 	p.Layout.Obs = len(p.obs)
 	p.Layout.Fields = p.fields
+	p.hashed = slices.Clone(p.fields)
+	for i := range p.obs {
+		o := &p.obs[i]
+		if o.number {
+			continue
+		}
+		if o.hash = slices.Index(p.hashed, o.field); o.hash < 0 {
+			o.hash = len(p.hashed)
+			p.hashed = append(p.hashed, o.field)
+		}
+	}
 	for t := range p.tables {
 		p.Layout.Tables[t].Parent = p.tables[t].parent >= 0
 	}
@@ -548,19 +564,9 @@ func (t *table) keyOf(hash func(i int) uint64) windows.Key {
 	k := windows.Key{Hi: t.seed[0], Lo: t.seed[1]}
 	for i := range t.fields {
 		h := hash(i)
-		k.Hi, k.Lo = mix(k.Hi^h), mix(k.Lo+h)
+		k.Hi, k.Lo = event.Mix(k.Hi^h), event.Mix(k.Lo+h)
 	}
 	return k
-}
-
-// mix spreads a 64-bit state: MurmurHash3's finalizer (Austin Appleby, public
-// domain). It is a bijection, so a key of one field is as unique as its hash.
-func mix(x uint64) uint64 {
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
-	x *= 0xc4ceb9fe1a85ec53
-	return x ^ x>>33
 }
 
 func fieldsName(fs []event.Field) string {

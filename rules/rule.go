@@ -72,6 +72,7 @@ type Aggregate struct {
 	Window windows.Window
 	Field  event.Field // of sum, min, max, distinct, top, entropy
 	Cond   *EventCond
+	Of     *EventCond // of ratio and ratio_low: the events that the share is of; nil: all
 }
 
 // Consequence is one entry of a rule's ladder.

@@ -94,7 +94,7 @@ func (st *State) Pending() bool {
 // Publish returns the standing facts as of hour h (a whole hour that all units
 // have run), for the events of the hour that begins one hour later.
 func (st *State) Publish(h int64) *Standing {
-	s := NewStanding(st.defined(h+3600), st.plan.standingHash)
+	s := NewStanding(st.defined(h+3600), st.plan.hashField)
 	if !s.defined {
 		return s
 	}

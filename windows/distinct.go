@@ -144,8 +144,10 @@ func (u *Unit) foldDistinct(e *edit, at, id int, s *section, base uint32, t *Tou
 	old, end := u.old[:0], 0
 	if present {
 		p := e.b[at+sectionHeader : at+sectionHeader+n]
-		if len(hs) == 1 && p[0] == 1 && readHash(p, n-hashBytes) == hs[0] {
-			return u.renewOnly(e, at, n, now)
+		if len(hs) == 1 {
+			if size, ok := u.foldOne(e, at, n, s, base, hs[0]); ok {
+				return size
+			}
 		}
 		old, end = appendPairs(old, p, max(oldest, base)-base)
 	}
@@ -177,14 +179,13 @@ func (u *Unit) foldDistinct(e *edit, at, id int, s *section, base uint32, t *Tou
 		size += n - end
 	}
 	if all >= maxPairs {
-		k := sketch{e: e, at: at + len(encodedList(e.b[at+sectionHeader:])) + sectionHeader, quantum: s.pane}
-		k.size = at + size - k.at
+		k := sketchIn(e, at, size, s)
 		if !sketched {
 			for _, p := range slices.Backward(old) { // the oldest first
 				k.insert(p.hash, p.last+base)
 			}
-		} else if previous := old[0].last + base; previous/s.purge != u.now/s.purge {
-			u.tmp = k.purge(u.tmp, oldest/s.pane)
+		} else {
+			u.purge(&k, s, old[0].last+base)
 		}
 		for _, h := range hs {
 			k.insert(h, u.now)
@@ -196,26 +197,13 @@ func (u *Unit) foldDistinct(e *edit, at, id int, s *section, base uint32, t *Tou
 	return size
 }
 
-// renewOnly moves the only pair of a section to now.
-func (u *Unit) renewOnly(e *edit, at, n int, now uint32) int {
-	tmp := binary.AppendUvarint(u.tmp[:0], uint64(now))
-	u.tmp = tmp
-	old := n - 1 - hashBytes
-	if !e.splice(at+sectionHeader+1, old, tmp) {
-		u.counters.Full++
-		return sectionHeader + n
-	}
-	e.resize(at, n-old+len(tmp))
-	return sectionHeader + n - old + len(tmp)
-}
-
-// encodedList returns the list at the beginning of a payload.
-func encodedList(p []byte) []byte {
+// listEnd returns where the list at the beginning of a payload ends.
+func listEnd(p []byte) int {
 	i := 1
 	for range p[0] {
 		i = skip(p, i, 1) + hashBytes
 	}
-	return p[:i]
+	return i
 }
 
 // Distinct returns how many different values a series had in the window as of

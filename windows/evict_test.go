@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 )
@@ -27,7 +28,7 @@ func TestAFloodDrivesItselfOut(t *testing.T) {
 		flood(u, st, tick, 0, 100)
 	}
 	most := int64(0)
-	for i := range 200 {
+	for i := range 60 {
 		tick++
 		flood(u, st, tick, 1000+i*5000, 5000)
 		most = max(most, u.Bytes())
@@ -49,8 +50,8 @@ func TestAFloodDrivesItselfOut(t *testing.T) {
 		}
 	}
 	c := u.Counters()
-	if c.Refused == 0 || c.Evicted == 0 || int(c.Refused+c.Evicted)+u.Len() != 100+200*5000 {
-		t.Errorf("counters %+v and %d keys do not add up to %d", c, u.Len(), 100+200*5000)
+	if c.Refused == 0 || c.Evicted == 0 || int(c.Refused+c.Evicted)+u.Len() != 100+60*5000 {
+		t.Errorf("counters %+v and %d keys do not add up to %d", c, u.Len(), 100+60*5000)
 	}
 	held := 0
 	for c := range u.arena.classes {
@@ -73,10 +74,12 @@ func TestSheddingTakesTheRightKeys(t *testing.T) {
 	var want []risk
 	tick := int64(500_000)
 	touched := map[int]*risk{}
-	for range 60 {
-		tick += 1 + st.rng.Int64N(20)
+	for n := range 150 {
+		if tick += 1 + st.rng.Int64N(10); n == 5 {
+			tick += 400_000 // so that seconds of different ticks share a bin
+		}
 		for range 30 {
-			i := st.rng.IntN(800)
+			i := st.rng.IntN(3000)
 			r := touched[i]
 			if r == nil {
 				r = &risk{key: testKey(0, i)}
@@ -202,5 +205,28 @@ func TestSecondsOutOfRangeAreCounted(t *testing.T) {
 	flood(u, st, 1<<32, 0, 4)
 	if u.Len() != 0 || u.Counters().OutOfTime != 7 || len(u.Touched()) != 0 {
 		t.Errorf("%d keys, %d out of time, want 0 and 7", u.Len(), u.Counters().OutOfTime)
+	}
+}
+
+func TestAKeyIdleForTooLongBeginsAnewWhetherOrNotItWasDeleted(t *testing.T) {
+	st := newStream(1, testLayout(), 1)
+	swept, kept := NewUnit(st.l, 0), NewUnit(st.l, 0)
+	retain := st.l.Tables[0].Retain
+	for _, tick := range []int64{1_000_000, 1_000_001, 1_010_000 + retain, 1_010_001 + retain} {
+		swept.Expire(tick)
+		flood(swept, st, tick, 0, 2)
+		flood(kept, st, tick, 0, 2)
+	}
+	if swept.Counters().Expired != 2 || kept.Counters().Expired != 0 {
+		t.Fatalf("%d and %d keys expired, want 2 and 0", swept.Counters().Expired, kept.Counters().Expired)
+	}
+	for i := range 2 {
+		k := testKey(0, i)
+		a, _ := swept.Find(k)
+		b, _ := kept.Find(k)
+		x, y := swept.index.slot(a), kept.index.slot(b)
+		if !bytes.Equal(swept.blob(x), kept.blob(y)) || x.ticks != y.ticks || x.last != y.last {
+			t.Errorf("key %d: touched in %d and %d ticks, %d and %d bytes", i, x.ticks, y.ticks, x.size, y.size)
+		}
 	}
 }

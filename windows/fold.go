@@ -28,7 +28,7 @@ func (u *Unit) Fold(tick int64, rows []Row, from []*Deltas) {
 	}
 	u.rows, u.from, u.now = rows, from, uint32(tick-1)
 	u.link(rows)
-	slices.SortFunc(u.touches, func(a, b Touch) int { return compareKeys(a.Key, b.Key) })
+	u.order()
 	u.unmark()
 	u.foldKnown()
 	u.foldFresh()
@@ -144,9 +144,8 @@ func (u *Unit) foldKnown() {
 			if !g[i].fresh {
 				s := u.index.slot(g[i].Slot)
 				b := u.arena.place(classOf(int(s.size)), s.ref)
-				sum += uint64(b[0])
-				if len(b) > 64 {
-					sum += uint64(b[64])
+				for line := 0; line < len(b) && line < 512; line += 64 {
+					sum += uint64(b[line])
 				}
 			}
 		}

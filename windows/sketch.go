@@ -39,6 +39,20 @@ type sketch struct {
 	full    uint64 // observations for which the blob had no room
 }
 
+// sketchIn finds the sketch in the section of size bytes at.
+func sketchIn(e *edit, at, size int, s *section) sketch {
+	from := at + sectionHeader + listEnd(e.b[at+sectionHeader:])
+	return sketch{e: e, at: from, size: at + size - from, quantum: s.pane}
+}
+
+// purge drops from a sketch what no window sees any more, when a sixteenth of
+// the longest has gone by since the second previous.
+func (u *Unit) purge(k *sketch, s *section, previous uint32) {
+	if previous/s.purge != u.now/s.purge {
+		u.tmp = k.purge(u.tmp, s.oldest(u.now+1)/s.pane)
+	}
+}
+
 func appendEmptySketch(dst []byte, epoch uint32) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, epoch)
 	return append(dst, make([]byte, registers)...)

@@ -42,7 +42,10 @@ type scratch struct {
 	old      []pair
 	merged   []pair
 	buckets  [numBuckets]uint64
-	sink     uint64 // keeps loads that only warm the cache
+
+	ends          []uint32 // of buckets, for order
+	sortedTouches []Touch  // takes turns with touches
+	sink          uint64   // keeps loads that only warm the cache
 }
 
 // Touch is a key that a Fold touched.
@@ -50,10 +53,10 @@ type Touch struct {
 	Key   Key
 	Mask  uint64 // the masks of its rows together
 	Slot  uint32
-	Table uint16
-	fresh bool
 	head  uint32 // its first row
 	last  uint32 // the tick of the touch before
+	Table uint16
+	fresh bool
 }
 
 const noRow = ^uint32(0)

@@ -1,0 +1,157 @@
+// Command bench measures weir as a whole process on generated logs, beside
+// what everybody has: wc -l and gawk counting by address.
+//
+//	go run ./internal/bench [-lines 3000000] [-weir bin/weir] [-dir DIR]
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"weir/internal/testkit"
+)
+
+func main() {
+	if err := run(os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// summary is what of summary.json is shown.
+type summary struct {
+	Events          int64   `json:"events"`
+	Seconds         float64 `json:"seconds"`
+	EventsPerSecond float64 `json:"events_per_second"`
+	PeakRSS         int64   `json:"peak_rss_bytes"`
+	Keys            int64   `json:"keys"`
+	StateBytes      int64   `json:"state_bytes"`
+	Degraded        bool    `json:"degraded"`
+}
+
+func run(out io.Writer) (err error) {
+	lines := flag.Int("lines", 3_000_000, "lines of each log")
+	weir := flag.String("weir", "bin/weir", "the program to measure")
+	dir := flag.String("dir", "", "where the logs are kept; empty: a temporary directory")
+	densities := flag.String("densities", "1000,100000", "events per second of event time")
+	flag.Parse()
+	if *dir == "" {
+		if *dir, err = os.MkdirTemp("", "weir-bench-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(*dir)) }()
+	}
+	fmt.Fprintf(out, "%d processors, %s, %s lines each\n", runtime.NumCPU(), runtime.Version(), thousands(*lines))
+	for _, format := range []string{testkit.NginxJSON, testkit.Combined} {
+		for _, density := range strings.Split(*densities, ",") {
+			var d float64
+			if _, err := fmt.Sscan(density, &d); err != nil {
+				return fmt.Errorf("-densities %s: %w", density, err)
+			}
+			path := filepath.Join(*dir, fmt.Sprintf("%s-%s-%d.log", format, density, *lines))
+			truth, err := generate(path, format, *lines, d)
+			if err != nil {
+				return err
+			}
+			if err := measure(out, *weir, path, format, density, truth); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// generate writes a log, once.
+func generate(path, format string, lines int, density float64) (*testkit.Truth, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	truth, err := testkit.WriteLog(f, testkit.LogOptions{Seed: 1, Lines: lines, Density: density, Format: format})
+	return truth, errors.Join(err, f.Close())
+}
+
+// measure runs wc, gawk and weir over one log, which wc has brought into the
+// page cache.
+func measure(out io.Writer, weir, path, format, density string, truth *testkit.Truth) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%s, %s events a second of event time, %d bytes a line, %s addresses\n",
+		format, density, info.Size()/int64(truth.Lines), thousands(truth.Addresses))
+	field := `$1`
+	if format == testkit.NginxJSON {
+		field = `$4` // "remote_addr":"…" split at quotes, see below
+	}
+	for _, c := range []struct {
+		name string
+		cmd  *exec.Cmd
+	}{
+		{"wc -l", exec.Command("wc", "-l", path)},
+		{"wc -l again", exec.Command("wc", "-l", path)},
+		{"gawk, counting by one field", exec.Command("gawk", "-F", `[" ]`, "{n["+field+"]++} END{print length(n)}", path)},
+	} {
+		took, err := timed(c.cmd)
+		if err != nil {
+			fmt.Fprintf(out, "  %-28s not measured: %v (apt-get install gawk)\n", c.name, err)
+			continue
+		}
+		fmt.Fprintf(out, "  %-28s %12s lines/s\n", c.name, thousands(int(float64(truth.Lines)/took.Seconds())))
+	}
+	config := path + ".yaml"
+	yaml := fmt.Sprintf("sources: [{name: bench, format: %s, disorder: 2s}]\nstate: {memory: 8GiB}\n", format)
+	if err := os.WriteFile(config, []byte(yaml), 0o644); err != nil {
+		return err
+	}
+	for range 2 {
+		result := path + ".out"
+		cmd := exec.Command(weir, "replay", "-c", config, "--out", result, path)
+		cmd.Stderr = nil
+		if text, err := cmd.Output(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", cmd, err, text)
+		}
+		b, err := os.ReadFile(filepath.Join(result, "summary.json"))
+		if err != nil {
+			return err
+		}
+		var s summary
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "  %-28s %12s events/s   peak RSS %d MiB, %s keys, %.1f keys and %d bytes an address%s\n", "weir replay",
+			thousands(int(s.EventsPerSecond)), s.PeakRSS>>20, thousands(int(s.Keys)),
+			float64(s.Keys)/float64(truth.Addresses), s.StateBytes/int64(truth.Addresses), degraded(s.Degraded))
+	}
+	return nil
+}
+
+func degraded(d bool) string {
+	if d {
+		return ", DEGRADED"
+	}
+	return ""
+}
+
+func timed(cmd *exec.Cmd) (time.Duration, error) {
+	start := time.Now()
+	err := cmd.Run()
+	return time.Since(start), err
+}
+
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
