@@ -89,6 +89,22 @@ func TestShapeOfAShapeIsTheSame(t *testing.T) {
 	})
 }
 
+func TestLongTemplatesEndInAnEllipsis(t *testing.T) {
+	cut := 0
+	for i := range len("consideration") {
+		path := strings.Repeat("/terms-and-conditions", 5) + "/" + "consideration"[:i+1] + "/something"
+		checkShape(t, path)
+		if template, _ := shape(path); strings.HasSuffix(template, "/{...}") {
+			cut++
+		} else if template != path {
+			t.Errorf("%s: %s", path, template)
+		}
+	}
+	if cut == 0 {
+		t.Error("no template was cut")
+	}
+}
+
 func FuzzShape(f *testing.F) {
 	for _, p := range readLines(f, "testdata/shape/paths.txt") {
 		f.Add(p)

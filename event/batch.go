@@ -37,10 +37,14 @@ func (b *Batch) Drop() { b.Events = b.Events[:len(b.Events)-1] }
 // made while its events were read. What it returns stays valid until Reset.
 type Arena struct {
 	chunk []byte
-	full  [][]byte
+	full  [][]byte // used up
+	free  [][]byte // of arenaChunk each, for use again
 }
 
-const arenaChunk = 64 << 10
+const (
+	arenaChunk = 64 << 10
+	arenaKept  = 64 // chunks kept for use again
+)
 
 // Grow makes room for n more bytes in one piece and returns an empty slice
 // with that capacity; Keep says how much of it was used.
@@ -49,7 +53,11 @@ func (a *Arena) Grow(n int) []byte {
 		if cap(a.chunk) > 0 {
 			a.full = append(a.full, a.chunk)
 		}
-		a.chunk = make([]byte, 0, max(arenaChunk, n))
+		if k := len(a.free); k > 0 && n <= arenaChunk {
+			a.chunk, a.free = a.free[k-1], a.free[:k-1]
+		} else {
+			a.chunk = make([]byte, 0, max(arenaChunk, n))
+		}
 	}
 	return a.chunk[len(a.chunk):len(a.chunk):cap(a.chunk)]
 }
@@ -79,6 +87,12 @@ func (a *Arena) Copy(b []byte) string {
 // Reset forgets everything in the arena.
 func (a *Arena) Reset() {
 	a.chunk = a.chunk[:0]
+	for _, c := range a.full {
+		if cap(c) == arenaChunk && len(a.free) < arenaKept {
+			a.free = append(a.free, c[:0])
+		}
+	}
+	clear(a.full)
 	a.full = a.full[:0]
 }
 

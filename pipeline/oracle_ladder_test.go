@@ -223,7 +223,10 @@ func (c *candidate) before(d *candidate) bool {
 	if a, b := c.key.String(), d.key.String(); a != b {
 		return a < b
 	}
-	return c.tick > d.tick
+	if c.tick != d.tick {
+		return c.tick > d.tick
+	}
+	return c.truth.tick > d.truth.tick
 }
 
 // show makes the on-states visible and returns the past members of those that

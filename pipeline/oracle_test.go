@@ -134,19 +134,22 @@ func newOracleIndex(rows []*oracleRow) *oracleIndex {
 }
 
 // of returns the rows of key k, by second.
-func (x *oracleIndex) of(k oracleKey) []*oracleRow {
-	shape := fieldNames(k.fields)
+func (x *oracleIndex) of(k oracleKey) []*oracleRow { return x.byFields(k.fields)[k.String()] }
+
+// byFields returns the rows of every key of these fields.
+func (x *oracleIndex) byFields(fields []event.Field) map[string][]*oracleRow {
+	shape := fieldNames(fields)
 	keys, ok := x.keys[shape]
 	if !ok {
 		keys = map[string][]*oracleRow{}
 		for _, row := range x.rows {
-			if rk, ok := keyOf(row.Event, k.fields); ok {
-				keys[rk.String()] = append(keys[rk.String()], row)
+			if k, ok := keyOf(row.Event, fields); ok {
+				keys[k.String()] = append(keys[k.String()], row)
 			}
 		}
 		x.keys[shape] = keys
 	}
-	return keys[k.String()]
+	return keys
 }
 
 func fieldNames(fs []event.Field) string {

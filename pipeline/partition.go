@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"math"
 	"time"
 
 	"weir/event"
@@ -30,6 +31,7 @@ type partitionClock struct {
 	started bool
 	max     int64 // the largest time seen, ns
 	w       int64 // the watermark, s
+	last    int64 // the last second in which an event counts
 
 	held      event.Event
 	heldLine  []byte // its bytes, once its batch is gone
@@ -55,7 +57,7 @@ type Tally struct {
 func newPartitionClock(disorder, lateness time.Duration, marks []Mark) *partitionClock {
 	return &partitionClock{
 		disorder: int64(disorder), lateness: int64(lateness / time.Second), marks: marks,
-		w: -1 << 62, max: -1 << 62,
+		w: -1 << 62, max: -1 << 62, last: -1 << 62,
 		counts: make([]int32, int64(disorder)/nanos+3), limit: maxAhead,
 	}
 }
@@ -89,6 +91,7 @@ func (c *partitionClock) pass(events []event.Event, appended []int64, after []in
 // finish judges what is held at the end of input.
 func (c *partitionClock) finish(events []event.Event, after []int64) ([]event.Event, []int64) {
 	p := judging{c: c, events: events, after: after}
+	c.journal(math.MaxInt64)
 	if c.holding {
 		c.holding = false
 		if c.heldFirst {
@@ -106,7 +109,7 @@ func (c *partitionClock) end() int64 {
 	if !c.started {
 		return c.w
 	}
-	return max(c.w, floorDiv(c.max, nanos)+1)
+	return max(c.w, floorDiv(c.max, nanos)+1, c.last+1)
 }
 
 // judging is one pass over a batch.
@@ -156,6 +159,7 @@ func (p *judging) count(ev *event.Event) {
 	}
 	c.tally.Events++
 	c.started = true
+	c.last = max(c.last, ev.Second)
 	if ev.Time > c.max {
 		c.max = ev.Time
 		c.raise(floorDiv(c.max-c.disorder, nanos))

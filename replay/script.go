@@ -59,6 +59,8 @@ type story struct {
 	site    *siteFile // nil: everything is guessed
 	sends   []*send
 	expects []*expect
+
+	clear map[string]string // by pseudonym, what is sent; made when it is needed
 }
 
 // siteFile is a site file as it was read; each set of tables takes a copy.
@@ -186,6 +188,9 @@ func (p *parser) statement(ws []word) {
 		e.sends = len(p.story.sends)
 		if e.sends == 0 {
 			p.line.fail(first.off, "expect without a send above it: nothing is tested")
+		}
+		if es := p.story.expects; len(es) > 0 && es[len(es)-1].sends == e.sends && (e.none || es[len(es)-1].none) {
+			p.line.fail(first.off, "expect none beside another expect of the same sends: only one of them can be right")
 		}
 		p.story.expects = append(p.story.expects, e)
 	case "reset":

@@ -66,9 +66,6 @@ func (p *parser) send(ws []word) *send {
 	for _, w := range ws {
 		p.assign(s, w)
 	}
-	if s.count > 1 && s.every == 0 && s.gap == 0 {
-		s.gap = 0 // all at once, which is what it says
-	}
 	return s
 }
 

@@ -219,7 +219,18 @@ type mailKey struct {
 func compareMessages(a, b *message) int {
 	return cmp.Or(
 		compareTargets(a.target, b.target), cmp.Compare(a.rule, b.rule), cmp.Compare(a.entry, b.entry),
-		compareTargets(a.key, b.key), cmp.Compare(a.origin.Hi, b.origin.Hi), cmp.Compare(a.origin.Lo, b.origin.Lo))
+		compareTargets(a.key, b.key), cmp.Compare(a.origin.Hi, b.origin.Hi), cmp.Compare(a.origin.Lo, b.origin.Lo),
+		// A member may have been touched and walked again as a past one.
+		cmp.Compare(b.at, a.at), cmp.Compare(b.sure(), a.sure()))
+}
+
+// sure orders two candidates of one member and one tick: the one whose
+// population was shown last comes first.
+func (m *message) sure() int64 {
+	if m.on == nil {
+		return 0
+	}
+	return m.on.first
 }
 
 // send makes a candidate of the entry for its target's unit.

@@ -3,5 +3,4 @@ package main
 import "github.com/spf13/cobra"
 
 func inspectCommand(e *environment) *cobra.Command { return &cobra.Command{Use: "inspect"} }
-func rulesCommand(e *environment) *cobra.Command   { return &cobra.Command{Use: "rules"} }
 func demoCommand(e *environment) *cobra.Command    { return &cobra.Command{Use: "demo"} }

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"weir/enrich"
+	"weir/replay"
+	"weir/rules"
+)
+
+func rulesCommand(e *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rules",
+		Short: "Check, test and explain rules",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(rulesCheckCommand(e), rulesTestCommand(e), rulesExplainCommand(e))
+	return cmd
+}
+
+// ruleSet is the rules that a command is about, and those beside them that
+// they may refer to.
+type ruleSet struct {
+	cfg   *config
+	opt   rules.Options
+	dirs  []chosenDir
+	rules []*rules.Rule // of all directories, by id each once
+}
+
+// chosenDir is a directory of rules of which only a part is asked for.
+type chosenDir struct {
+	ruleDir
+	only string // files whose path begins so; the whole directory's name for all
+	rest bool   // nothing of it is asked for: others may refer to its rules
+}
+
+// chooseRules finds the directories of rules: those of the configuration, or
+// those that the arguments are or lie in, with the configuration's beside them.
+func chooseRules(configPath string, args []string) (*ruleSet, error) {
+	cfg, err := loadConfig(configPath)
+	if err != nil {
+		return nil, err
+	}
+	extras, err := cfg.extras()
+	if err != nil {
+		return nil, err
+	}
+	s := &ruleSet{cfg: cfg, opt: cfg.ruleOptions(extras)}
+	for _, arg := range args {
+		d, err := s.dirOf(arg)
+		if err != nil {
+			return nil, err
+		}
+		s.dirs = append(s.dirs, d)
+	}
+	for _, d := range cfg.ruleDirs() {
+		s.dirs = append(s.dirs, chosenDir{ruleDir: d, only: d.name, rest: len(args) > 0})
+	}
+	return s, nil
+}
+
+// dirOf returns the directory of rules that a path is or lies in: what is left
+// of it without what the id of a rule there says.
+func (s *ruleSet) dirOf(arg string) (chosenDir, error) {
+	abs, err := filepath.Abs(arg)
+	if err != nil {
+		return chosenDir{}, fmt.Errorf("%w: %s: %w", errUsage, arg, err)
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return chosenDir{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	root, only := abs, ""
+	if !info.IsDir() {
+		root, only = filepath.Dir(abs), filepath.Base(abs)
+	}
+	for up := root; len(up) > 1; up = filepath.Dir(up) {
+		if s.isRoot(up, abs) {
+			if only, err = filepath.Rel(up, abs); err != nil {
+				return chosenDir{}, fmt.Errorf("%w: %s: %w", errUsage, arg, err)
+			}
+			root = up
+			break
+		}
+	}
+	d := dirOf(root)
+	return chosenDir{ruleDir: d, only: path.Join(d.name, filepath.ToSlash(only))}, nil
+}
+
+// isRoot reports whether ids are paths below dir, going by a rule at or below
+// `at`, or beside it where it is a script.
+func (s *ruleSet) isRoot(dir, at string) (yes bool) {
+	look := at
+	if strings.HasSuffix(at, ".test") {
+		look = filepath.Dir(at)
+	}
+	found := errors.New("found")
+	err := filepath.WalkDir(look, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(file) != ".yaml" {
+			return err
+		}
+		src, err := os.ReadFile(file)
+		if err != nil || len(src) > rules.MaxSource {
+			return err
+		}
+		if r, err := rules.Parse(file, src, s.opt); err == nil {
+			yes = file == filepath.Join(dir, filepath.FromSlash(strings.ReplaceAll(r.ID, ".", "/"))+".yaml")
+			return found
+		}
+		return nil
+	})
+	return yes && errors.Is(err, found)
+}
+
+// load reads and checks the rules. Faults are those of what was asked for.
+func (s *ruleSet) load() (faults []error) {
+	byID := map[string]bool{}
+	for _, d := range s.dirs {
+		rs, err := rules.LoadFS(d.fs, d.name, s.opt)
+		if !d.rest {
+			faults = append(faults, d.faults(err)...)
+		}
+		for _, r := range rs {
+			if d.rest && byID[r.ID] {
+				continue
+			}
+			byID[r.ID] = true
+			s.rules = append(s.rules, r)
+		}
+	}
+	if len(faults) == 0 {
+		faults = flatten(rules.Check(s.rules))
+	}
+	return faults
+}
+
+// faults returns the errors about files that are asked for.
+func (d chosenDir) faults(err error) (out []error) {
+	for _, e := range flatten(err) {
+		if text := e.Error(); d.name == d.only || d.name == "." || strings.HasPrefix(text, d.only) || !strings.HasPrefix(text, d.name+"/") {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// asks reports whether a file is asked for.
+func (d chosenDir) asks(file string) bool {
+	return !d.rest && (d.only == "." || file == d.only || strings.HasPrefix(file, d.only+"/"))
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, flatten(e)...)
+	}
+	return out
+}
+
+// chosen returns the rules that are asked for, each with its directory.
+func (s *ruleSet) chosen(visit func(d chosenDir, r *rules.Rule)) {
+	for _, d := range s.dirs {
+		for _, r := range s.rules {
+			if d.asks(r.File) && d.has(r) {
+				visit(d, r)
+			}
+		}
+	}
+}
+
+// has reports whether the rule was read from this directory.
+func (d chosenDir) has(r *rules.Rule) bool {
+	_, err := fs.Stat(d.fs, r.File)
+	return err == nil
+}
+
+// library is what scripts may use.
+func (s *ruleSet) library() (*replay.Library, error) {
+	files := map[string]string{}
+	for name, p := range s.cfg.Enrich.Lookups {
+		files[name] = s.cfg.path(p)
+	}
+	lookups, err := enrich.LoadLookups(files)
+	if err != nil {
+		return nil, err
+	}
+	return &replay.Library{Rules: s.rules, Extras: s.opt.Extras, Lookups: lookups.Funcs()}, nil
+}
+
+// scripts returns the scripts that are asked for, by directory.
+func (s *ruleSet) scripts() (found []scriptFile, err error) {
+	for _, d := range s.dirs {
+		if d.rest {
+			continue
+		}
+		e := fs.WalkDir(d.fs, d.name, func(file string, entry fs.DirEntry, err error) error {
+			asked := d.asks(file) || d.asks(strings.TrimSuffix(file, ".test")+".yaml")
+			if err == nil && !entry.IsDir() && path.Ext(file) == ".test" && asked {
+				found = append(found, scriptFile{d.fs, file})
+			}
+			return err
+		})
+		err = errors.Join(err, e)
+	}
+	slices.SortStableFunc(found, func(a, b scriptFile) int { return strings.Compare(a.name, b.name) })
+	return found, err
+}
+
+// scriptFile is a script in one of the directories.
+type scriptFile struct {
+	fs   fs.FS
+	name string
+}
+
+// scriptOf returns where a rule's script stands.
+func scriptOf(r *rules.Rule) string { return strings.TrimSuffix(r.File, ".yaml") + ".test" }

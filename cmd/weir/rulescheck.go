@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"weir/event"
+	"weir/replay"
+	"weir/rules"
+)
+
+func rulesCheckCommand(e *environment) *cobra.Command {
+	var config string
+	cmd := &cobra.Command{
+		Use:   "check [-c weir.yaml] [DIR|FILE…]",
+		Short: "Say what is wrong with rules and their scripts, with file, line and column",
+		Long: "check reads rules and the scripts beside them and says everything that is wrong with\n" +
+			"them. Without an argument it takes the directories of the configuration, without one\n" +
+			"the rules that ship.",
+		Example: "  weir rules check\n  weir rules check -c weir.yaml rules/shop/gift_cards.yaml",
+		RunE:    func(_ *cobra.Command, args []string) error { return e.rulesCheck(config, args) },
+	}
+	cmd.Flags().StringVarP(&config, "config", "c", "", "configuration; it says where the rules are and what they may name")
+	return cmd
+}
+
+func (e *environment) rulesCheck(config string, args []string) error {
+	s, err := chooseRules(config, args)
+	if err != nil {
+		return err
+	}
+	faults := s.load()
+	if len(faults) > 0 {
+		return e.found(faults)
+	}
+	lib, err := s.library()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	n, scripts := 0, 0
+	s.chosen(func(d chosenDir, r *rules.Rule) {
+		n++
+		script, err := replay.Load(d.fs, scriptOf(r), lib)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			faults = append(faults, flatten(err)...)
+			return
+		default:
+			scripts++
+		}
+		for _, w := range warnings(r, script) {
+			fmt.Fprintf(e.out, "%s: warning: %s\n", r.File, w)
+		}
+	})
+	if len(faults) > 0 {
+		return e.found(faults)
+	}
+	if n == 0 {
+		return fmt.Errorf("%w: no rule there", errUsage)
+	}
+	plan, err := rules.NewPlan(s.rules, event.FixedKey(), s.opt.Extras)
+	if err != nil {
+		return e.found(flatten(err))
+	}
+	fmt.Fprintf(e.out, "%d rules, %d scripts, %d tables of keys, ok\n", n, scripts, len(plan.Layout.Tables))
+	return nil
+}
+
+// found prints faults.
+func (e *environment) found(faults []error) error {
+	for _, f := range faults {
+		fmt.Fprintln(e.out, f)
+	}
+	return errFindings
+}
+
+// warnings says what a rule lacks that does not stop it from working.
+func warnings(r *rules.Rule, script *replay.Script) (ws []string) {
+	switch {
+	case script == nil:
+		ws = append(ws, "has no script beside it, so nothing shows that it works")
+	case !script.HasNegative(r.ID):
+		ws = append(ws, "its script has no expect none, so nothing shows what it leaves alone")
+	}
+	if len(r.FalsePositives) == 0 {
+		ws = append(ws, "says no false_positives")
+	}
+	if len(r.BlindSpots) == 0 {
+		ws = append(ws, "says no blind_spots")
+	}
+	return ws
+}
