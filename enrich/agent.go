@@ -233,9 +233,7 @@ func (w *Worker) setAgent(e *event.Event) {
 	w.scratch = append(w.scratch[:0], e.Agent...)
 	c, known := w.agents.slot(w.scratch)
 	if !known {
-		p := parseAgent(e.Agent)
-		w.scratch = append(w.scratch[:0], p.family...)
-		p.family = w.strings.text(w.scratch)
+		p := w.tables.agents.client(e.Agent)
 		if c == nil {
 			c = &p
 		} else {

@@ -28,6 +28,7 @@ type Tables struct {
 	nets     *Nets
 	crawlers *Crawlers
 	lookups  *Lookups
+	agents   *agentPool
 }
 
 // New loads the tables.
@@ -35,7 +36,7 @@ func New(cfg Config) (*Tables, error) {
 	if cfg.Key == nil {
 		return nil, errors.New("enrich: no key")
 	}
-	t := &Tables{key: cfg.Key}
+	t := &Tables{key: cfg.Key, agents: newAgentPool(cfg.Key)}
 	var errs []error
 	var err error
 	if cfg.Site != nil {

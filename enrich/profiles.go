@@ -58,8 +58,9 @@ func profileOf(path string) profile {
 }
 
 // guessOutcome returns what came of a request by its status, for the kinds of
-// endpoints where something is tried; the others have no outcome. Whoever was
-// refused by a rate limit (429) or met a broken server (5xx) has tried nothing.
+// endpoints where something is tried; the others have no outcome. Whoever met a
+// broken server (5xx) has tried nothing; who was turned away at a log-in, also
+// by a filter or a rate limit in front of it, tried and did not get in.
 func guessOutcome(k event.Kind, p profile, method string, status int32) event.Outcome {
 	reads := method == "GET" || method == "HEAD"
 	switch k {
@@ -75,6 +76,8 @@ func guessOutcome(k event.Kind, p profile, method string, status int32) event.Ou
 	case status == 401 || status == 403:
 		return event.Failure
 	case status == 400 || status == 402 || status == 409 || status == 422:
+		return event.Failure
+	case k == event.Login && (status == 406 || status == 423 || status == 429):
 		return event.Failure
 	case status == 404 && (k == event.Giftcard || k == event.Balance || k == event.Reset || k == event.Transfer):
 		return event.Failure // there is no such card or account

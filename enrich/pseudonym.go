@@ -88,8 +88,7 @@ var secretNames = [numSecrets]string{account: "", session: "session", consumer: 
 
 // pseudonyms replaces secrets. It belongs to one worker.
 type pseudonyms struct {
-	key   *event.Key
-	macs  [numSecrets]*mac // none for account, see sum
+	macs  [numSecrets]*mac
 	known *memo[[pseudonymSize]byte]
 	text  []byte // the sort and the secret
 }
@@ -101,10 +100,9 @@ const (
 )
 
 func newPseudonyms(k *event.Key) *pseudonyms {
-	p := &pseudonyms{key: k, known: newMemo[[pseudonymSize]byte](k, pseudonymSlots, maxKnownSecret)}
-	for s := session; s < numSecrets; s++ {
-		// MAC under a purpose is HMAC with the key HMAC(secret, purpose).
-		p.macs[s] = newMAC(k.MAC("", []byte(secretNames[s])))
+	p := &pseudonyms{known: newMemo[[pseudonymSize]byte](k, pseudonymSlots, maxKnownSecret)}
+	for s := range numSecrets {
+		p.macs[s] = newMAC(k.HMACKey(secretNames[s]))
 	}
 	return p
 }
@@ -126,18 +124,9 @@ func (p *pseudonyms) append(dst []byte, sort secret, s string, n int) []byte {
 		digits = new([pseudonymSize]byte) // too long to be kept; rare
 	}
 	if !known {
-		hex.Encode(digits[:], p.sum(sort, p.text[1:])[:pseudonymSize/2])
+		hex.Encode(digits[:], p.macs[sort].of(p.text[1:])[:pseudonymSize/2])
 	}
 	return append(dst, digits[:n]...)
-}
-
-// sum returns the MAC of a secret. That of an account is made with the key
-// itself, which only the key can do.
-func (p *pseudonyms) sum(sort secret, b []byte) []byte {
-	if m := p.macs[sort]; m != nil {
-		return m.of(b)
-	}
-	return p.key.MAC("", b)
 }
 
 // keep returns the pseudonym of a secret, kept in mem.

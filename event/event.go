@@ -171,7 +171,7 @@ func (e *Event) AppendText(dst []byte, f Field) []byte {
 	case FieldTime:
 		return strconv.AppendInt(dst, e.Second, 10)
 	case FieldIP, FieldNet:
-		return FormatValue(dst, f, e.AppendValue(nil, f))
+		return appendAddr(dst, e.IP, f)
 	case FieldASN:
 		if e.ASN != 0 {
 			dst = strconv.AppendUint(dst, uint64(e.ASN), 10)
@@ -216,5 +216,5 @@ func (e *Event) appendActor(dst []byte) []byte {
 	dst = append(dst, '~')
 	dst = append(dst, e.Fingerprint...)
 	dst = append(dst, '~')
-	return FormatValue(dst, FieldIP, e.AppendValue(nil, FieldIP))
+	return appendAddr(dst, e.IP, FieldIP)
 }

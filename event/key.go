@@ -86,16 +86,20 @@ func Mix(x uint64) uint64 {
 	return x ^ x>>33
 }
 
-// MAC returns HMAC-SHA-256 of b under a key derived for one purpose. With an
-// empty purpose the key itself is used.
-func (k *Key) MAC(purpose string, b []byte) []byte {
-	secret := k.secret[:]
-	if purpose != "" {
-		m := hmac.New(sha256.New, secret)
-		m.Write([]byte(purpose))
-		secret = m.Sum(nil)
+// HMACKey returns the key of the MACs of one purpose: derived from the secret,
+// or with an empty purpose the secret itself.
+func (k *Key) HMACKey(purpose string) []byte {
+	if purpose == "" {
+		return append([]byte(nil), k.secret[:]...)
 	}
-	m := hmac.New(sha256.New, secret)
+	m := hmac.New(sha256.New, k.secret[:])
+	m.Write([]byte(purpose))
+	return m.Sum(nil)
+}
+
+// MAC returns HMAC-SHA-256 of b under the key of a purpose.
+func (k *Key) MAC(purpose string, b []byte) []byte {
+	m := hmac.New(sha256.New, k.HMACKey(purpose))
 	m.Write(b)
 	return m.Sum(nil)
 }

@@ -28,6 +28,29 @@ func (e *Event) AppendValue(dst []byte, f Field) []byte {
 	return e.AppendText(dst, f)
 }
 
+// appendAddr appends an address as rules write it: itself, its /64, or as a
+// net its /24 or /48. It does not allocate.
+func appendAddr(dst []byte, a netip.Addr, f Field) []byte {
+	bits := 0
+	switch {
+	case !a.IsValid():
+		return dst
+	case a.Is4() && f == FieldIP:
+		return a.AppendTo(dst)
+	case a.Is4():
+		bits = 24
+	case f == FieldIP:
+		bits = 64
+	default:
+		bits = 48
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return dst // no address has fewer bits
+	}
+	return p.AppendTo(dst)
+}
+
 // FormatValue appends the text of a value that AppendValue made: an address,
 // a prefix, or the text itself.
 func FormatValue(dst []byte, f Field, v []byte) []byte {

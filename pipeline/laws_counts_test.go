@@ -38,7 +38,7 @@ var countFeatures = [][]string{
 	}, {
 		`t1h: top("1h", country)`, `e7d: entropy("7d", country)`, `k1h: cadence("1h")`, `k2d: cadence("2d", kind == "login")`,
 		`f24h: first("24h", outcome == "success")`, `l7d: last("7d", outcome == "success")`, `r10m: rate("10m")`,
-		`p5m: ratio("5m", outcome == "failure")`, `w1h: ratio_low("1h", outcome == "failure")`,
+		`p5m: ratio("5m", outcome == "failure")`, `w1h: ratio_low("1h", outcome == "failure")`, `o1h: ratio("6h", outcome == "failure", kind == "login")`,
 	},
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"weir/event"
-	"weir/ingest"
 	"weir/internal/testkit"
 	"weir/pipeline"
 	"weir/rules"
@@ -190,5 +189,3 @@ func TestPartitionsDoNotMatterWhileNothingIsLate(t *testing.T) {
 		}
 	}
 }
-
-var _ []ingest.MemoryRecord

@@ -46,6 +46,7 @@ type candidate struct {
 	subject
 	entry  int
 	target oracleKey
+	past   bool // whether it was made at a boundary for a past member
 	open   bool // whether the if is still to be answered, with the target's facts
 	read   func(i int) float64
 }
@@ -178,14 +179,17 @@ func (o *oracle) waiting() bool {
 
 // boundary is "Boundary B" of ADR 2.
 func (o *oracle) boundary(b int64) {
-	before := o.carried
+	// The candidate of a past member is one more than those that ticks have sent.
+	sent := o.carried
 	o.carried = map[string]*candidate{}
 	for _, s := range o.show(b) {
 		o.walk(s, 0)
 	}
-	for id, c := range before {
-		o.carried[id+"\x00before"] = c
+	for id, c := range o.carried {
+		c.past = true
+		sent[id+"\x00past"] = c
 	}
+	o.carried = sent
 	// Candidates are decided in rounds until none is left.
 	for len(o.carried) > 0 {
 		round := make([]*candidate, 0, len(o.carried))
@@ -209,7 +213,7 @@ func (o *oracle) boundary(b int64) {
 	}
 }
 
-// before orders a round: by target, rule, entry and key.
+// before orders a round: by target, rule, entry and key, a past member's first.
 func (c *candidate) before(d *candidate) bool {
 	if a, b := c.target.String(), d.target.String(); a != b {
 		return a < b
@@ -224,7 +228,7 @@ func (c *candidate) before(d *candidate) bool {
 		return a < b
 	}
 	if c.tick != d.tick {
-		return c.tick > d.tick
+		return c.past && !d.past
 	}
 	return c.truth.tick > d.truth.tick
 }

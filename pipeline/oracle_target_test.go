@@ -80,7 +80,6 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 		return
 	}
 	made := s.rule.ID + "\x00" + target.String()
-	if stepsPerAction { made = id }
 	step := 0
 	for _, t := range o.news[made] {
 		if tick-t < int64(windows.W7d) {
@@ -94,9 +93,14 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	o.lines = append(o.lines, d)
 	o.inForce[id] = &grant{
 		first: d, last: d, rule: s.rule, target: target, length: length, until: tick + length,
-		onset:    len(within(o.all.of(target), windows.W10m.Start(tick), tick))+len(within(o.no.of(target), windows.W10m.Start(tick), tick)),
+		onset:    o.lastMinutes(o.all, target, tick) + o.lastMinutes(o.no, target, tick),
 		evidence: s.truth.tick,
 	}
+}
+
+// lastMinutes counts the rows of a target in the ten minutes up to tick.
+func (o *oracle) lastMinutes(x *oracleIndex, target oracleKey, tick int64) int {
+	return len(within(x.of(target), windows.W10m.Start(tick), tick))
 }
 
 func decisionID(d *event.Decision) string {
@@ -125,7 +129,7 @@ func (o *oracle) renewRefused(fresh []*oracleRow, tick int64) {
 		if len(touched) == 0 || 2*(g.until-tick) >= g.length || tick-g.evidence >= most {
 			continue
 		}
-		refused := len(within(o.no.of(g.target), windows.W10m.Start(tick), tick))
+		refused := o.lastMinutes(o.no, g.target, tick)
 		until := min(tick+g.length, g.evidence+most)
 		if 4*refused < g.onset || until <= g.until {
 			continue
@@ -151,5 +155,3 @@ func (o *oracle) endDecisions(tick int64) {
 		delete(o.inForce, id)
 	}
 }
-
-const stepsPerAction = true

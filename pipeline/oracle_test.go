@@ -97,8 +97,10 @@ func (o *oracle) match() {
 			row.where[r] = true
 			seen[r] = append(seen[r], row)
 			for _, a := range aggregatesOf(r) {
-				if a.Cond != nil {
-					row.conds[a.Cond] = holds(a.Cond)
+				for _, c := range []*rules.EventCond{a.Cond, a.Of} {
+					if c != nil {
+						row.conds[c] = holds(c)
+					}
 				}
 			}
 		}

@@ -80,7 +80,12 @@ func within(rows []*oracleRow, from, to int64) []*oracleRow {
 
 // aggregate computes a over the rows that a rule sees of one key, as of tick.
 func aggregate(a *rules.Aggregate, rows []*oracleRow, tick int64) float64 {
-	all := within(rows, a.Window.Start(tick), tick)
+	var all []*oracleRow // those that a share is of
+	for _, r := range within(rows, a.Window.Start(tick), tick) {
+		if a.Of == nil || r.conds[a.Of] {
+			all = append(all, r)
+		}
+	}
 	var some []*oracleRow // those for which the condition holds
 	for _, r := range all {
 		if a.Cond == nil || r.conds[a.Cond] {

@@ -8,6 +8,7 @@ import (
 
 	"weir/event"
 	"weir/ingest"
+	"weir/rules"
 )
 
 // Summary says what came in and what was found.
@@ -19,6 +20,7 @@ type Summary struct {
 	Broken    []error          // files that could not be read to their end
 	Keys      int64
 	Bytes     int64 // accounted by the units
+	Shapes    []rules.Shape
 	Shed      Shed
 	Decisions map[string]*RuleSummary // by rule
 	LastTick  int64
@@ -123,5 +125,6 @@ func (r *run) summary() Summary {
 		s.Clamped += t.Clamped
 	}
 	s.Keys, s.Bytes, s.Shed.Evicted, s.Shed.Refused, s.Shed.Decisions, s.Shed.OnStates = r.state.Totals()
+	s.Shapes = r.state.Shapes()
 	return s
 }

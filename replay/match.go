@@ -78,11 +78,13 @@ func (v *verdict) take(e *expect) bool {
 			}
 		}
 	}
+	var got []string
 	for _, i := range fit {
 		v.taken[i] = true
+		got = append(got, v.stage.describe(v.story, &v.ds[i]))
 	}
 	if e.count > 0 && len(fit) > 0 && len(fit) != e.count {
-		v.fail(e, fmt.Sprintf("expected %d such decisions, %d were made", e.count, len(fit)))
+		v.fail(e, fmt.Sprintf("expected %d such decisions, there came %d", e.count, len(fit)), got...)
 		return true
 	}
 	return len(fit) > 0
@@ -132,8 +134,12 @@ func (v *verdict) differences(e *expect, d *event.Decision) (diff []string) {
 	if d.Time.Before(e.from) || d.Time.After(e.to) {
 		add("it came at %s", showTime(d.Time))
 	}
-	if d.Step != e.step {
-		add("it is a %s one", d.Step)
+	switch {
+	case d.Step == e.step:
+	case d.Step == event.Renew:
+		add("it is a renewal")
+	default:
+		add("it is new")
 	}
 	if d.Would != e.action {
 		add("it is a %s", d.Would)
@@ -141,14 +147,18 @@ func (v *verdict) differences(e *expect, d *event.Decision) (diff []string) {
 	if !v.sameTarget(e, d) {
 		add("its target is another")
 	}
-	if d.Except != e.except {
-		add("except is %q", d.Except)
+	switch {
+	case d.Except == e.except:
+	case d.Except == "":
+		add("it has no exception")
+	default:
+		add("it has except %s", d.Except)
 	}
 	if e.mode != nil && d.Mode != *e.mode {
 		add("mode is %s", d.Mode)
 	}
 	if e.limit != nil && d.To != *e.limit {
-		add("to is %q", d.To)
+		add("to is %s", cmp.Or(d.To, "not set"))
 	}
 	if e.length != nil && d.Until.Sub(d.Time) != *e.length {
 		add("for is %s", showDuration(d.Until.Sub(d.Time)))
@@ -224,7 +234,7 @@ func (v *verdict) nones() {
 			v.taken[k] = true
 		}
 		if len(got) > 0 {
-			v.fail(e, fmt.Sprintf("nothing was expected, %s", decided(len(got))), got...)
+			v.fail(e, fmt.Sprintf("nothing was expected, but there came %s", decisions(len(got))), got...)
 		}
 	}
 }
@@ -239,14 +249,14 @@ func (v *verdict) unlisted() {
 	}
 	if len(got) > 0 && len(v.expects) > 0 {
 		e := v.expects[len(v.expects)-1]
-		f := &Failure{File: e.line.file, Line: e.line.number, Message: decided(len(got)) + " and not expected in this story", Got: got}
+		f := &Failure{File: e.line.file, Line: e.line.number, Message: decisions(len(got)) + " that no expect of this story lists", Got: got}
 		v.failures = append(v.failures, f.shorten())
 	}
 }
 
-func decided(n int) string {
+func decisions(n int) string {
 	if n == 1 {
-		return "one more thing was decided"
+		return "1 decision"
 	}
-	return fmt.Sprintf("%d more were decided", n)
+	return fmt.Sprintf("%d decisions", n)
 }

@@ -72,7 +72,7 @@ func (s *stage) play(ctx context.Context, st *story) ([]*Failure, error) {
 		}
 		if i == 0 {
 			first = ds
-		} else if f := st.disagreement(&ways[i], first, ds, s); f != nil {
+		} else if f := st.disagreement(&ways[i], first, ds); f != nil {
 			failures = append(failures, f)
 		}
 	}
@@ -149,6 +149,8 @@ func (s *stage) run(ctx context.Context, st *story, events []sent, w *way) ([]ev
 	switch {
 	case err != nil:
 		return nil, err
+	case st.spoiled.Load() != nil:
+		return nil, *st.spoiled.Load()
 	case sum.Events != int64(len(events)):
 		return nil, fmt.Errorf("%d events counted, %d were sent", sum.Events, len(events))
 	}
@@ -156,7 +158,7 @@ func (s *stage) run(ctx context.Context, st *story, events []sent, w *way) ([]ev
 }
 
 // disagreement compares all decisions of a way with those as written.
-func (st *story) disagreement(w *way, want, got []event.Decision, s *stage) *Failure {
+func (st *story) disagreement(w *way, want, got []event.Decision) *Failure {
 	a, b := lines(want), lines(got)
 	if slices.Equal(a, b) {
 		return nil

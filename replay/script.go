@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"weir/enrich"
@@ -60,7 +61,8 @@ type story struct {
 	sends   []*send
 	expects []*expect
 
-	clear map[string]string // by pseudonym, what is sent; made when it is needed
+	clear   map[string]string     // by pseudonym, what is sent; made when it is needed
+	spoiled atomic.Pointer[error] // a value that no event can have
 }
 
 // siteFile is a site file as it was read; each set of tables takes a copy.
@@ -250,7 +252,7 @@ func (p *parser) site(first word, ws []word) {
 		return
 	}
 	if len(ws) != 1 {
-		p.line.fail(first.off, "site must be followed by one file, such as site shop.yaml")
+		p.line.fail(first.off, "site must be followed by one file, such as site shop.site")
 		return
 	}
 	name := path.Join(path.Dir(p.file), ws[0].text)
@@ -265,7 +267,7 @@ func (p *parser) site(first word, ws []word) {
 	}
 	file := &siteFile{name, src}
 	if _, err := file.tables(p.lib); err != nil {
-		p.line.fail(ws[0].off, "site: %v", err)
+		p.line.faults = append(p.line.faults, err) // it says where in the site file
 		return
 	}
 	p.story.site = file
@@ -285,6 +287,7 @@ func (p *parser) addSend(first word, s *send) {
 	}
 	if p.events += s.events(); p.events > maxStory {
 		p.line.fail(first.off, "the story has %d events up to here, must be at most %d", p.events, maxStory)
+		p.events = 0
 	}
 	p.story.sends = append(p.story.sends, s)
 }

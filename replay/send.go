@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -13,13 +14,14 @@ import (
 // The limits on what is sent.
 const (
 	maxRepeats = 1_000_000 // of one send
-	maxStory   = 2_000_000 // events between two resets
+	maxStory   = 1_000_000 // events between two resets
 	maxFields  = 40        // of one send
 	maxValue   = 2 << 10   // bytes
 )
 
 // send is one statement that makes events.
 type send struct {
+	line       int
 	days       days
 	at         time.Duration // since midnight
 	every, gap time.Duration // between two; gap is the most, where it is random
@@ -34,7 +36,7 @@ func (s *send) events() int { return s.count * (s.days.last - s.days.first + 1) 
 // send reads `send [day N] HH:MM:SS [every DUR] [xN] field=value …`.
 func (p *parser) send(ws []word) *send {
 	l := p.line
-	s := &send{count: 1, seed: xxh3.HashString(l.text)}
+	s := &send{line: l.number, count: 1, seed: xxh3.HashString(l.text)}
 	s.days, ws = l.day(ws, true)
 	if len(ws) == 0 {
 		l.fail(len(l.text), "send without a time, must be like: send 10:00:00 every 10s x20 ip=192.0.2.7 path=/login")
@@ -98,8 +100,8 @@ func (l *line) repeat(w word) int {
 	return n
 }
 
-// assign reads one field=value and tries the value of every repetition, so
-// that nothing can go wrong when the story is played.
+// assign reads one field=value and tries the value, so that what is wrong with
+// it is said with its line.
 func (p *parser) assign(s *send, w word) {
 	l := p.line
 	name, value, off, ok := l.pair(w)
@@ -134,7 +136,10 @@ func (p *parser) assign(s *send, w word) {
 	p.try(s, f, name, t, off)
 }
 
-// try expands a value for every repetition.
+// tried is how many repetitions of a value are tried when a script is read.
+const tried = 1000
+
+// try expands a value for the first repetitions and the last one.
 func (p *parser) try(s *send, f event.Field, name string, t template, off int) {
 	l := p.line
 	for i := range t {
@@ -144,24 +149,28 @@ func (p *parser) try(s *send, f event.Field, name string, t template, off int) {
 			return
 		}
 	}
-	tries := s.count
-	if len(t) == 0 || len(t) == 1 && t[0].kind == literal {
-		tries = 1
-	}
 	var ev event.Event
-	if ev.SetText(f, "") && f != event.FieldPath && f != event.FieldEndpoint {
-		return // any text will do
-	}
 	var b []byte
-	for n := 1; n <= tries; n++ {
+	for n := 1; n <= s.count; n++ {
+		if n == tried {
+			n = s.count
+		}
 		b = t.append(b[:0], int64(n))
 		if problem := set(&ev, f, string(b)); problem != "" {
-			which := ""
-			if tries > 1 {
-				which = " (n is " + strconv.Itoa(n) + ")"
-			}
-			l.fail(off, "%s: %q %s%s", name, b, problem, which)
+			l.fail(off, "%s: %s", name, wrong(b, problem, t, n))
+			return
+		}
+		if t.constant() {
 			return
 		}
 	}
+}
+
+// wrong says what is wrong with an expanded value.
+func wrong(text []byte, problem string, t template, n int) string {
+	s := fmt.Sprintf("%q %s", text, problem)
+	if !t.constant() {
+		s += fmt.Sprintf(" (n is %d)", n)
+	}
+	return s
 }

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -107,9 +108,16 @@ func (st *story) fill(ev *event.Event, mem *event.Arena, e sent, makes bool) {
 		}
 		text := mem.Keep(a.value.append(mem.Grow(maxExpanded), int64(e.n)))
 		if problem := set(ev, a.field, text); problem != "" {
-			panic("a value that was tried " + problem) // Parse tried it
+			st.spoil(e, a, text, problem)
 		}
 	}
+}
+
+// spoil notes a value that turned out wrong only when the story was played;
+// most do so when the script is read.
+func (st *story) spoil(e sent, a *assignment, text, problem string) {
+	err := fmt.Errorf("line %d: %s: %s", st.sends[e.send].line, a.field, wrong([]byte(text), problem, a.value, int(e.n)))
+	st.spoiled.CompareAndSwap(nil, &err)
 }
 
 // maxExpanded is the room that an expanded value mostly fits in; a longer one

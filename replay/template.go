@@ -202,6 +202,9 @@ func (p *part) hostBits() int {
 	return min(of-p.prefix.Bits(), 62)
 }
 
+// constant reports whether the value is the same for every repetition.
+func (t template) constant() bool { return len(t) == 0 || len(t) == 1 && t[0].kind == literal }
+
 // append appends what the template is for repetition n, from 1.
 func (t template) append(b []byte, n int64) []byte {
 	for i := range t {

@@ -24,6 +24,7 @@ type Mapper struct {
 	verdicts []verdict // of each condition, for the event at hand
 	hashes   []uint64  // of each of Plan.hashed, for the event at hand; 0: absent
 	start    int       // where its values begin in Deltas.Values
+	scratch  []byte
 }
 
 // verdict is what is known of a condition for one event.
@@ -184,9 +185,24 @@ func (m *Mapper) carry(ev *event.Event, out *windows.Deltas) {
 		copy(v[from-1:], size[:w])
 	}
 	for i := len(m.plan.fields); i < len(m.plan.hashed); i++ {
-		m.hashes[i], _ = m.plan.hashField(ev, m.plan.hashed[i])
+		m.hashes[i] = m.hash(ev, m.plan.hashed[i])
 	}
 	out.Values = v
+}
+
+// hash returns the hash of an event's value; 0 where it is absent.
+func (m *Mapper) hash(ev *event.Event, f event.Field) uint64 {
+	if s, ok := ev.Text(f); ok {
+		if s == "" {
+			return 0
+		}
+		return m.plan.hashText(s)
+	}
+	m.scratch = ev.AppendValue(m.scratch[:0], f)
+	if len(m.scratch) == 0 {
+		return 0
+	}
+	return m.plan.hashValue(m.scratch)
 }
 
 // key returns the event's key in a table; ok is false where a field is absent.

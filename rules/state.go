@@ -174,6 +174,36 @@ func (st *State) Totals() (keys, bytes, evicted, refused, decisions, onStates in
 	return keys, bytes, evicted, refused, decisions, st.board.shed
 }
 
+// Shape says how many keys of one shape there are and how large they are.
+type Shape struct {
+	Key   string `json:"key"` // its fields
+	Keys  int    `json:"keys"`
+	Bytes int64  `json:"bytes"` // accounted
+	P50   int    `json:"p50"`   // bytes of a key
+	P99   int    `json:"p99"`
+}
+
+// Shapes returns the shapes of which there are keys, the largest first.
+func (st *State) Shapes() []Shape {
+	var sum windows.Stats
+	for _, u := range st.units {
+		u.win.Stats(&sum)
+	}
+	var shapes []Shape
+	for i := range sum.Tables {
+		t := &sum.Tables[i]
+		if t.Keys == 0 {
+			continue
+		}
+		shapes = append(shapes, Shape{
+			Key: fieldsName(st.plan.tables[i].fields), Keys: t.Keys, Bytes: t.Bytes,
+			P50: t.Quantile(0.5), P99: t.Quantile(0.99),
+		})
+	}
+	slices.SortFunc(shapes, func(a, b Shape) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Key, b.Key)) })
+	return shapes
+}
+
 func floor(t, step int64) int64 {
 	r := t % step
 	if r < 0 {

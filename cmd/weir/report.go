@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"weir/event"
 	"weir/ingest"
 	"weir/pipeline"
+	"weir/rules"
 )
 
 // report is summary.json.
@@ -42,12 +44,15 @@ func newReport(s pipeline.Summary, f *findings, took time.Duration) *report {
 	r := &report{
 		Events: s.Events, Rejected: s.Rejected, Late: s.Late, Dropped: s.Dropped, Future: s.Future,
 		Filtered: s.Filtered, Refused: s.Refused, Seconds: took.Seconds(),
-		Keys: s.Keys, StateBytes: s.Bytes, Shed: s.Shed, Decisions: s.Decisions, PeakRSS: peakRSS(),
+		Shapes: s.Shapes, Keys: s.Keys, StateBytes: s.Bytes, Shed: s.Shed, Decisions: s.Decisions, PeakRSS: peakRSS(),
 		Degraded: s.Shed != pipeline.Shed{},
 	}
 	if took > 0 {
 		r.EventsPerSecond = float64(s.Events) / took.Seconds()
 	}
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	r.AllocsPerEvent = float64(mem.Mallocs) / float64(max(1, s.Events))
 	return r
 }
 

@@ -35,7 +35,14 @@ type summary struct {
 	PeakRSS         int64   `json:"peak_rss_bytes"`
 	Keys            int64   `json:"keys"`
 	StateBytes      int64   `json:"state_bytes"`
+	Allocs          float64 `json:"allocs_per_event"`
 	Degraded        bool    `json:"degraded"`
+	Shapes          []struct {
+		Key  string `json:"key"`
+		Keys int    `json:"keys"`
+		P50  int    `json:"p50"`
+		P99  int    `json:"p99"`
+	} `json:"shapes"`
 }
 
 func run(out io.Writer) (err error) {
@@ -113,7 +120,8 @@ func measure(out io.Writer, weir, path, format, density string, truth *testkit.T
 	if err := os.WriteFile(config, []byte(yaml), 0o644); err != nil {
 		return err
 	}
-	for range 2 {
+	const runs = 2
+	for i := range runs {
 		result := path + ".out"
 		cmd := exec.Command(weir, "replay", "-c", config, "--out", result, path)
 		cmd.Stderr = nil
@@ -128,9 +136,15 @@ func measure(out io.Writer, weir, path, format, density string, truth *testkit.T
 		if err := json.Unmarshal(b, &s); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "  %-28s %12s events/s   peak RSS %d MiB, %s keys, %.1f keys and %d bytes an address%s\n", "weir replay",
-			thousands(int(s.EventsPerSecond)), s.PeakRSS>>20, thousands(int(s.Keys)),
+		fmt.Fprintf(out, "  %-28s %12s events/s   peak RSS %d MiB, %.3f allocations an event, %s keys, %.1f keys and %d bytes an address%s\n", "weir replay",
+			thousands(int(s.EventsPerSecond)), s.PeakRSS>>20, s.Allocs, thousands(int(s.Keys)),
 			float64(s.Keys)/float64(truth.Addresses), s.StateBytes/int64(truth.Addresses), degraded(s.Degraded))
+		if i < runs-1 {
+			continue
+		}
+		for _, sh := range s.Shapes {
+			fmt.Fprintf(out, "    %-34s %10s keys, %4d bytes at the median, %5d at p99\n", sh.Key, thousands(sh.Keys), sh.P50, sh.P99)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"weir/enrich"
+	"weir/event"
+)
+
+// The limits on endpoints: how many are counted, how many are shown at least
+// and at most, and how many answers of each.
+const (
+	maxEndpoints   = 5_000
+	topEndpoints   = 30
+	shownEndpoints = 80
+	maxAnswers     = 8
+)
+
+// endpointTally counts the requests of each endpoint.
+type endpointTally struct {
+	by       map[endpointKey]*oneEndpoint
+	other    int64 // requests of endpoints beyond the limit
+	kinds    uint32
+	outcomes [3]int64
+	tries    int64 // events of kinds that try something
+}
+
+// endpointKey is an endpoint and what it was used for: a query may tell a
+// log-in from a sign-up.
+type endpointKey struct {
+	name string
+	kind event.Kind
+}
+
+type oneEndpoint struct {
+	endpointKey
+	n          int64
+	outcomes   [3]int64
+	deprecated bool
+	item       string // an example
+	explained  enrich.Explanation
+	answers    [maxAnswers]answer
+}
+
+// answer is a status and what came of the requests that got it.
+type answer struct {
+	status   int32
+	outcomes [3]int64
+}
+
+func newEndpointTally() endpointTally {
+	return endpointTally{by: map[endpointKey]*oneEndpoint{}}
+}
+
+// tryKinds are the kinds of endpoints at which something succeeds or fails.
+const tryKinds = 1<<event.Login | 1<<event.Signup | 1<<event.Reset | 1<<event.Checkout | 1<<event.Transfer |
+	1<<event.Giftcard | 1<<event.Balance
+
+func (t *endpointTally) add(ev *event.Event, w *enrich.Worker) {
+	t.kinds |= 1 << ev.Kind
+	t.outcomes[ev.Outcome]++
+	if tryKinds>>ev.Kind&1 == 1 {
+		t.tries++
+	}
+	if ev.Endpoint == "" {
+		return
+	}
+	e := t.by[endpointKey{ev.Endpoint, ev.Kind}]
+	if e == nil {
+		if len(t.by) >= maxEndpoints {
+			t.other++
+			return
+		}
+		e = &oneEndpoint{endpointKey: endpointKey{strings.Clone(ev.Endpoint), ev.Kind}}
+		e.explained = w.Explain(ev)
+		t.by[e.endpointKey] = e
+	}
+	e.n++
+	if e.outcomes[ev.Outcome]++; e.outcomes[ev.Outcome] == 1 && e.explained.Outcome == "" {
+		e.explained.Outcome = w.Explain(ev).Outcome
+	}
+	e.deprecated = e.deprecated || ev.Deprecated
+	if e.item == "" && ev.Item != "" {
+		e.item = strings.Clone(ev.Item)
+	}
+	for i := range e.answers {
+		a := &e.answers[i]
+		if a.status == 0 {
+			a.status = ev.Status
+		}
+		if a.status == ev.Status {
+			a.outcomes[ev.Outcome]++
+			break
+		}
+	}
+}
+
+// endpointsFacts is what is known of a site's endpoints.
+type endpointsFacts struct {
+	Different int             `json:"different"`
+	More      bool            `json:"and_more,omitempty"`
+	Other     int64           `json:"requests_of_more,omitempty"`
+	Success   int64           `json:"successes"`
+	Failure   int64           `json:"failures"`
+	Tries     int64           `json:"requests_that_try"` // of kinds that have an outcome
+	Shown     []endpointFacts `json:"endpoints"`
+}
+
+type endpointFacts struct {
+	Endpoint   string       `json:"endpoint"`
+	Requests   int64        `json:"requests"`
+	Kind       string       `json:"kind"`
+	Success    int64        `json:"success"`
+	Failure    int64        `json:"failure"`
+	None       int64        `json:"no_outcome"`
+	Deprecated bool         `json:"deprecated"`
+	Item       string       `json:"item,omitempty"`
+	From       explainFacts `json:"from"`
+	Answers    []answerFact `json:"answers,omitempty"` // where something is tried
+}
+
+type explainFacts struct {
+	Endpoint string `json:"endpoint"`
+	Kind     string `json:"kind,omitempty"`
+	Outcome  string `json:"outcome,omitempty"`
+}
+
+type answerFact struct {
+	Status  int32  `json:"status"`
+	Outcome string `json:"outcome"`
+	N       int64  `json:"requests"`
+}
+
+// sorted returns the endpoints, the most asked for first.
+func (t *endpointTally) sorted() []*oneEndpoint {
+	all := make([]*oneEndpoint, 0, len(t.by))
+	for _, e := range t.by {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *oneEndpoint) int {
+		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name), cmp.Compare(a.kind, b.kind))
+	})
+	return all
+}
+
+func (t *endpointTally) result() endpointsFacts {
+	f := endpointsFacts{
+		Different: len(t.by), More: t.other > 0, Other: t.other, Tries: t.tries,
+		Success: t.outcomes[event.Success], Failure: t.outcomes[event.Failure],
+	}
+	for i, e := range t.sorted() {
+		// Beyond the most asked for, those that rules look at by their kind.
+		plain := e.kind == event.NoKind || e.kind == event.Asset || e.kind == event.Health
+		if i >= topEndpoints && (plain || len(f.Shown) >= shownEndpoints) {
+			continue
+		}
+		f.Shown = append(f.Shown, e.facts())
+	}
+	return f
+}
+
+func (e *oneEndpoint) facts() endpointFacts {
+	f := endpointFacts{
+		Endpoint: e.name, Requests: e.n, Kind: e.kind.String(), Deprecated: e.deprecated, Item: e.item, From: explainFacts(e.explained),
+		Success: e.outcomes[event.Success], Failure: e.outcomes[event.Failure], None: e.outcomes[event.NoOutcome],
+	}
+	if tryKinds>>e.kind&1 == 0 {
+		return f
+	}
+	for _, a := range e.answers {
+		for o, n := range a.outcomes {
+			if n > 0 {
+				f.Answers = append(f.Answers, answerFact{a.status, event.Outcome(o).String(), n})
+			}
+		}
+	}
+	slices.SortStableFunc(f.Answers, func(a, b answerFact) int { return cmp.Compare(b.N, a.N) })
+	return f
+}
