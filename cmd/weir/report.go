@@ -29,12 +29,13 @@ type report struct {
 	Future          int64                            `json:"future"`
 	Filtered        int64                            `json:"filtered"`
 	Refused         int64                            `json:"refused"`
-	From            time.Time                        `json:"-"`
 	Seconds         float64                          `json:"seconds"`
 	EventsPerSecond float64                          `json:"events_per_second"`
 	PeakRSS         int64                            `json:"peak_rss_bytes"`
+	AllocsPerEvent  float64                          `json:"allocs_per_event"` // of the whole process
 	Keys            int64                            `json:"keys"`
 	StateBytes      int64                            `json:"state_bytes"`
+	Shapes          []rules.Shape                    `json:"shapes"`
 	Degraded        bool                             `json:"degraded"`
 	Shed            pipeline.Shed                    `json:"shed"`
 	Decisions       map[string]*pipeline.RuleSummary `json:"decisions"`
