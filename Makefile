@@ -20,15 +20,18 @@ fuzz:
 	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 		for target in $$(grep -h -o '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
 			echo "fuzz $$dir $$target"; \
-			$(GO) test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) > .fuzz.log 2>&1 || { cat .fuzz.log; exit 1; }; \
+			$(GO) test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x > .fuzz.log 2>&1 || { cat .fuzz.log; exit 1; }; \
 		done; done; rm -f .fuzz.log
 
 lint:
-	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 
+# Whole processes on generated logs, then the benchmarks of the parts. gawk is
+# for comparison: apt-get install gawk.
 bench: build
-	$(GO) test -run '^$$' -bench . -benchmem ./...
-	bin/weir bench
+	$(GO) run ./internal/bench
+	$(GO) run ./internal/bench -flood 10
+	$(GO) test -run '^$$' -bench . ./...
 
 demo: build
 	bin/weir demo

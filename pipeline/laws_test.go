@@ -229,7 +229,7 @@ func timeIn(line string) string {
 	return ""
 }
 
-func head(lines []string) string { return strings.Join(lines[:min(len(lines), 4)], "\n") }
+func head(lines []string) string { return strings.Join(lines[:min(len(lines), 2)], "\n") }
 
 var sourcesField = regexp.MustCompile(`,"sources":\[.*\]`)
 

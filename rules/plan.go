@@ -29,6 +29,8 @@ type Plan struct {
 	obs    []observation
 	hashed []event.Field // those whose hashes are needed: fields, then others observed
 	rules  []rulePlan
+
+	watch *Watch // nil: nobody looks on
 }
 
 // observation is one column of Deltas.Obs: a field's hash, or its number.

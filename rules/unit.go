@@ -106,6 +106,9 @@ func (u *Unit) evaluateRule(e evaluation, t windows.Touch, tick int64) {
 	rp, r := &p.rules[e.rule], p.Rules[e.rule]
 	u.ev.at(t.Slot, tick, rp.features, nil)
 	u.ev.raw, u.ev.given = nil, nil
+	if p.watch != nil {
+		p.watch.look(u, e.rule, t, tick)
+	}
 	if !u.ev.eval(r.When, &rp.when, nil) {
 		return
 	}

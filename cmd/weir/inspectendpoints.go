@@ -24,6 +24,7 @@ type endpointTally struct {
 	other    int64 // requests of endpoints beyond the limit
 	kinds    uint32
 	outcomes [3]int64
+	events   int64
 	tries    int64 // events of kinds that try something
 }
 
@@ -37,6 +38,7 @@ type endpointKey struct {
 type oneEndpoint struct {
 	endpointKey
 	n          int64
+	found      int64 // of them, answered as if there were such a page
 	outcomes   [3]int64
 	deprecated bool
 	item       string // an example
@@ -59,6 +61,7 @@ const tryKinds = 1<<event.Login | 1<<event.Signup | 1<<event.Reset | 1<<event.Ch
 	1<<event.Giftcard | 1<<event.Balance
 
 func (t *endpointTally) add(ev *event.Event, w *enrich.Worker) {
+	t.events++
 	t.kinds |= 1 << ev.Kind
 	t.outcomes[ev.Outcome]++
 	if tryKinds>>ev.Kind&1 == 1 {
@@ -78,6 +81,9 @@ func (t *endpointTally) add(ev *event.Event, w *enrich.Worker) {
 		t.by[e.endpointKey] = e
 	}
 	e.n++
+	if ev.Status != 404 && ev.Status != 410 && ev.Status != 400 {
+		e.found++
+	}
 	if e.outcomes[ev.Outcome]++; e.outcomes[ev.Outcome] == 1 && e.explained.Outcome == "" {
 		e.explained.Outcome = w.Explain(ev).Outcome
 	}
@@ -151,22 +157,32 @@ func (t *endpointTally) result() endpointsFacts {
 		Success: t.outcomes[event.Success], Failure: t.outcomes[event.Failure],
 	}
 	for i, e := range t.sorted() {
-		// Beyond the most asked for, those that rules look at by their kind.
-		plain := e.kind == event.NoKind || e.kind == event.Asset || e.kind == event.Health
-		if i >= topEndpoints && (plain || len(f.Shown) >= shownEndpoints) {
+		if i >= topEndpoints && (!t.matters(e) || len(f.Shown) >= shownEndpoints) {
 			continue
 		}
-		f.Shown = append(f.Shown, e.facts())
+		f.Shown = append(f.Shown, e.facts(t.matters(e)))
 	}
 	return f
 }
 
-func (e *oneEndpoint) facts() endpointFacts {
+// matters reports whether rules look at the endpoint by its kind, and it is
+// there: scanners ask for a thousand log-ins that no site has.
+func (t *endpointTally) matters(e *oneEndpoint) bool {
+	if e.kind == event.NoKind || e.kind == event.Asset || e.kind == event.Health || e.found*10 < e.n {
+		return false
+	}
+	if tryKinds>>e.kind&1 == 1 {
+		return e.n*100_000 >= t.events
+	}
+	return e.n*20_000 >= t.events
+}
+
+func (e *oneEndpoint) facts(matters bool) endpointFacts {
 	f := endpointFacts{
 		Endpoint: e.name, Requests: e.n, Kind: e.kind.String(), Deprecated: e.deprecated, Item: e.item, From: explainFacts(e.explained),
 		Success: e.outcomes[event.Success], Failure: e.outcomes[event.Failure], None: e.outcomes[event.NoOutcome],
 	}
-	if tryKinds>>e.kind&1 == 0 {
+	if tryKinds>>e.kind&1 == 0 || !matters {
 		return f
 	}
 	for _, a := range e.answers {

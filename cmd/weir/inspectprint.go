@@ -28,26 +28,32 @@ func (p *page) heading(text string) { p.line("\n%s", text) }
 
 // wrapped writes a text below a label, broken between words.
 func (p *page) wrapped(label string, indent int, text string) {
-	pad := strings.Repeat(" ", indent)
-	line := "  " + label
-	line += strings.Repeat(" ", max(0, indent-len(line)))
-	empty := true
+	label = "  " + label
+	label += strings.Repeat(" ", max(0, indent-len(label)))
+	for _, l := range wrap(text, screen-indent) {
+		p.line("%s", strings.TrimRight(label+l, " "))
+		label = strings.Repeat(" ", indent)
+	}
+}
+
+// wrap breaks a text between words into lines of at most width columns.
+func wrap(text string, width int) (lines []string) {
+	line := ""
 	for _, word := range strings.Fields(text) {
-		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > screen {
-			p.line("%s", line)
-			line, empty = pad, true
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			lines = append(lines, line)
+			line = ""
 		}
-		if !empty {
+		if line != "" {
 			line += " "
 		}
 		line += word
-		empty = false
 	}
-	p.line("%s", strings.TrimRight(line, " "))
+	return append(lines, line)
 }
 
 // table writes rows in columns; right says which are numbers. The last column
-// is cut where it would leave the screen.
+// is cut where it would leave the screen; with 'w' it goes on below.
 func (p *page) table(right string, rows ...[]string) {
 	var width []int
 	for _, row := range rows {
@@ -63,7 +69,15 @@ func (p *page) table(right string, rows ...[]string) {
 		for i, cell := range row {
 			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
 			if i == len(row)-1 && right[i] != 'r' {
-				line += " " + clip(cell, screen-utf8.RuneCountInString(line)-1)
+				room := screen - utf8.RuneCountInString(line) - 1
+				if right[i] == 'w' {
+					below := "\n" + strings.Repeat(" ", screen-room)
+					cell = strings.Join(wrap(cell, room), below)
+				}
+				line += " " + cell
+				if right[i] != 'w' {
+					line = clip(line, screen)
+				}
 				continue
 			}
 			if right[i] == 'r' {

@@ -59,8 +59,8 @@ func (in *inspection) printTime(p *page) {
 	t := &in.Time
 	const layout = "2006-01-02 15:04:05"
 	p.wrapped("time", labels, fmt.Sprintf("%s to %s UTC, %s", t.From.Format(layout), t.To.Format(layout), spanText(t.To.Sub(t.From))))
-	p.wrapped("density", labels, fmt.Sprintf("%.3g events a second on average; %s in the busiest minute, %s",
-		t.PerSecond, count(t.Busiest), t.BusiestAt.Format("2006-01-02 15:04")))
+	p.wrapped("density", labels, fmt.Sprintf("%s on average; %s in the busiest minute, %s",
+		rateText(t.PerSecond), count(t.Busiest), t.BusiestAt.Format("2006-01-02 15:04")))
 	switch {
 	case t.Behind == 0:
 		p.wrapped("order", labels, "every line is as late as the one before it or later")
@@ -214,7 +214,7 @@ func (in *inspection) printEndpoints(p *page) {
 		if f.Deprecated {
 			row[5] += "  (deprecated)"
 		}
-		if f.Item != "" {
+		if f.Item != "" && f.Kind != "asset" {
 			row[5] += "  item " + shown(f.Item, 24)
 		}
 		rows = append(rows, row)
@@ -225,7 +225,7 @@ func (in *inspection) printEndpoints(p *page) {
 		different = "more than " + different
 	}
 	if e.Different > len(e.Shown) {
-		p.line("  %s different; the rest have few requests and no kind that a rule looks at", different)
+		p.line("  %s different; the others have few requests, and no kind or no page behind them", different)
 	}
 	in.printAnswers(p)
 	if in.SiteFile != "" {
@@ -255,7 +255,7 @@ func (in *inspection) printAnswers(p *page) {
 			}
 			list = append(list, fmt.Sprintf("%d %s (%s)", a.Status, o, count(a.N)))
 		}
-		p.wrapped("  "+shown(f.Endpoint, 40), 4+30, strings.Join(list, ", "))
+		p.wrapped("  "+shown(f.Endpoint, 29), 4+30, strings.Join(list, ", "))
 	}
 	if in.Endpoints.Success == 0 && in.Endpoints.Tries > 0 {
 		p.wrapped("", 2, "Nothing in this log succeeded, so that weir cannot tell a source with customers behind it by their "+
@@ -264,8 +264,8 @@ func (in *inspection) printAnswers(p *page) {
 }
 
 func (in *inspection) printRules(p *page) {
-	p.heading("Rules (lines that each looks at)")
-	rows := [][]string{}
+	p.heading("Rules")
+	rows := [][]string{{"rule", "", "looks at", "what it finds, or what it lacks"}}
 	for _, r := range in.Rules {
 		why := r.Title
 		if len(r.Why) > 0 {
@@ -276,7 +276,8 @@ func (in *inspection) printRules(p *page) {
 			rows = append(rows, []string{"", "", "", more})
 		}
 	}
-	p.table("llrl", rows...)
+	p.table("llrw", rows...)
+	p.wrapped("", 2, "An endpoint that is there and was not recognised: give its kind in a site file.")
 }
 
 func (in *inspection) printNext(p *page) {
@@ -288,6 +289,8 @@ func (in *inspection) printNext(p *page) {
 // spanText writes a length of time as people say it.
 func spanText(d time.Duration) string {
 	switch {
+	case d >= 3*365*24*time.Hour:
+		return fmt.Sprintf("%.1f years", d.Hours()/24/365.25)
 	case d >= 72*time.Hour:
 		return fmt.Sprintf("%.0f days", d.Hours()/24)
 	case d >= 3*time.Hour:
@@ -298,4 +301,20 @@ func spanText(d time.Duration) string {
 		return fmt.Sprintf("%.0f s", d.Seconds())
 	}
 	return fmt.Sprintf("%.3g s", d.Seconds())
+}
+
+// rateText writes a rate in a unit of which there is at least one.
+func rateText(perSecond float64) string {
+	for _, u := range []struct {
+		seconds float64
+		name    string
+	}{{1, "second"}, {60, "minute"}, {3600, "hour"}, {86400, "day"}} {
+		if n := perSecond * u.seconds; n >= 1 || u.name == "day" {
+			if n >= 10 {
+				return count(int64(n+0.5)) + " events a " + u.name
+			}
+			return fmt.Sprintf("%.1f events a %s", n, u.name)
+		}
+	}
+	return ""
 }

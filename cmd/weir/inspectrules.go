@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -172,6 +173,12 @@ func (s *ruleSight) judge(all *surveyed, blind map[string]bool) ruleFacts {
 		return f
 	}
 	dark, late := s.darkness(s.aggs, all)
+	for i := range s.rule.Features { // what only its consequences read
+		if !slices.Contains(s.rule.When.Features, i) {
+			delete(dark, i)
+			delete(late, i)
+		}
+	}
 	signals := map[int]bool{}
 	for i, sig := range s.rule.When.Signals {
 		if blind[sig.Rule] {
@@ -180,10 +187,17 @@ func (s *ruleSight) judge(all *surveyed, blind map[string]bool) ruleFacts {
 		}
 	}
 	n := len(s.rule.Features)
+	empty := s.emptyKinds(all)
+	nothing := maps.Clone(empty)
+	maps.Copy(nothing, dark)
 	switch reasons := texts(dark); {
 	case !possible(s.rule.When, n, dark, signals):
 		f.State = ruleBlind
-		f.Why = append(f.Why, reasons...)
+		f.Why = compact(append(f.Why, reasons...))
+		return f
+	case !possible(s.rule.When, n, nothing, signals):
+		f.State = ruleBlind
+		f.Why = compact(append(f.Why, texts(nothing)...))
 		return f
 	case len(reasons) > 0:
 		f.State = rulePartly
@@ -195,30 +209,35 @@ func (s *ruleSight) judge(all *surveyed, blind map[string]bool) ruleFacts {
 		}
 		if !possible(s.rule.When, n, late, signals) {
 			f.State = ruleLater
-			f.Why = append(f.Why, "who is known here is known only after 24 h; this log is shorter")
+			f.Why = append(f.Why, "who is known here shows only after 24 h; this log is shorter")
 		}
 	}
-	s.judgeLadder(&f, all, dark)
-	f.Why = append(f.Why, s.emptyKinds(all)...)
+	s.judgeLadder(&f, all)
+	for i, a := range s.aggs {
+		if why := empty[i]; why != "" && a.name != "" {
+			f.Why = append(f.Why, a.name+" stays 0: "+why)
+		}
+	}
 	f.Why = compact(f.Why)
 	return f
 }
 
 // judgeLadder adds what the rule's consequences lack.
-func (s *ruleSight) judgeLadder(f *ruleFacts, all *surveyed, dark map[int]string) {
+func (s *ruleSight) judgeLadder(f *ruleFacts, all *surveyed) {
+	features, _ := s.darkness(s.aggs[:len(s.rule.Features)], all)
 	for i := range s.rule.Then {
 		c := &s.rule.Then[i]
-		what := fmt.Sprintf("cannot %s by %s", c.Action, names(c.Dims, s.extras))
+		out := fmt.Sprintf(": one %s by %s falls away", c.Action, names(c.Dims, s.extras))
 		for _, d := range c.Dims {
 			if s.filled(d) == 0 {
 				f.State = worse(f.State, rulePartly)
-				f.Why = append(f.Why, what+": "+s.lacks(d))
+				f.Why = append(f.Why, s.lacks(d)+out)
 			}
 		}
 		if c.If != nil {
 			zero := map[int]string{}
-			for k, why := range dark {
-				if k < len(s.rule.Features) {
+			for k, why := range features {
+				if slices.Contains(c.If.Features, k) {
 					zero[k] = why
 				}
 			}
@@ -228,11 +247,11 @@ func (s *ruleSight) judgeLadder(f *ruleFacts, all *surveyed, dark map[int]string
 			}
 			if len(zero) > 0 && !possible(c.If, len(s.rule.Features), zero, nil) {
 				f.State = worse(f.State, rulePartly)
-				f.Why = append(f.Why, what+": "+strings.Join(compact(texts(zero)), ", "))
+				f.Why = append(f.Why, strings.Join(texts(zero), ", ")+out)
 			}
 		}
 		if c.Except != event.NoField && !all.long {
-			f.Why = append(f.Why, fmt.Sprintf("spares known %s, so that it %ss only after 24 h; this log is shorter", s.extras.Name(c.Except), c.Action))
+			f.Why = append(f.Why, fmt.Sprintf("one %s spares known(%s) and waits for the first 24 h to pass; this log is shorter", c.Action, s.extras.Name(c.Except)))
 		}
 	}
 }
@@ -264,13 +283,14 @@ func (s *ruleSight) darkness(aggs []aggSight, all *surveyed) (dark, late map[int
 	return dark, late
 }
 
-// emptyKinds names features that count only kinds of endpoints that the log
-// does not have, though nothing is missing for it.
-func (s *ruleSight) emptyKinds(all *surveyed) (why []string) {
-	for _, a := range s.aggs {
+// emptyKinds returns which aggregates count only kinds of endpoints that the
+// log does not have, though no field is missing for it.
+func (s *ruleSight) emptyKinds(all *surveyed) map[int]string {
+	why := map[int]string{}
+	for i, a := range s.aggs {
 		for _, c := range a.conds {
-			if c.cond.Kinds&all.kinds == 0 && a.name != "" {
-				why = append(why, fmt.Sprintf("%s stays 0: no endpoint of kind %s seen", a.name, kinds(c.cond.Kinds)))
+			if c.cond.Kinds&all.kinds == 0 && a.Func != rules.Ratio && a.Func != rules.RatioLow {
+				why[i] = fmt.Sprintf("no endpoint of kind %s seen", kinds(c.cond.Kinds))
 			}
 		}
 	}
@@ -281,7 +301,7 @@ func (s *ruleSight) emptyKinds(all *surveyed) (why []string) {
 func (s *ruleSight) whyNothing(all *surveyed) string {
 	for _, c := range s.where {
 		if c.cond.Kinds&all.kinds == 0 {
-			return fmt.Sprintf("no endpoint of kind %s seen; if there is one, name it in the site file", kinds(c.cond.Kinds))
+			return fmt.Sprintf("no endpoint of kind %s seen", kinds(c.cond.Kinds))
 		}
 	}
 	for _, c := range s.where {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"weir/enrich"
@@ -18,11 +19,15 @@ func (t *endpointTally) siteFile() string {
 	const head = "endpoints:\n"
 	file := head
 	lines := 0
+	named := map[string]int{} // what a query decides cannot be said in a pattern
+	for k := range t.by {
+		named[k.name]++
+	}
 	for _, e := range t.sorted() {
 		if lines == siteLines {
 			break
 		}
-		if e.kind == event.NoKind || e.kind == event.Asset || e.kind == event.Health || !strings.HasPrefix(e.explained.Kind, "guessed") {
+		if named[e.name] > 1 || !t.matters(e) || !strings.HasPrefix(e.explained.Kind, "guessed") {
 			continue
 		}
 		entry, ok := e.siteEntry()
@@ -42,41 +47,51 @@ func (t *endpointTally) siteFile() string {
 	return file
 }
 
-// What the status of an answer says, as weir guesses it, in the words of a
-// site file. Where both are given, what is neither has no outcome.
-const (
-	failureByStatus = "status in [400, 401, 402, 403, 409, 422]"
-	failureOfItems  = "status in [400, 401, 402, 403, 404, 409, 422]" // there is no such card or account
-	successByStatus = "status >= 200 and status < 400"
-	failureOfForm   = "status >= 200 and status < 300 or status in [400, 401, 403]"
-	successOfForm   = "status >= 300 and status < 400"
-)
-
-// siteEntry returns the endpoint's line of a site file; ok is false where it
-// cannot be one.
-func (e *oneEndpoint) siteEntry() (line string, ok bool) {
+// siteEntry returns the endpoint's lines of a site file, in which the guesses
+// of package enrich stand as conditions; ok is false where it cannot be one.
+// A site file takes what is no failure for a success, unless it says what is
+// one: so both are given, and what is neither stays without an outcome.
+func (e *oneEndpoint) siteEntry() (lines string, ok bool) {
 	pattern, ok := servePattern(e.name)
 	if !ok {
 		return "", false
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "  - {pattern: %s, kind: %s", event.AppendJSONString(nil, pattern), e.kind)
-	note := ""
+	quoted := event.AppendJSONString(nil, pattern)
+	failure, success := e.siteOutcomes()
 	switch {
-	case tryKinds>>e.kind&1 == 0:
-	case strings.HasSuffix(e.explained.Outcome, "form that redirects on success"):
-		fmt.Fprintf(&b, ", failure: %q, success: %q", failureOfForm, successOfForm)
-	case e.explained.Outcome != "":
-		failure := failureByStatus
-		if e.kind == event.Giftcard || e.kind == event.Balance || e.kind == event.Reset || e.kind == event.Transfer {
-			failure = failureOfItems
-		}
-		fmt.Fprintf(&b, ", failure: %q, success: %q", failure, successByStatus)
-	case !strings.HasPrefix(e.name, "GET "):
-		note = "  # its answers do not tell whether it worked: add failure:"
+	case failure != "":
+		return fmt.Sprintf("  - pattern: %s\n    kind: %s\n    failure: %s\n    success: %s\n", quoted, e.kind, failure, success), true
+	case tryKinds>>e.kind&1 == 1 && !strings.HasPrefix(e.name, "GET "):
+		return fmt.Sprintf("  - pattern: %s\n    kind: %s  # its answers do not tell what came of it: add failure:\n", quoted, e.kind), true
 	}
-	b.WriteString("}" + note + "\n")
-	return b.String(), true
+	return fmt.Sprintf("  - {pattern: %s, kind: %s}\n", quoted, e.kind), true
+}
+
+// siteOutcomes returns the conditions of an endpoint whose outcomes were guessed.
+func (e *oneEndpoint) siteOutcomes() (failure, success string) {
+	profile, guessed := strings.CutPrefix(e.explained.Outcome, "guessed: ")
+	if tryKinds>>e.kind&1 == 0 || !guessed {
+		return "", ""
+	}
+	refused := []int32{400, 401, 402, 403, 409, 422}
+	switch e.kind {
+	case event.Login:
+		refused = append(refused, 406, 423, 429)
+	case event.Giftcard, event.Balance, event.Reset, event.Transfer:
+		refused = append(refused, 404) // there is no such card or account
+	}
+	slices.Sort(refused)
+	failure = "status in [" + strings.Trim(fmt.Sprint(refused), "[]") + "]"
+	failure = strings.ReplaceAll(failure, " 4", ", 4")
+	switch profile {
+	case "form that redirects on success":
+		return failure + " or status >= 200 and status < 300", "status >= 300 and status < 400"
+	case "redirect either way":
+		return failure, "status >= 200 and status < 300"
+	case "answer in the body":
+		return failure, `"false"  # the answer is in the body, a 200 tells nothing`
+	}
+	return failure, "status >= 200 and status < 400"
 }
 
 // placeholder is what a shape puts in the place of a whole segment.

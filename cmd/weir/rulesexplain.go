@@ -1,5 +1,203 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
-func rulesExplainCommand(e *environment) *cobra.Command { return &cobra.Command{Use: "explain"} }
+	"github.com/spf13/cobra"
+
+	"weir/event"
+	"weir/rules"
+)
+
+// explainOptions are the flags of weir rules explain.
+type explainOptions struct {
+	config, format string
+	rule           string
+	files          []string
+}
+
+func rulesExplainCommand(e *environment) *cobra.Command {
+	var o explainOptions
+	cmd := &cobra.Command{
+		Use:   "explain [-c weir.yaml] ID|FILE.yaml [LOG…]",
+		Short: "Say what a rule sees, keeps and does, and how near a log came to it",
+		Long: "explain says what a rule sees and reads, what it keeps for each key and what that\n" +
+			"costs, and what it decides. With logs it replays them and shows what the rule lacks in\n" +
+			"them, the keys that came nearest to its condition, and what it decided.",
+		Example: "  weir rules explain ato.stuffing_source\n  weir rules explain rules/shop/gift_cards.yaml access.log",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("%w: no rule given (weir rules explain ID)", errUsage)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.rule, o.files = args[0], args[1:]
+			return e.rulesExplain(cmd.Context(), &o)
+		},
+	}
+	cmd.Flags().StringVarP(&o.config, "config", "c", "", "configuration; it says where the rules are and how logs are read")
+	cmd.Flags().StringVar(&o.format, "format", "", "format of the logs' lines, instead of guessing it or taking the source's")
+	return cmd
+}
+
+func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error {
+	var args []string
+	if strings.HasSuffix(o.rule, ".yaml") {
+		args = append(args, o.rule)
+	}
+	s, err := chooseRules(o.config, args)
+	if err != nil {
+		return err
+	}
+	if faults := s.load(); len(faults) > 0 {
+		return e.found(faults)
+	}
+	id := o.rule
+	s.chosen(func(_ chosenDir, r *rules.Rule) {
+		if len(args) > 0 {
+			id = r.ID
+		}
+	})
+	cast, err := s.cast(id)
+	if err != nil {
+		return err
+	}
+	key, _, err := s.cfg.key()
+	if err != nil {
+		return err
+	}
+	plan, err := rules.NewPlan(cast, key, s.opt.Extras)
+	if err != nil {
+		return err
+	}
+	x, err := plan.Explain(id)
+	if err != nil {
+		return err
+	}
+	p := &page{w: e.out}
+	printExplanation(p, x)
+	if len(o.files) > 0 && p.err == nil {
+		err = e.explainLogs(ctx, s, plan, x, key, o, p)
+	}
+	return errors.Join(err, p.err)
+}
+
+// cast returns a rule and those whose signals it reads, directly or not.
+func (s *ruleSet) cast(id string) (cast []*rules.Rule, err error) {
+	byID := map[string]*rules.Rule{}
+	var ids []string
+	for _, r := range s.rules {
+		byID[r.ID] = r
+		ids = append(ids, r.ID)
+	}
+	if byID[id] == nil {
+		return nil, fmt.Errorf("%w: there is no rule %s%s", errUsage, id, rules.DidYouMean(id, ids))
+	}
+	for wait := []string{id}; len(wait) > 0; wait = wait[1:] {
+		r := byID[wait[0]]
+		if slices.Contains(cast, r) {
+			continue
+		}
+		cast = append(cast, r)
+		wait = append(wait, signalsOf(r)...)
+	}
+	return cast, nil
+}
+
+// signalsOf returns the rules whose signals a rule reads.
+func signalsOf(r *rules.Rule) (ids []string) {
+	for _, sig := range r.When.Signals {
+		ids = append(ids, sig.Rule)
+	}
+	for i := range r.Then {
+		if c := r.Then[i].If; c != nil {
+			for _, sig := range c.Signals {
+				ids = append(ids, sig.Rule)
+			}
+		}
+	}
+	return ids
+}
+
+// labelled is how far the texts behind labels are indented.
+const labelled = 12
+
+func printExplanation(p *page, x *rules.Explanation) {
+	r := x.Rule
+	p.line("%s  version %d, severity %s, asks for stage %s at most", r.ID, r.Version, r.Severity, r.Stage)
+	if r.Title != r.ID {
+		p.line("%s", r.Title)
+	}
+	p.line("")
+	p.wrapped("sees", labelled, r.Where.Text)
+	p.wrapped("for each", labelled, strings.Join(x.Key, ", "))
+	p.wrapped("when", labelled, r.When.Text)
+	for i, t := range x.Then {
+		p.wrapped([]string{"then", "else"}[min(i, 1)], labelled, t)
+	}
+	if len(x.Then) == 0 {
+		p.wrapped("then", labelled, "nothing: it is a signal for other rules")
+	}
+	p.wrapped("stays on", labelled, durationText(x.On)+" from each second in which it holds")
+	for _, t := range r.FalsePositives {
+		p.wrapped("may hit", labelled, t)
+	}
+	for _, t := range r.BlindSpots {
+		p.wrapped("blind", labelled, t)
+	}
+	if len(x.Features) > 0 {
+		p.heading("Features")
+		indent := 0
+		for _, f := range x.Features {
+			indent = max(indent, len(f.Name)+4)
+		}
+		for _, f := range x.Features {
+			text := f.Text + ", looks back " + durationText(f.Window) + " to " + durationText(f.Window+f.Pane)
+			if f.Note != "" {
+				text += "; " + f.Note
+			}
+			p.wrapped(f.Name, indent, text)
+		}
+	}
+	p.heading("Kept for each key")
+	for _, k := range x.Kept {
+		p.line("  %s (%s): %d bytes after one event, %s after 1,000 different ones",
+			strings.Join(k.Key, ", "), strings.Join(k.For, ", "), k.One, bytesOf(k.Busy))
+		for _, s := range k.Series {
+			p.wrapped("", 4, s)
+		}
+	}
+}
+
+func bytesOf(n int) string {
+	if n < 10_000 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return bytesText(int64(n))
+}
+
+// durationText writes a duration as rules do, in several units where it needs them.
+func durationText(d time.Duration) string {
+	var b strings.Builder
+	for _, u := range []struct {
+		name string
+		d    time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
+		if n := d / u.d; n > 0 {
+			fmt.Fprintf(&b, "%d%s", n, u.name)
+			d -= n * u.d
+		}
+	}
+	return b.String()
+}
+
+// keyText is targetText for a key, with its time.
+func keyText(t event.Target, tick int64) string {
+	return targetText(t) + " at " + time.Unix(tick, 0).UTC().Format("2006-01-02 15:04:05")
+}

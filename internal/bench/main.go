@@ -29,14 +29,16 @@ func main() {
 
 // summary is what of summary.json is shown.
 type summary struct {
-	Events          int64   `json:"events"`
-	Seconds         float64 `json:"seconds"`
-	EventsPerSecond float64 `json:"events_per_second"`
-	PeakRSS         int64   `json:"peak_rss_bytes"`
-	Keys            int64   `json:"keys"`
-	StateBytes      int64   `json:"state_bytes"`
-	Allocs          float64 `json:"allocs_per_event"`
-	Degraded        bool    `json:"degraded"`
+	Events          int64                                                 `json:"events"`
+	Seconds         float64                                               `json:"seconds"`
+	EventsPerSecond float64                                               `json:"events_per_second"`
+	PeakRSS         int64                                                 `json:"peak_rss_bytes"`
+	Keys            int64                                                 `json:"keys"`
+	StateBytes      int64                                                 `json:"state_bytes"`
+	Allocs          float64                                               `json:"allocs_per_event"`
+	Degraded        bool                                                  `json:"degraded"`
+	Shed            struct{ Evicted, Refused, Decisions, OnStates int64 } `json:"shed"`
+	Decisions       map[string]struct{ New int64 }                        `json:"decisions"`
 	Shapes          []struct {
 		Key  string `json:"key"`
 		Keys int    `json:"keys"`
@@ -49,6 +51,8 @@ func run(out io.Writer) (err error) {
 	lines := flag.Int("lines", 3_000_000, "lines of each log")
 	weir := flag.String("weir", "bin/weir", "the program to measure")
 	dir := flag.String("dir", "", "where the logs are kept; empty: a temporary directory")
+	minutes := flag.Int("flood", 0, "measure this many minutes of a million new addresses each, instead")
+	memory := flag.String("memory", "192MiB", "state.memory of the flood")
 	densities := flag.String("densities", "1000,100000", "events per second of event time")
 	flag.Parse()
 	if *dir == "" {
@@ -56,6 +60,9 @@ func run(out io.Writer) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(*dir)) }()
+	}
+	if *minutes > 0 {
+		return flood(out, *weir, *dir, *minutes, *memory)
 	}
 	fmt.Fprintf(out, "%d processors, %s, %s lines each\n", runtime.NumCPU(), runtime.Version(), thousands(*lines))
 	for _, format := range []string{testkit.NginxJSON, testkit.Combined} {
