@@ -187,6 +187,12 @@ func newMapper(r *run) *mapper {
 	return m
 }
 
+// lastTime is the latest time that an event may have: windows keep seconds of
+// the years 1970 to 2105.
+const lastTime = (1<<32 - 10_000_000) * nanos
+
+var errTime = &ingest.Malformed{Reason: "time outside of 1970 to 2105"}
+
 // decode reads the chunk's records into its batch.
 func (m *mapper) decode(c *chunk) {
 	s := &m.run.cfg.Sources[c.part.source]
@@ -203,8 +209,13 @@ func (m *mapper) decode(c *chunk) {
 			m.run.count.reject(m.run.cfg.Log, s.Name(), err, c.recs.Line(i), 1)
 			continue
 		}
+		if ev.Time < 0 || ev.Time > lastTime {
+			b.Drop()
+			m.run.count.reject(m.run.cfg.Log, s.Name(), errTime, c.recs.Line(i), 1)
+			continue
+		}
 		ev.Offset = c.recs.Offsets[i]
-		if c.recs.Appended != nil && len(c.recs.Appended) > 0 {
+		if len(c.recs.Appended) > 0 {
 			c.appended = append(c.appended, c.recs.Appended[i])
 		}
 	}

@@ -21,7 +21,7 @@ type Summary struct {
 	Keys      int64
 	Bytes     int64 // accounted by the units
 	Shapes    []rules.Shape
-	Shed      Shed
+	Shed      rules.Shed
 	Decisions map[string]*RuleSummary // by rule
 	LastTick  int64
 }
@@ -30,14 +30,6 @@ type Summary struct {
 type RuleSummary struct {
 	New, Renew, End int64
 	Would           map[string]int64 // of the new ones
-}
-
-// Shed says what was given up for lack of memory.
-type Shed struct {
-	Evicted   int64 // keys that were forgotten
-	Refused   int64 // contributions to keys that were not begun
-	Decisions int64 // that were not made since too many were in force
-	OnStates  int64
 }
 
 // counters are what a run counts as it goes.
@@ -124,7 +116,8 @@ func (r *run) summary() Summary {
 		s.Future += t.Future
 		s.Clamped += t.Clamped
 	}
-	s.Keys, s.Bytes, s.Shed.Evicted, s.Shed.Refused, s.Shed.Decisions, s.Shed.OnStates = r.state.Totals()
+	t := r.state.Totals()
+	s.Keys, s.Bytes, s.Shed = t.Keys, t.Bytes, t.Shed
 	s.Shapes = r.state.Shapes()
 	return s
 }

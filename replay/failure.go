@@ -5,8 +5,10 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"weir/event"
+	"weir/rules"
 )
 
 // Failure is something that did not come out as a script expects.
@@ -16,6 +18,8 @@ type Failure struct {
 	Message string
 	Source  string   // the statement, if it is about one
 	Got     []string // what came instead, or besides
+
+	nothing bool // came that could have been meant
 }
 
 // maxGot is how many lines of what came are shown.
@@ -50,13 +54,27 @@ func (s *stage) describe(st *story, d *event.Decision) string {
 		b.WriteString("renew ")
 	}
 	b.WriteString(d.Would.String())
-	for _, v := range d.Target {
-		b.WriteString(" " + v.Field + "=" + quote(st.plain(s, v)))
-	}
+	b.WriteString(st.targetText(s, d.Target))
 	if d.Except != "" {
 		b.WriteString(" except " + d.Except)
 	}
-	for _, m := range d.Evidence {
+	b.WriteString(measuresText(d.Evidence))
+	return b.String()
+}
+
+// targetText writes a target, each dimension behind a space.
+func (st *story) targetText(s *stage, t event.Target) string {
+	var b strings.Builder
+	for _, v := range t {
+		b.WriteString(" " + v.Field + "=" + quote(st.plain(s, v)))
+	}
+	return b.String()
+}
+
+// measuresText writes the figures that are defined, each behind a space.
+func measuresText(ms []event.Measure) string {
+	var b strings.Builder
+	for _, m := range ms {
 		if !math.IsNaN(m.Value) && !math.IsInf(m.Value, 0) {
 			b.WriteString(" " + m.Name + "=" + showNumber(m.Value))
 		}
@@ -64,7 +82,27 @@ func (s *stage) describe(st *story, d *event.Decision) string {
 	return b.String()
 }
 
-// figures writes what an expect need not say.
+// nearText says how near a key came to the condition.
+func (st *story) nearText(s *stage, n *rules.Near) string {
+	return fmt.Sprintf("nearest: %s%s:%s; lacks %s",
+		showTime(time.Unix(n.Tick, 0)), st.targetText(s, n.Key), measuresText(n.Values), strings.Join(n.Lacks, " and "))
+}
+
+// firstText shows what enrich and the script make of the first event.
+func (st *story) firstText(s *stage, events []sent) string {
+	s.batch.Reset()
+	ev := s.batch.Next()
+	st.fill(ev, &s.batch.Arena, events[0], false)
+	s.enricher().Enrich(&s.batch)
+	st.fill(ev, &s.batch.Arena, events[0], true)
+	var b strings.Builder
+	for _, f := range []event.Field{event.FieldEndpoint, event.FieldKind, event.FieldOutcome, event.FieldFingerprint, event.FieldCrawler} {
+		fmt.Fprintf(&b, "%s=%s ", f, quote(ev.Str(f)))
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// figuresText writes what an expect need not say.
 func figuresText(d *event.Decision) string {
 	return fmt.Sprintf("good=%s tried=%s clean=%v mode=%s for=%s",
 		showNumber(d.Good), showNumber(d.Tried), d.Clean, d.Mode, showDuration(d.Until.Sub(d.Time)))

@@ -110,6 +110,7 @@ func (v *verdict) miss(e *expect) {
 	}
 	if best < 0 {
 		v.fail(e, "expected, but not decided")
+		v.failures[len(v.failures)-1].nothing = true
 		return
 	}
 	v.taken[best] = true

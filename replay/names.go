@@ -32,14 +32,19 @@ func (s *stage) carried(f event.Field, text string) []string {
 
 // pseudonym returns what events carry for a hidden value: what enrich makes of it.
 func (s *stage) pseudonym(f event.Field, text string) string {
-	if s.worker == nil {
-		s.worker = s.tables.Worker(enrich.Source{})
-	}
 	s.batch.Reset()
 	ev := s.batch.Next()
 	ev.SetText(f, text)
-	s.worker.Enrich(&s.batch)
+	s.enricher().Enrich(&s.batch)
 	return string([]byte(s.batch.Events[0].Str(f)))
+}
+
+// enricher returns a worker for single events.
+func (s *stage) enricher() *enrich.Worker {
+	if s.worker == nil {
+		s.worker = s.tables.Worker(enrich.Source{})
+	}
+	return s.worker
 }
 
 // plain returns a target's value as the script says it.

@@ -28,7 +28,7 @@ var ways = [...]way{
 
 // maxRecoded is about how many ticks of a story units are encoded after: in a
 // longer one not every tick, since the work would grow with its square.
-const maxRecoded = 5000
+const maxRecoded = 2500
 
 // Play plays all stories of the script and returns what did not come out as
 // expected. An error says that one could not be played at all.
@@ -76,7 +76,41 @@ func (s *stage) play(ctx context.Context, st *story) ([]*Failure, error) {
 			failures = append(failures, f)
 		}
 	}
-	return append(st.compare(s, first), failures...), nil
+	failures = append(st.compare(s, first), failures...)
+	return failures, s.hint(ctx, st, events, failures)
+}
+
+// hint adds to the first expectation for which nothing came how near the rule
+// was: it plays the story once more and looks on.
+func (s *stage) hint(ctx context.Context, st *story, events []sent, failures []*Failure) error {
+	i := slices.IndexFunc(failures, func(f *Failure) bool { return f.nothing })
+	if i < 0 {
+		return nil
+	}
+	watched := *s
+	var err error
+	if watched.plan, err = rules.NewPlan(s.cast, event.FixedKey(), s.lib.Extras); err != nil {
+		return err
+	}
+	watch, err := watched.plan.Watch(st.rule.ID)
+	if err != nil {
+		return err
+	}
+	if _, err := watched.run(ctx, st, events, &ways[0]); err != nil {
+		return err
+	}
+	f := failures[i]
+	switch {
+	case watch.Evaluated == 0:
+		f.Got = append(f.Got, fmt.Sprintf("the rule saw none of the %d events: its where never held, or they lack a field of its key", len(events)),
+			"the first one is "+st.firstText(s, events))
+	case watch.Held > 0:
+		f.Got = append(f.Got, fmt.Sprintf("its condition held %d times, for %d keys", watch.Held, watch.Keys))
+	}
+	for _, n := range watch.Nearest[:min(len(watch.Nearest), 3)] {
+		f.Got = append(f.Got, st.nearText(s, &n))
+	}
+	return nil
 }
 
 // set plans the story's rules and loads its site file.

@@ -61,7 +61,7 @@ func (p *Plan) Explain(id string) (*Explanation, error) {
 	for t := range p.tables {
 		if why := p.purposes(i, t); len(why) > 0 {
 			x.Kept = append(x.Kept, Kept{
-				Key: p.fieldTexts(p.tables[t].fields), For: why, Series: p.seriesTexts(t), One: one[t], Busy: busy[t],
+				Key: p.fieldTexts(p.tables[t].fields), For: why, Series: p.seriesTexts(r, t), One: one[t], Busy: busy[t],
 			})
 		}
 	}
@@ -154,7 +154,7 @@ var seriesNames = map[windows.Kind]string{
 	windows.Buckets: "buckets of", windows.Active: "active seconds", windows.Span: "first and last second",
 }
 
-func (p *Plan) seriesTexts(t int) (texts []string) {
+func (p *Plan) seriesTexts(r *Rule, t int) (texts []string) {
 	for i := range p.Layout.Tables[t].Series {
 		s := &p.Layout.Tables[t].Series[i]
 		text := seriesNames[s.Kind]
@@ -167,27 +167,33 @@ func (p *Plan) seriesTexts(t int) (texts []string) {
 			ws = append(ws, windowName(w))
 		}
 		text += " in " + strings.Join(ws, ", ")
-		if of := p.bitText(t, s.Bit); of != "" {
-			text += " where " + of
-		}
-		texts = append(texts, text)
+		texts = append(texts, text+" of "+p.bitText(r, t, s.Bit))
 	}
 	return texts
 }
 
-// bitText says which events have a table's bit; "" for all.
-func (p *Plan) bitText(t int, bit uint8) string {
+// bitText says which events have a table's bit.
+func (p *Plan) bitText(r *Rule, t int, bit uint8) string {
 	b := p.tables[t].bits[bit]
 	if b.where == refusedBit {
-		return "refused"
+		return "what was refused"
 	}
-	var parts []string
+	text, where := "all events", []string{}
 	for _, c := range []int{b.where, b.cond} {
-		if c >= 0 && p.conds[c].Text != trueNode.String() {
-			parts = append(parts, p.conds[c].Text)
+		switch {
+		case c < 0:
+		case p.conds[c].Text == r.Where.Text:
+			text = "what it sees"
+		case p.conds[c].tree == nil: // the planner's own, about kinds alone
+			text = "all of kind " + strings.Join(enumTexts(event.FieldKind, p.conds[c].Kinds), ", ")
+		default:
+			where = append(where, p.conds[c].Text)
 		}
 	}
-	return strings.Join(parts, " and ")
+	if len(where) > 0 {
+		text += " where " + strings.Join(where, " and ")
+	}
+	return text
 }
 
 // sizes folds events into a unit and returns the accounted bytes of the one

@@ -65,7 +65,10 @@ func (u *Unit) appendSnapshot(dst []byte) []byte {
 	for _, m := range mail {
 		w.message(m)
 	}
-	return u.win.AppendSnapshot(state.AppendRecord(dst, unitVersion, w.B))
+	dst, start := state.BeginRecord(dst)
+	dst = append(dst, w.B...)
+	state.EndRecord(dst, start, unitVersion)
+	return u.win.AppendSnapshot(dst)
 }
 
 func (st *State) restoreUnit(b []byte, limit int64) (*Unit, error) {

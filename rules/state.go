@@ -160,18 +160,35 @@ func (st *State) Drain(dst []event.Decision) []event.Decision {
 	return dst
 }
 
-// Totals returns how many keys there are, their accounted bytes, and what was
-// shed: keys evicted, contributions refused, decisions and on-states not made.
-func (st *State) Totals() (keys, bytes, evicted, refused, decisions, onStates int64) {
+// Totals is how much a state holds and what it gave up.
+type Totals struct {
+	Keys, Bytes int64
+	Shed        Shed
+}
+
+// Shed counts what was given up for lack of room.
+type Shed struct {
+	Keys          int64 `json:"keys"`          // forgotten
+	Contributions int64 `json:"contributions"` // to keys that were not begun
+	Values        int64 `json:"values"`        // that a full key had no room for
+	Decisions     int64 `json:"decisions"`     // not made since too many were in force
+	OnStates      int64 `json:"on_states"`     // not shown since too many were on
+}
+
+// Totals adds up over all units.
+func (st *State) Totals() Totals {
+	var t Totals
 	for _, u := range st.units {
-		keys += int64(u.win.Len())
-		bytes += u.win.Bytes()
+		t.Keys += int64(u.win.Len())
+		t.Bytes += u.win.Bytes()
 		c := u.win.Counters()
-		evicted += int64(c.Evicted)
-		refused += int64(c.Refused)
-		decisions += u.shed
+		t.Shed.Keys += int64(c.Evicted)
+		t.Shed.Contributions += int64(c.Refused)
+		t.Shed.Values += int64(c.Full)
+		t.Shed.Decisions += u.shed
 	}
-	return keys, bytes, evicted, refused, decisions, st.board.shed
+	t.Shed.OnStates = st.board.shed
+	return t
 }
 
 // Shape says how many keys of one shape there are and how large they are.

@@ -16,14 +16,14 @@ type Watch struct {
 	Evaluated int64  // how often the condition was evaluated
 	Held      int64  // and held
 	Keys      int64  // for how many keys it held, at most maxWatched are told apart
-	Terms     []Term // what all must hold
+	Terms     []Term // the comparisons that it is made of
 	Nearest   []Near // the keys that came nearest without reaching it
 
 	plan  *Plan
 	rule  int
+	near  nearness // of the whole condition
 	terms []watchedTerm
 	held  map[windows.Key]struct{}
-	score []float64 // of each term, at hand
 }
 
 // Term is one part of a condition.
@@ -44,7 +44,7 @@ type Near struct {
 	Tick   int64
 	Score  float64         // between 0, far, and 1, it held
 	Values []event.Measure // of the features
-	Lacks  []string        // the terms that did not hold
+	Lacks  []string        // the terms that do not hold
 	key    windows.Key
 }
 
@@ -69,21 +69,29 @@ func (p *Plan) Watch(id string) (*Watch, error) {
 	}
 	w := &Watch{plan: p, rule: i, held: map[windows.Key]struct{}{}}
 	root := p.Rules[i].When.tree
-	parts := []*node{root}
-	if root.op == opAnd {
-		parts = root.list
-	}
-	for _, n := range parts {
-		t := watchedTerm{near: nearnessOf(n)}
-		if n.b != nil && n.b.op == opNum && n.op >= opLess && n.op <= opMoreEq {
-			t.side, t.up = compileValue(n.a, featureLeaves{}), n.op == opMore || n.op == opMoreEq
-		}
-		w.terms = append(w.terms, t)
-		w.Terms = append(w.Terms, Term{Text: n.String()})
-	}
-	w.score = make([]float64, len(w.terms))
+	w.near = nearnessOf(root)
+	w.split(root)
 	p.watch = w
 	return w, nil
+}
+
+// split takes a condition apart at and and or.
+func (w *Watch) split(n *node) {
+	if n.op == opAnd || n.op == opOr {
+		for _, m := range n.list {
+			w.split(m)
+		}
+		return
+	}
+	text := n.String()
+	if slices.ContainsFunc(w.Terms, func(t Term) bool { return t.Text == text }) {
+		return
+	}
+	t := watchedTerm{near: nearnessOf(n)}
+	if n.b != nil && n.b.op == opNum && n.op >= opLess && n.op <= opMoreEq {
+		t.side, t.up = compileValue(n.a, featureLeaves{}), n.op == opMore || n.op == opMoreEq
+	}
+	w.terms, w.Terms = append(w.terms, t), append(w.Terms, Term{Text: text})
 }
 
 func (p *Plan) ids() (ids []string) {
@@ -101,15 +109,10 @@ func (w *Watch) look(u *Unit, rule int, t windows.Touch, tick int64) {
 	ev, when := u.ev, &w.plan.rules[rule].when
 	ev.inline, ev.signals = when.inline, when.signals
 	w.Evaluated++
-	score, holds := 1.0, true
 	for i := range w.terms {
 		term := &w.terms[i]
-		w.score[i] = term.near(&ev.env)
-		score *= w.score[i]
-		if w.score[i] == 1 {
+		if term.near(&ev.env) == 1 {
 			w.Terms[i].Held++
-		} else {
-			holds = false
 		}
 		if term.side != nil {
 			ev.env.undefined = false
@@ -118,11 +121,11 @@ func (w *Watch) look(u *Unit, rule int, t windows.Touch, tick int64) {
 			}
 		}
 	}
-	if holds {
+	if score := w.near(&ev.env); score == 1 {
 		w.hold(t.Key)
-		return
+	} else {
+		w.miss(u, t, tick, score)
 	}
-	w.miss(u, t, tick, score)
 }
 
 func (w *Watch) best(term *Term, up bool, v float64, u *Unit, t windows.Touch, tick int64) {
@@ -160,8 +163,8 @@ func (w *Watch) miss(u *Unit, t windows.Touch, tick int64, score float64) {
 	for i, v := range u.ev.all() {
 		n.Values = append(n.Values, event.Measure{Name: w.plan.Rules[w.rule].Features[i].Name, Value: v})
 	}
-	for i, s := range w.score {
-		if s != 1 {
+	for i := range w.terms {
+		if w.terms[i].near(&u.ev.env) != 1 {
 			n.Lacks = append(n.Lacks, w.Terms[i].Text)
 		}
 	}
@@ -229,7 +232,7 @@ func nearnessOfChain(n *node) nearness {
 			return best
 		}
 	}
-	return func(e *Env) float64 {
+	return func(e *Env) float64 { // below 1 unless all are 1, since no factor is above it
 		all := 1.0
 		for _, p := range parts {
 			all *= p(e)

@@ -13,35 +13,42 @@ var ErrCorrupt = errors.New("corrupt record")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// AppendRecord appends a record: a version byte, the length of the body, the
-// body and the CRC-32C of all that.
-func AppendRecord(dst []byte, version byte, body []byte) []byte {
-	from := len(dst)
-	dst = append(dst, version)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(body)))
-	dst = append(dst, body...)
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[from:], castagnoli))
+// recordHead is what stands before a record's body: a version byte, the body's
+// length in 8 bytes and its CRC-32C in 4, little-endian.
+const recordHead = 1 + 8 + 4
+
+// BeginRecord makes room for the head of a record, whose body is to be
+// appended behind it, and returns where it begins.
+func BeginRecord(dst []byte) (grown []byte, start int) {
+	return append(dst, make([]byte, recordHead)...), len(dst)
+}
+
+// EndRecord writes the head of the record that begins at start and ends with b.
+func EndRecord(b []byte, start int, version byte) {
+	body := b[start+recordHead:]
+	b[start] = version
+	binary.LittleEndian.PutUint64(b[start+1:], uint64(len(body)))
+	binary.LittleEndian.PutUint32(b[start+9:], crc32.Checksum(body, castagnoli))
 }
 
 // ReadRecord takes the first record off b and returns its body, which is a
 // view of b. A record of another version is an error that names both.
 func ReadRecord(b []byte, version byte) (body, rest []byte, err error) {
-	const head, tail = 5, 4
-	if len(b) < head+tail {
-		return nil, nil, fmt.Errorf("%w: %d bytes, must be at least %d", ErrCorrupt, len(b), head+tail)
-	}
-	n := int(binary.LittleEndian.Uint32(b[1:]))
-	if n > len(b)-head-tail {
-		return nil, nil, fmt.Errorf("%w: body of %d bytes, %d are there", ErrCorrupt, n, len(b)-head-tail)
-	}
-	sum := binary.LittleEndian.Uint32(b[head+n:])
-	if crc32.Checksum(b[:head+n], castagnoli) != sum {
-		return nil, nil, fmt.Errorf("%w: checksum does not match", ErrCorrupt)
+	if len(b) < recordHead {
+		return nil, nil, fmt.Errorf("%w: %d bytes, must be at least %d", ErrCorrupt, len(b), recordHead)
 	}
 	if b[0] != version {
-		return nil, nil, fmt.Errorf("record of format %d, this program reads %d", b[0], version)
+		return nil, nil, fmt.Errorf("%w: format %d, must be %d", ErrCorrupt, b[0], version)
 	}
-	return b[head : head+n], b[head+n+tail:], nil
+	n, sum := binary.LittleEndian.Uint64(b[1:]), binary.LittleEndian.Uint32(b[9:])
+	b = b[recordHead:]
+	if n > uint64(len(b)) {
+		return nil, nil, fmt.Errorf("%w: %d bytes, must be %d", ErrCorrupt, len(b), n)
+	}
+	if got := crc32.Checksum(b[:n], castagnoli); got != sum {
+		return nil, nil, fmt.Errorf("%w: checksum %08x, must be %08x", ErrCorrupt, got, sum)
+	}
+	return b[:n], b[n:], nil
 }
 
 // Writer appends values to a body.

@@ -4,29 +4,23 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"slices"
 
 	"github.com/zeebo/xxh3"
+
+	"weir/state"
 )
 
 // A snapshot is, numbers little-endian:
 //
-//	version      1 byte
-//	length       uint64, of the body
-//	checksum     uint32, CRC-32C of the body
+//	head         of a state record
 //	body         print (uint64), tick (int64), swept (uint32), six counters
 //	             (uint64), keys (uint64), and of each key, ascending: Hi, Lo,
 //	             table, ticks and size as uvarints, last as uint32, the blob
 //
 // It holds nothing of where keys lie in memory, so units of equal state give
 // equal bytes.
-const (
-	snapshotVersion = 1
-	snapshotHead    = 1 + 8 + 4
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+const snapshotVersion = 1
 
 // ErrSnapshot is what every error of RestoreUnit wraps.
 var ErrSnapshot = errors.New("snapshot")
@@ -57,9 +51,8 @@ func (l *Layout) fingerprint() uint64 {
 
 // AppendSnapshot appends all that the unit holds but what its last Fold touched.
 func (u *Unit) AppendSnapshot(dst []byte) []byte {
-	start := len(dst)
-	dst = slices.Grow(dst, snapshotHead+128+int(u.bytes))
-	dst = append(dst, make([]byte, snapshotHead)...)
+	dst = slices.Grow(dst, 128+int(u.bytes))
+	dst, start := state.BeginRecord(dst)
 	le := binary.LittleEndian
 	dst = le.AppendUint64(dst, u.print)
 	dst = le.AppendUint64(dst, uint64(u.tick))
@@ -78,10 +71,7 @@ func (u *Unit) AppendSnapshot(dst []byte) []byte {
 		dst = le.AppendUint32(dst, s.last)
 		dst = append(dst, u.blob(s)...)
 	}
-	body := dst[start+snapshotHead:]
-	dst[start] = snapshotVersion
-	le.PutUint64(dst[start+1:], uint64(len(body)))
-	le.PutUint32(dst[start+9:], crc32.Checksum(body, castagnoli))
+	state.EndRecord(dst, start, snapshotVersion)
 	return dst
 }
 
@@ -119,19 +109,12 @@ var errShort = errors.New("ends too early")
 
 func (u *Unit) restore(b []byte) error {
 	le := binary.LittleEndian
-	if len(b) < snapshotHead {
-		return errShort
+	b, rest, err := state.ReadRecord(b, snapshotVersion)
+	if err != nil {
+		return err
 	}
-	if b[0] != snapshotVersion {
-		return fmt.Errorf("version %d, must be %d", b[0], snapshotVersion)
-	}
-	n, sum := le.Uint64(b[1:]), le.Uint32(b[9:])
-	b = b[snapshotHead:]
-	if n != uint64(len(b)) {
-		return fmt.Errorf("%d bytes, must be %d", len(b), n)
-	}
-	if got := crc32.Checksum(b, castagnoli); got != sum {
-		return fmt.Errorf("checksum %08x, must be %08x", got, sum)
+	if len(rest) > 0 {
+		return fmt.Errorf("%d bytes behind it", len(rest))
 	}
 	const fixed = 8 + 8 + 4 + 6*8 + 8
 	if len(b) < fixed {

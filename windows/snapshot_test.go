@@ -2,12 +2,12 @@ package windows
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"hash/crc32"
 	"os"
 	"testing"
+
+	"weir/state"
 )
 
 // sampleUnit is a small unit with every kind of section in it, a sketch too.
@@ -74,11 +74,19 @@ func TestADamagedSnapshotIsAnError(t *testing.T) {
 
 // seal gives a body the head that makes it pass the checksum.
 func seal(body []byte) []byte {
-	b := make([]byte, snapshotHead, snapshotHead+len(body))
-	b[0] = snapshotVersion
-	binary.LittleEndian.PutUint64(b[1:], uint64(len(body)))
-	binary.LittleEndian.PutUint32(b[9:], crc32.Checksum(body, castagnoli))
-	return append(b, body...)
+	b, start := state.BeginRecord(nil)
+	b = append(b, body...)
+	state.EndRecord(b, start, snapshotVersion)
+	return b
+}
+
+// bodyOf is what stands behind a snapshot's head.
+func bodyOf(snapshot []byte) []byte {
+	body, _, err := state.ReadRecord(snapshot, snapshotVersion)
+	if err != nil {
+		panic(err)
+	}
+	return body
 }
 
 // use does to a restored unit all that can be done to one.
@@ -139,8 +147,8 @@ func readSeries(u *Unit, slot uint32, i int, k Kind, w Window, tick int64) {
 // FuzzRestore restores damaged bodies under a right checksum: an error, or a
 // unit that can be worked with.
 func FuzzRestore(f *testing.F) {
-	f.Add(sampleUnit().AppendSnapshot(nil)[snapshotHead:])
-	f.Add(NewUnit(testLayout(), 0).AppendSnapshot(nil)[snapshotHead:])
+	f.Add(bodyOf(sampleUnit().AppendSnapshot(nil)))
+	f.Add(bodyOf(NewUnit(testLayout(), 0).AppendSnapshot(nil)))
 	l := testLayout()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		u, err := RestoreUnit(l, 0, seal(body))
@@ -150,7 +158,7 @@ func FuzzRestore(f *testing.F) {
 			}
 			return
 		}
-		if !bytes.Equal(u.AppendSnapshot(nil)[snapshotHead:], body) && len(body) > 0 {
+		if !bytes.Equal(bodyOf(u.AppendSnapshot(nil)), body) && len(body) > 0 {
 			// Numbers may be written longer than need be; a second round is stable.
 			v, err := RestoreUnit(l, 0, u.AppendSnapshot(nil))
 			if err != nil || !bytes.Equal(v.AppendSnapshot(nil), u.AppendSnapshot(nil)) {

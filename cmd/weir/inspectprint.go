@@ -29,7 +29,11 @@ func (p *page) heading(text string) { p.line("\n%s", text) }
 // wrapped writes a text below a label, broken between words.
 func (p *page) wrapped(label string, indent int, text string) {
 	label = "  " + label
-	label += strings.Repeat(" ", max(0, indent-len(label)))
+	if n := utf8.RuneCountInString(label); n >= indent && n > 2 {
+		label += " "
+	} else {
+		label += strings.Repeat(" ", indent-n)
+	}
 	for _, l := range wrap(text, screen-indent) {
 		p.line("%s", strings.TrimRight(label+l, " "))
 		label = strings.Repeat(" ", indent)

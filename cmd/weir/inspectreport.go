@@ -65,20 +65,20 @@ func (in *inspection) printTime(p *page) {
 	case t.Behind == 0:
 		p.wrapped("order", labels, "every line is as late as the one before it or later")
 	default:
-		text := fmt.Sprintf("%s lines (%s) are older than one before them, by %s at most; disorder: %s covers ", count(t.Behind),
+		text := fmt.Sprintf("%s (%s) older than one before, by %s at most; disorder: %s covers ", plural(t.Behind, "line"),
 			percent(float64(t.Behind)/float64(in.Lines.Events)), spanText(time.Duration(t.MostBehind*float64(time.Second))), t.Disorder)
 		if t.Uncovered == 0 {
 			text += "all of them"
 		} else {
-			text += fmt.Sprintf("all but %s", count(t.Uncovered))
+			text += fmt.Sprintf("all but %s, which count a little late, or not at all if more than an hour behind", count(t.Uncovered))
 		}
 		p.wrapped("order", labels, text)
 	}
 	if t.Gaps > 0 {
-		p.wrapped("", labels, fmt.Sprintf("%s gaps of more than a day", count(t.Gaps)))
+		p.wrapped("", labels, plural(t.Gaps, "gap")+" of more than a day")
 	}
 	if t.Future > 0 {
-		p.wrapped("", labels, fmt.Sprintf("%s lines are more than a day ahead of those around them; they do not count", count(t.Future)))
+		p.wrapped("", labels, plural(t.Future, "line")+" more than a day ahead of those around: not counted")
 	}
 }
 
@@ -313,8 +313,16 @@ func rateText(perSecond float64) string {
 			if n >= 10 {
 				return count(int64(n+0.5)) + " events a " + u.name
 			}
-			return fmt.Sprintf("%.1f events a %s", n, u.name)
+			return fmt.Sprintf("%.2g events a %s", n, u.name)
 		}
 	}
 	return ""
+}
+
+// plural writes a number of things.
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return count(n) + " " + what + "s"
 }

@@ -140,6 +140,7 @@ type surveyed struct {
 // The states of a rule on a log.
 const (
 	ruleWorks  = "works"
+	ruleIdle   = "idle" // nothing is missing, and nothing is there for it
 	rulePartly = "partly"
 	ruleLater  = "later"
 	ruleBlind  = "blind"
@@ -158,7 +159,9 @@ type ruleFacts struct {
 func (s *ruleSight) judge(all *surveyed, blind map[string]bool) ruleFacts {
 	f := ruleFacts{Rule: s.rule.ID, Title: s.rule.Title, State: ruleWorks, Sees: s.sees, Why: []string{}}
 	if s.sees == 0 {
-		f.State, f.Why = ruleBlind, []string{s.whyNothing(all)}
+		var why string
+		f.State, why = s.whyNothing(all)
+		f.Why = append(f.Why, why)
 		return f
 	}
 	for _, k := range s.rule.Key {
@@ -298,10 +301,10 @@ func (s *ruleSight) emptyKinds(all *surveyed) map[int]string {
 }
 
 // whyNothing says why no event fits the rule's where.
-func (s *ruleSight) whyNothing(all *surveyed) string {
+func (s *ruleSight) whyNothing(all *surveyed) (state, why string) {
 	for _, c := range s.where {
 		if c.cond.Kinds&all.kinds == 0 {
-			return fmt.Sprintf("no endpoint of kind %s seen", kinds(c.cond.Kinds))
+			return ruleBlind, fmt.Sprintf("no endpoint of kind %s seen", kinds(c.cond.Kinds))
 		}
 	}
 	for _, c := range s.where {
@@ -310,12 +313,12 @@ func (s *ruleSight) whyNothing(all *surveyed) string {
 		}
 		for _, f := range c.cond.Fields {
 			if all.filled>>f&1 == 0 {
-				return s.lacks(f)
+				return ruleBlind, s.lacks(f)
 			}
 		}
-		return "no line fits " + c.cond.Text
+		return ruleIdle, "no line fits " + c.cond.Text
 	}
-	return "no line fits " + s.rule.Where.Text
+	return ruleIdle, "no line fits " + s.rule.Where.Text
 }
 
 func (s *ruleSight) filled(f event.Field) int64 {

@@ -120,19 +120,8 @@ func (f *timeFacts) summarise(events int64) {
 	for i, d := range disorders {
 		left -= f.steps[i]
 		if left*lateShare <= events || i == len(disorders)-1 {
-			f.Disorder, f.Uncovered = shortDuration(d), left
+			f.Disorder, f.Uncovered = durationText(d), left
 			return
 		}
 	}
-}
-
-// shortDuration writes a duration as configurations do: 2s, 5m, 24h.
-func shortDuration(d time.Duration) string {
-	switch {
-	case d >= time.Hour && d%time.Hour == 0:
-		return count(int64(d/time.Hour)) + "h"
-	case d >= time.Minute && d%time.Minute == 0:
-		return count(int64(d/time.Minute)) + "m"
-	}
-	return d.String()
 }

@@ -37,7 +37,7 @@ type report struct {
 	StateBytes      int64                            `json:"state_bytes"`
 	Shapes          []rules.Shape                    `json:"shapes"`
 	Degraded        bool                             `json:"degraded"`
-	Shed            pipeline.Shed                    `json:"shed"`
+	Shed            rules.Shed                       `json:"shed"`
 	Decisions       map[string]*pipeline.RuleSummary `json:"decisions"`
 }
 
@@ -46,7 +46,7 @@ func newReport(s pipeline.Summary, f *findings, took time.Duration) *report {
 		Events: s.Events, Rejected: s.Rejected, Late: s.Late, Dropped: s.Dropped, Future: s.Future,
 		Filtered: s.Filtered, Refused: s.Refused, Seconds: took.Seconds(),
 		Shapes: s.Shapes, Keys: s.Keys, StateBytes: s.Bytes, Shed: s.Shed, Decisions: s.Decisions, PeakRSS: peakRSS(),
-		Degraded: s.Shed != pipeline.Shed{},
+		Degraded: s.Shed != rules.Shed{},
 	}
 	if took > 0 {
 		r.EventsPerSecond = float64(s.Events) / took.Seconds()
@@ -141,7 +141,7 @@ func (r *report) print(w io.Writer, f *findings, p *prepared) {
 	}
 	if r.Degraded {
 		fmt.Fprintf(w, "DEGRADED: the state was full: %s keys forgotten, %s contributions refused, %s decisions not made\n",
-			count(r.Shed.Evicted), count(r.Shed.Refused), count(r.Shed.Decisions))
+			count(r.Shed.Keys), count(r.Shed.Contributions), count(r.Shed.Decisions))
 	}
 	if len(f.rules) == 0 {
 		fmt.Fprintln(w, "\nnothing found")

@@ -29,16 +29,16 @@ func main() {
 
 // summary is what of summary.json is shown.
 type summary struct {
-	Events          int64                                                 `json:"events"`
-	Seconds         float64                                               `json:"seconds"`
-	EventsPerSecond float64                                               `json:"events_per_second"`
-	PeakRSS         int64                                                 `json:"peak_rss_bytes"`
-	Keys            int64                                                 `json:"keys"`
-	StateBytes      int64                                                 `json:"state_bytes"`
-	Allocs          float64                                               `json:"allocs_per_event"`
-	Degraded        bool                                                  `json:"degraded"`
-	Shed            struct{ Evicted, Refused, Decisions, OnStates int64 } `json:"shed"`
-	Decisions       map[string]struct{ New int64 }                        `json:"decisions"`
+	Events          int64                                          `json:"events"`
+	Seconds         float64                                        `json:"seconds"`
+	EventsPerSecond float64                                        `json:"events_per_second"`
+	PeakRSS         int64                                          `json:"peak_rss_bytes"`
+	Keys            int64                                          `json:"keys"`
+	StateBytes      int64                                          `json:"state_bytes"`
+	Allocs          float64                                        `json:"allocs_per_event"`
+	Degraded        bool                                           `json:"degraded"`
+	Shed            struct{ Keys, Contributions, Decisions int64 } `json:"shed"`
+	Decisions       map[string]struct{ New int64 }                 `json:"decisions"`
 	Shapes          []struct {
 		Key  string `json:"key"`
 		Keys int    `json:"keys"`
