@@ -37,7 +37,7 @@ func appendShape(dst []byte, path string) (out []byte, from, to int) {
 		}
 		mark, name := len(dst), path[start:end]
 		dst = append(dst, '/')
-		valueFrom, valueTo := -1, -1
+		var valueFrom, valueTo int
 		if long := dateEnd(path, start); long > 0 {
 			end, valueFrom, valueTo = long, 0, long-start
 			dst = append(dst, "{date}"...)
@@ -171,7 +171,7 @@ func shapeOf(s string) (prefix int, name string) {
 	}
 	switch s[0] {
 	case '.', '~', '@', '_', '-':
-		prefix, name = wordShape(s[1:])
+		_, name = wordShape(s[1:])
 		switch {
 		case s[0] == '~' || s[0] == '@':
 			return 1, "{id}" // a person's

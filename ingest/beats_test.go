@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"net/url"
 	"os"
@@ -108,7 +109,11 @@ func TestSampleLinesGiveWhatAnotherSystemReads(t *testing.T) {
 				ev.Reset()
 				lines++
 				if err := decode(line, &ev, &event.Arena{}); err != nil {
-					rejected[err.(*Malformed).Reason]++
+					var m *Malformed
+					if !errors.As(err, &m) {
+						t.Fatalf("%v, want a Malformed", err)
+					}
+					rejected[m.Reason]++
 					t.Logf("%v: %.100s", err, line)
 					continue
 				}

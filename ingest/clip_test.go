@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -79,7 +80,7 @@ func TestFieldsOfALineAreCut(t *testing.T) {
 	if !strings.HasSuffix(ev.Forwarded, ", 192.0.2.8") || len(ev.Forwarded) > MaxField {
 		t.Errorf("the chain is cut to %d bytes", len(ev.Forwarded))
 	}
-	if err := decode([]byte(line+strings.Repeat("x", MaxLine)), &ev, &event.Arena{}); err != error(ErrTooLong) {
+	if err := decode([]byte(line+strings.Repeat("x", MaxLine)), &ev, &event.Arena{}); !errors.Is(err, ErrTooLong) {
 		t.Errorf("a line over the limit: %v", err)
 	}
 }

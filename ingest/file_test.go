@@ -205,7 +205,7 @@ func BenchmarkFiles(b *testing.B) {
 					r.Reset()
 					err = f.Read(context.Background(), 0, 4096, &r)
 				}
-				if err != io.EOF {
+				if !errors.Is(err, io.EOF) {
 					b.Fatal(err)
 				}
 				f.Close()
@@ -241,7 +241,7 @@ func readLog(t *testing.T, f *Files, p, max int) logContent {
 			a.errs = append(a.errs, es)
 			continue
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return a
 		}
 		if err != nil {

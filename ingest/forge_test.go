@@ -139,7 +139,7 @@ func TestNothingAClientSendsForgesAnotherLineOrField(t *testing.T) {
 					t.Fatalf("%v: %s", err, line)
 				}
 				if ev.Peer != netip.MustParseAddr(attacker) || ev.Time != at || ev.Status != 401 || ev.Bytes != 19 || ev.Method != "GET" || ev.Forwarded != "" {
-					t.Fatalf("%s\nread as %s", line, appendFields(nil, &ev))
+					t.Fatalf("%s\nread as %s", line, appendFields(&ev))
 				}
 				want := c
 				if w.keeps != nil {

@@ -42,7 +42,7 @@ func TestGolden(t *testing.T) {
 					fmt.Fprintf(&got, "! %v\n", err)
 					continue
 				}
-				got.Write(appendFields(nil, ev))
+				got.Write(appendFields(ev))
 				got.WriteByte('\n')
 			}
 			compareGolden(t, strings.TrimSuffix(path, ".log")+".golden", got.Bytes())
@@ -114,8 +114,8 @@ func compareGolden(t *testing.T, path string, got []byte) {
 }
 
 // appendFields appends every field of ev that is there, as an object.
-func appendFields(b []byte, ev *event.Event) []byte {
-	b = append(b, `{"time":"`...)
+func appendFields(ev *event.Event) []byte {
+	b := []byte(`{"time":"`)
 	b = time.Unix(0, ev.Time).UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, '"')
 	text := func(name, s string) {

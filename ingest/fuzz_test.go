@@ -47,10 +47,10 @@ func fuzzFormat(f *testing.F, cfg Config, seeds string) {
 			return
 		}
 		if !ev.Peer.IsValid() || ev.Time < 0 || ev.Time/1e9 >= maxSecond || len(line) > MaxLine {
-			t.Fatalf("read as %s", appendFields(nil, &ev))
+			t.Fatalf("read as %s", appendFields(&ev))
 		}
 		if ev.Status < 0 || ev.Status > 999 || ev.Bytes < -1 || ev.Duration < -1 {
-			t.Fatalf("read as %s", appendFields(nil, &ev))
+			t.Fatalf("read as %s", appendFields(&ev))
 		}
 		for _, s := range []string{ev.Forwarded, ev.Site, ev.Method, ev.Path, ev.Query, ev.Agent, ev.Referer, ev.Protocol, ev.TLS, ev.Credential, ev.Session, ev.ID} {
 			if len(s) > MaxField {

@@ -155,7 +155,7 @@ func TestJSONIsLinear(t *testing.T) {
 		}
 	}
 	for _, line := range []string{fill(head, ` `, `"a":0}`) + "  ", strings.Repeat(" ", MaxLine+1)} {
-		if _, err := decodeOne(t, decode, line); err != ErrTooLong {
+		if _, err := decodeOne(t, decode, line); !errors.Is(err, ErrTooLong) {
 			t.Errorf("a line of %d bytes: %v", len(line), err)
 		}
 	}

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,7 +77,7 @@ func TestLineFarOverTheLimitTakesNoMemory(t *testing.T) {
 	for err == nil {
 		err = f.Read(context.Background(), 0, 1000, &r)
 	}
-	if err != io.EOF || r.TooLong != 1 || r.Len() != 0 {
+	if !errors.Is(err, io.EOF) || r.TooLong != 1 || r.Len() != 0 {
 		t.Errorf("err %v, %d too long, %d records; want EOF, 1, 0", err, r.TooLong, r.Len())
 	}
 	if held := cap(r.Data) + cap(f.logs[0].lines.pend); held > batchBytes+chunk {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"testing"
@@ -25,7 +26,7 @@ func TestMemoryReturnsItsRecords(t *testing.T) {
 			for i := range r.Len() {
 				got = append(got, string(r.Line(i)))
 			}
-			if err != io.EOF || !slices.Equal(got, want) || (r.Appended != nil) != (p == 0) || (r.TooLong == 1) != (p == 0) {
+			if !errors.Is(err, io.EOF) || !slices.Equal(got, want) || (r.Appended != nil) != (p == 0) || (r.TooLong == 1) != (p == 0) {
 				t.Errorf("partition %d: %q, appended %v, %d too long, %v", p, got, r.Appended, r.TooLong, err)
 			}
 		}

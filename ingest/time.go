@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -29,12 +30,7 @@ func knownLayout(layout string) bool {
 	if layout == "" || strings.Contains(layout, "2006") {
 		return true
 	}
-	for _, l := range layouts {
-		if l == layout {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(layouts, layout)
 }
 
 // ParseTime reads a time as Unix nanoseconds. A time outside the years 1970 to

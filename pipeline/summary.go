@@ -49,8 +49,7 @@ const samples = 3
 
 func (c *counters) reject(log *slog.Logger, source string, err error, line []byte, n int64) {
 	reason := "unreadable"
-	var m *ingest.Malformed
-	if errors.As(err, &m) {
+	if m, ok := errors.AsType[*ingest.Malformed](err); ok {
 		reason = m.Reason
 	}
 	c.mu.Lock()

@@ -34,12 +34,10 @@ func (c *checker) mismatch(n *ast.BinaryNode, a, b *node, why string) *node {
 	switch {
 	case a.typ == tNum && other.op == opText:
 		hint := ""
-		if _, ok := parseNumber(other.text); ok {
+		if looksNumeric(other.text) {
 			hint = " (write " + other.text + " without quotes)"
-		} else if strings.HasSuffix(other.text, "%") {
-			if _, ok := parseNumber(strings.TrimSuffix(other.text, "%")); ok {
-				hint = " (did you mean " + percent(strings.TrimSuffix(other.text, "%")) + "?)"
-			}
+		} else if share, ok := strings.CutSuffix(other.text, "%"); ok && looksNumeric(share) {
+			hint = " (did you mean " + percent(share) + "?)"
 		}
 		return c.bad(at, "%s, compared with the text %s%s", describe(a), quote(other.text), hint)
 	case a.typ == tText && other.op == opNum:
@@ -50,11 +48,12 @@ func (c *checker) mismatch(n *ast.BinaryNode, a, b *node, why string) *node {
 	return c.bad(n, "%s and %s: these do not compare", describe(a), describe(other))
 }
 
-func parseNumber(s string) (float64, bool) {
+// looksNumeric reports whether a text could be meant as a number.
+func looksNumeric(s string) bool {
 	if s == "" || strings.Trim(s, "0123456789.") != "" || strings.Count(s, ".") > 1 || s == "." {
-		return 0, false
+		return false
 	}
-	return 0, true
+	return true
 }
 
 // equal checks ==.

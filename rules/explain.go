@@ -181,7 +181,7 @@ func (p *Plan) bitText(r *Rule, t int, bit uint8) string {
 	text, where := "all events", []string{}
 	for _, c := range []int{b.where, b.cond} {
 		switch {
-		case c < 0:
+		case c < 0, p.conds[c].Text == trueNode.String():
 		case p.conds[c].Text == r.Where.Text:
 			text = "what it sees"
 		case p.conds[c].tree == nil: // the planner's own, about kinds alone

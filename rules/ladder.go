@@ -68,7 +68,7 @@ func (w *walk) passedOver(c *Consequence) bool {
 // entry tries one entry; it returns true where the walk ends here, because the
 // entry holds or because it is asked at its target, where the walk may go on.
 func (w *walk) entry(i int, e *entryPlan, c *Consequence, rest uint16) bool {
-	w.read(c, e)
+	w.read()
 	if e.local {
 		f := w.unit.figuresOf(e.target, w.slot, w.at)
 		if !w.unit.ev.eval(c.If, &e.cond, &f) {
@@ -85,8 +85,8 @@ func (w *walk) entry(i int, e *entryPlan, c *Consequence, rest uint16) bool {
 	return true
 }
 
-// read points the unit's evaluator to what the entry's condition may ask.
-func (w *walk) read(c *Consequence, e *entryPlan) {
+// read points the unit's evaluator to what a condition of the ladder may ask.
+func (w *walk) read() {
 	ev := w.unit.ev
 	features := w.unit.state.plan.rules[w.rule].features
 	ev.given = nil

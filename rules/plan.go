@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"weir/event"
 	"weir/windows"
@@ -572,14 +573,11 @@ func (t *table) keyOf(hash func(i int) uint64) windows.Key {
 }
 
 func fieldsName(fs []event.Field) string {
-	s := ""
+	names := make([]string, len(fs))
 	for i, f := range fs {
-		if i > 0 {
-			s += " "
-		}
-		s += f.String()
+		names[i] = f.String()
 	}
-	return s
+	return strings.Join(names, " ")
 }
 
 func sorted(fs []event.Field) []event.Field {

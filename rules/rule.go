@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"time"
 
 	"weir/event"
@@ -98,12 +99,7 @@ func (c *Consequence) Members(key []event.Field) []event.Field {
 }
 
 func contains(fs []event.Field, f event.Field) bool {
-	for _, g := range fs {
-		if g == f {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(fs, f)
 }
 
 // EventCond is a condition on the fields of one event. Conditions with equal

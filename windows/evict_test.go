@@ -7,7 +7,7 @@ import (
 )
 
 // flood folds n keys that were never seen before.
-func flood(u *Unit, st *stream, tick int64, first, n int) {
+func flood(u *Unit, tick int64, first, n int) {
 	var d Deltas
 	for i := range n {
 		d.Events = append(d.Events, Origin{Second: tick - 1})
@@ -25,12 +25,12 @@ func TestAFloodDrivesItselfOut(t *testing.T) {
 	tick := int64(500_000)
 	for range 20 { // a hundred keys that return
 		tick++
-		flood(u, st, tick, 0, 100)
+		flood(u, tick, 0, 100)
 	}
 	most := int64(0)
 	for i := range 60 {
 		tick++
-		flood(u, st, tick, 1000+i*5000, 5000)
+		flood(u, tick, 1000+i*5000, 5000)
 		most = max(most, u.Bytes())
 		before := u.Bytes()
 		shed := u.Shed(tick)
@@ -86,7 +86,7 @@ func TestSheddingTakesTheRightKeys(t *testing.T) {
 				touched[i] = r
 			}
 			if r.last != tick {
-				flood(u, st, tick, i, 1)
+				flood(u, tick, i, 1)
 				r.ticks, r.last = r.ticks+1, tick
 			}
 		}
@@ -126,13 +126,13 @@ func TestSheddingTakesTheRightKeys(t *testing.T) {
 func TestIdleKeysAreDeleted(t *testing.T) {
 	st := newStream(1, testLayout(), 1)
 	u := NewUnit(st.l, 0)
-	flood(u, st, 1_000_000, 0, 10)
+	flood(u, 1_000_000, 0, 10)
 	retain := st.l.Tables[0].Retain
 	u.Expire(1_000_000 + retain)
 	if u.Len() != 10 {
 		t.Fatalf("%d keys within retention, want 10", u.Len())
 	}
-	flood(u, st, 1_000_000+retain, 0, 1)
+	flood(u, 1_000_000+retain, 0, 1)
 	u.Expire(1_000_000 + retain + sweepEvery)
 	if u.Len() != 1 || u.Counters().Expired != 9 {
 		t.Fatalf("%d keys, %d expired, want 1 and 9", u.Len(), u.Counters().Expired)
@@ -200,9 +200,8 @@ func TestALongValueIsCutAndStillIdentifies(t *testing.T) {
 
 func TestSecondsOutOfRangeAreCounted(t *testing.T) {
 	u := NewUnit(testLayout(), 0)
-	st := newStream(1, u.layout, 1)
-	flood(u, st, 0, 0, 3)
-	flood(u, st, 1<<32, 0, 4)
+	flood(u, 0, 0, 3)
+	flood(u, 1<<32, 0, 4)
 	if u.Len() != 0 || u.Counters().OutOfTime != 7 || len(u.Touched()) != 0 {
 		t.Errorf("%d keys, %d out of time, want 0 and 7", u.Len(), u.Counters().OutOfTime)
 	}
@@ -214,8 +213,8 @@ func TestAKeyIdleForTooLongBeginsAnewWhetherOrNotItWasDeleted(t *testing.T) {
 	retain := st.l.Tables[0].Retain
 	for _, tick := range []int64{1_000_000, 1_000_001, 1_010_000 + retain, 1_010_001 + retain} {
 		swept.Expire(tick)
-		flood(swept, st, tick, 0, 2)
-		flood(kept, st, tick, 0, 2)
+		flood(swept, tick, 0, 2)
+		flood(kept, tick, 0, 2)
 	}
 	if swept.Counters().Expired != 2 || kept.Counters().Expired != 0 {
 		t.Fatalf("%d and %d keys expired, want 2 and 0", swept.Counters().Expired, kept.Counters().Expired)

@@ -148,4 +148,3 @@ func (d *demoDecision) target() string {
 }
 
 func clockText(t time.Time) string { return t.UTC().Format("2 January 15:04:05") }
-

@@ -30,7 +30,7 @@ func (in *inspection) printLog(p *page) {
 	how := "as configured"
 	if in.Format.Guessed {
 		how = "guessed"
-	} else if !in.config {
+	} else if in.config == "" {
 		how = "as asked for"
 	}
 	p.wrapped("format", labels, fmt.Sprintf("%s, %s: it reads %d of the first %d lines", format, how, in.Format.Read, in.Format.Sampled))
@@ -283,7 +283,10 @@ func (in *inspection) printRules(p *page) {
 func (in *inspection) printNext(p *page) {
 	p.heading("Next")
 	file := shown(strings.Join(in.Files, " "), 60)
-	p.line("  weir replay %s%s", map[bool]string{true: "-c weir.yaml "}[in.config], file)
+	if in.config != "" {
+		file = "-c " + in.config + " " + file
+	}
+	p.line("  weir replay %s", file)
 }
 
 // spanText writes a length of time as people say it.

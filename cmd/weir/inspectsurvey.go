@@ -62,7 +62,7 @@ type inspection struct {
 	SiteFile  string           `json:"site_file"`
 	Rules     []ruleFacts      `json:"rules"`
 
-	config bool // one was given
+	config string // its path, if one was given
 }
 
 type formatFacts struct {
@@ -118,7 +118,7 @@ func (s *survey) result(o *inspectOptions) *inspection {
 		Files:  o.files,
 		Format: formatFacts{Name: s.p.format, Guessed: s.p.guessed, Sampled: s.sampled, Read: s.sampleRead},
 		Lines:  lineFacts{Read: s.lines, Cut: s.cut, Events: s.events, Filtered: s.filtered},
-		Broken: s.broken, Time: s.times, config: o.config != "",
+		Broken: s.broken, Time: s.times, config: o.config,
 	}
 	if in.Format.Name == "" {
 		in.Format.Name = "pattern"

@@ -138,8 +138,14 @@ func (s *ruleSet) load() (faults []error) {
 			s.rules = append(s.rules, r)
 		}
 	}
-	if len(faults) == 0 {
-		faults = flatten(rules.Check(s.rules))
+	if len(faults) > 0 {
+		return faults // a rule that could not be read would be missed by others
+	}
+	err := rules.Check(s.rules)
+	for _, d := range s.dirs {
+		if !d.rest {
+			faults = append(faults, d.faults(err)...)
+		}
 	}
 	return faults
 }
@@ -147,9 +153,11 @@ func (s *ruleSet) load() (faults []error) {
 // faults returns the errors about files that are asked for.
 func (d chosenDir) faults(err error) (out []error) {
 	for _, e := range flatten(err) {
-		if text := e.Error(); d.name == d.only || d.name == "." || strings.HasPrefix(text, d.only) || !strings.HasPrefix(text, d.name+"/") {
-			out = append(out, e)
+		var f *rules.Fault
+		if errors.As(e, &f) && !d.asks(f.File) {
+			continue
 		}
+		out = append(out, e)
 	}
 	return out
 }

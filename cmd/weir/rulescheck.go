@@ -33,16 +33,17 @@ func (e *environment) rulesCheck(config string, args []string) error {
 		return err
 	}
 	faults := s.load()
-	if len(faults) > 0 {
-		return e.found(faults)
-	}
 	lib, err := s.library()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	n, scripts := 0, 0
+	n, scripts, broken := 0, 0, len(faults) > 0
+	var cast []*rules.Rule
 	s.chosen(func(d chosenDir, r *rules.Rule) {
 		n++
+		if !broken {
+			cast = s.cast(cast, r)
+		}
 		script, err := replay.Load(d.fs, scriptOf(r), lib)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -62,12 +63,20 @@ func (e *environment) rulesCheck(config string, args []string) error {
 	if n == 0 {
 		return fmt.Errorf("%w: no rule there", errUsage)
 	}
-	plan, err := rules.NewPlan(s.rules, event.FixedKey(), s.opt.Extras)
+	plan, err := rules.NewPlan(cast, event.FixedKey(), s.opt.Extras)
 	if err != nil {
 		return e.found(flatten(err))
 	}
-	fmt.Fprintf(e.out, "%d rules, %d scripts, %d tables of keys, ok\n", n, scripts, len(plan.Layout.Tables))
+	fmt.Fprintf(e.out, "%s, %s, %s of keys, ok\n", several(n, "rule"), several(scripts, "script"), several(len(plan.Layout.Tables), "table"))
 	return nil
+}
+
+// several writes a number of things.
+func several(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return count(int64(n)) + " " + thing
 }
 
 // found prints faults.

@@ -64,7 +64,7 @@ func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error
 			id = r.ID
 		}
 	})
-	cast, err := s.cast(id)
+	rule, err := s.find(id)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error
 	if err != nil {
 		return err
 	}
-	plan, err := rules.NewPlan(cast, key, s.opt.Extras)
+	plan, err := rules.NewPlan(s.cast(nil, rule), key, s.opt.Extras)
 	if err != nil {
 		return err
 	}
@@ -88,26 +88,30 @@ func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error
 	return errors.Join(err, p.err)
 }
 
-// cast returns a rule and those whose signals it reads, directly or not.
-func (s *ruleSet) cast(id string) (cast []*rules.Rule, err error) {
-	byID := map[string]*rules.Rule{}
+// find returns the rule of that id.
+func (s *ruleSet) find(id string) (*rules.Rule, error) {
 	var ids []string
 	for _, r := range s.rules {
-		byID[r.ID] = r
+		if r.ID == id {
+			return r, nil
+		}
 		ids = append(ids, r.ID)
 	}
-	if byID[id] == nil {
-		return nil, fmt.Errorf("%w: there is no rule %s%s", errUsage, id, rules.DidYouMean(id, ids))
+	return nil, fmt.Errorf("%w: there is no rule %s%s", errUsage, id, rules.DidYouMean(id, ids))
+}
+
+// cast adds a rule and those whose signals it reads, directly or not.
+func (s *ruleSet) cast(cast []*rules.Rule, r *rules.Rule) []*rules.Rule {
+	if slices.Contains(cast, r) {
+		return cast
 	}
-	for wait := []string{id}; len(wait) > 0; wait = wait[1:] {
-		r := byID[wait[0]]
-		if slices.Contains(cast, r) {
-			continue
+	cast = append(cast, r)
+	for _, id := range signalsOf(r) {
+		if other, err := s.find(id); err == nil { // rules.Check has found it
+			cast = s.cast(cast, other)
 		}
-		cast = append(cast, r)
-		wait = append(wait, signalsOf(r)...)
 	}
-	return cast, nil
+	return cast
 }
 
 // signalsOf returns the rules whose signals a rule reads.

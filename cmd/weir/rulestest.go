@@ -71,14 +71,15 @@ func (e *environment) rulesTest(ctx context.Context, config string, args []strin
 			if len(r.failures) > 0 {
 				word = "FAIL"
 			}
-			fmt.Fprintf(e.out, "%s %s  %d expectations, %.2f s\n", word, files[i].name, r.expectations, r.took.Seconds())
+			fmt.Fprintf(e.out, "%s %s  %s, %.2f s\n", word, files[i].name, several(r.expectations, "expectation"), r.took.Seconds())
 		}
 	}
 	if failures > 0 {
-		fmt.Fprintf(e.out, "%d scripts, %d expectations, %d failures in %d scripts\n", len(files), expectations, failures, failed)
+		fmt.Fprintf(e.out, "%s, %s, %s in %s\n", several(len(files), "script"), several(expectations, "expectation"),
+			several(failures, "failure"), several(failed, "script"))
 		return errFindings
 	}
-	fmt.Fprintf(e.out, "%d scripts, %d expectations, ok\n", len(files), expectations)
+	fmt.Fprintf(e.out, "%s, %s, ok\n", several(len(files), "script"), several(expectations, "expectation"))
 	return nil
 }
 

@@ -66,7 +66,7 @@ func run(out io.Writer) (err error) {
 	}
 	fmt.Fprintf(out, "%d processors, %s, %s lines each\n", runtime.NumCPU(), runtime.Version(), thousands(*lines))
 	for _, format := range []string{testkit.NginxJSON, testkit.Combined} {
-		for _, density := range strings.Split(*densities, ",") {
+		for density := range strings.SplitSeq(*densities, ",") {
 			var d float64
 			if _, err := fmt.Sscan(density, &d); err != nil {
 				return fmt.Errorf("-densities %s: %w", density, err)

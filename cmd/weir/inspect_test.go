@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"weir/enrich"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// weir runs the program and returns what it wrote.
+func weir(args ...string) (out string, err error) {
+	var o, e bytes.Buffer
+	err = run(context.Background(), args, &o, &e)
+	return o.String(), err
+}
+
+// golden compares a text with a file of testdata.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (-update rewrites it):\n%s", path, got)
+	}
+}
+
+const (
+	shopConfig = "testdata/inspect/weir.yaml"
+	shopLog    = "testdata/inspect/shop.log"
+)
+
+func TestInspectSaysWhatALogHolds(t *testing.T) {
+	text, err := weir("inspect", "-c", shopConfig, shopLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "inspect/shop.golden", text)
+	for n, line := range strings.Split(text, "\n") {
+		if utf8.RuneCountInString(line) > screen {
+			t.Errorf("line %d has %d columns, must be at most %d: %s", n+1, utf8.RuneCountInString(line), screen, line)
+		}
+		if strings.ContainsRune(line, '\x1b') {
+			t.Errorf("line %d moves the cursor: %q", n+1, line)
+		}
+	}
+	object, err := weir("inspect", "-c", shopConfig, "--json", shopLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "inspect/shop.json", object)
+	if strings.Contains(object, "hunter2") || strings.Contains(text, "hunter2") {
+		t.Error("a secret of a query string is shown")
+	}
+}
+
+// inspected runs weir inspect --json.
+func inspected(t *testing.T, args ...string) (in inspection) {
+	t.Helper()
+	out, err := weir(append([]string{"inspect", "--json"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(out), &in); err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func TestTheProposedSiteFileSaysWhatWasGuessed(t *testing.T) {
+	guessed := inspected(t, shopLog)
+	if _, err := enrich.ParseSite("site.yaml", []byte(guessed.SiteFile)); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, "site.yaml", guessed.SiteFile)
+	config := write(t, dir, "weir.yaml", "sources: [{name: shop, format: nginx-json}]\nsite: site.yaml\n")
+	told := inspected(t, "-c", config, shopLog)
+	if told.SiteFile != "" {
+		t.Errorf("with that site file another one is proposed:\n%s", told.SiteFile)
+	}
+	if len(told.Endpoints.Shown) != len(guessed.Endpoints.Shown) {
+		t.Fatalf("%d endpoints, were %d", len(told.Endpoints.Shown), len(guessed.Endpoints.Shown))
+	}
+	kinds := 0
+	for i, e := range told.Endpoints.Shown {
+		g := guessed.Endpoints.Shown[i]
+		if e.Endpoint != g.Endpoint || e.Kind != g.Kind || e.Success != g.Success || e.Failure != g.Failure || e.None != g.None {
+			t.Errorf("%+v, was %+v", e, g)
+		}
+		if e.From.Kind == "site file" {
+			kinds++
+		}
+	}
+	if kinds == 0 {
+		t.Error("no kind comes from the site file")
+	}
+}
+
+func TestAProxyInFrontIsTold(t *testing.T) {
+	line := func(ip, forwarded string) string {
+		return fmt.Sprintf(`{"time_iso8601":"2026-03-06T09:00:00+00:00","remote_addr":"%s","http_x_forwarded_for":"%s",`+
+			`"request_method":"GET","request_uri":"/","status":200}`+"\n", ip, forwarded)
+	}
+	many := func(ip func(i int) string, forwarded string) string {
+		var b strings.Builder
+		for i := range 300 {
+			b.WriteString(line(ip(i), forwarded))
+		}
+		return b.String()
+	}
+	for _, c := range []struct {
+		name, log string
+		proxies   []string
+	}{
+		{"two private addresses carry everything", many(func(i int) string { return fmt.Sprintf("10.0.0.%d", 1+i%2) }, "192.0.2.1"), []string{"10.0.0.1", "10.0.0.2"}},
+		{"one public address carries nearly everything", many(func(i int) string {
+			if i%20 == 0 {
+				return fmt.Sprintf("198.51.100.%d", i%250)
+			}
+			return "203.0.113.5"
+		}, ""), []string{"203.0.113.5"}},
+		{"everybody has an address of his own", many(func(i int) string { return fmt.Sprintf("198.18.%d.%d", i/250, 1+i%250) }, "192.0.2.1"), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := inspected(t, write(t, t.TempDir(), "access.log", c.log))
+			if got, want := strings.Join(in.Addresses.Proxies, " "), strings.Join(c.proxies, " "); got != want {
+				t.Errorf("proxies %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestTablesOfALookHaveLimits(t *testing.T) {
+	var b strings.Builder
+	for i := range maxDistinct + 500 {
+		fmt.Fprintf(&b, "198.18.%d.%d - - [06/Mar/2026:09:00:00 +0000] \"GET /area%s/x HTTP/1.1\" 200 5 \"-\" \"agent%d-bot/1\"\n",
+			i/250, 1+i%250, strings.Repeat("a", 1+i%90)+strings.Repeat("b", 1+i/90), i)
+	}
+	in := inspected(t, write(t, t.TempDir(), "access.log", b.String()))
+	found := 0
+	for _, f := range in.Fields {
+		if f.Values > maxDistinct {
+			t.Errorf("%s: %d values, must be at most %d", f.Name, f.Values, maxDistinct)
+		}
+		if f.Name == "path" || f.Name == "agent" || f.Name == "ip" {
+			if found++; !f.More {
+				t.Errorf("%s: it does not say that there are more than %d values", f.Name, f.Values)
+			}
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d of three fields found", found)
+	}
+	if e := in.Endpoints; e.Different > maxEndpoints || len(e.Shown) > shownEndpoints {
+		t.Errorf("%d endpoints, %d shown; must be at most %d and %d", e.Different, len(e.Shown), maxEndpoints, shownEndpoints)
+	}
+}
+
+func TestInspectReadsNoMoreThanItIsAsked(t *testing.T) {
+	in := inspected(t, "--lines", "40", shopLog)
+	if in.Lines.Read < 40 || in.Lines.Read > sampleLines {
+		t.Errorf("%d lines read, want 40 or what the guess needed", in.Lines.Read)
+	}
+	all := inspected(t, "--lines", "0", shopLog)
+	if all.Lines.Read != 94 || all.Lines.Cut {
+		t.Errorf("%d lines read, want all 94 and nothing cut: %v", all.Lines.Read, all.Lines.Cut)
+	}
+}
+
+func TestInspectSaysInOneSentenceWhatItCannotRead(t *testing.T) {
+	dir := t.TempDir()
+	empty := write(t, dir, "empty.log", "")
+	blank := write(t, dir, "blank.log", "\n\n\n")
+	prose := write(t, dir, "prose.log", strings.Repeat("It was a dark and stormy night.\n", 20))
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"no file", nil, 2, "no file given"},
+		{"missing file", []string{filepath.Join(dir, "gone.log")}, 2, "no such file"},
+		{"directory", []string{dir}, 2, "a directory; name its files"},
+		{"empty file", []string{empty}, 2, "empty.log: empty"},
+		{"blank lines", []string{blank}, 1, "no line to guess from"},
+		{"no format fits", []string{prose}, 1, "reads more than half of 20 lines"},
+		{"what to do where no format fits", []string{prose}, 1, "pattern: '<ip>"},
+		{"unknown format", []string{"--format", "xml", shopLog}, 2, "xml, must be one of"},
+		{"another format", []string{"--format", "haproxy", shopLog}, 1, "no line could be read as haproxy"},
+		{"negative lines", []string{"--lines", "-1", shopLog}, 2, "--lines -1: must not be negative"},
+		{"missing configuration", []string{"-c", filepath.Join(dir, "gone.yaml"), shopLog}, 2, "no such file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := weir(append([]string{"inspect"}, c.args...)...)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%q, want it to say %q", err, c.want)
+			}
+			if code := exitCode(err); code != c.code {
+				t.Errorf("exit code %d, want %d (%v)", code, c.code, errors.Is(err, errUsage))
+			}
+		})
+	}
+}
+
+func write(t *testing.T, dir, name, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
