@@ -111,6 +111,53 @@ func TestHostileTextStaysInItsFieldAndOnItsLine(t *testing.T) {
 	}
 }
 
+// Whatever a client writes, a line of a real log is one event, of its client.
+func TestNoTextInALineForgesAnotherClient(t *testing.T) {
+	var jsonLog, combinedLog bytes.Buffer
+	for i, text := range hostile {
+		at := time.Unix(base+int64(i), 0).UTC()
+		line, err := json.Marshal(map[string]any{
+			"time_iso8601": at.Format(time.RFC3339), "remote_addr": "198.51.100.7", "request_method": "GET", "request_uri": "/" + text,
+			"status": 200, "http_user_agent": text, "username": text, "session": text, "http_referer": text,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jsonLog.Write(append(line, '\n'))
+		escaped := nginxEscape(text)
+		fmt.Fprintf(&combinedLog, "198.51.100.7 - %s [%s] \"GET /%s HTTP/1.1\" 200 12 \"%s\" \"%s\"\n",
+			strings.ReplaceAll(escaped, " ", "_"), at.Format("02/Jan/2006:15:04:05 -0700"), escaped, escaped, escaped)
+	}
+	rules := []string{eager("forged.ip", "ip"), eager("forged.agent", "[ip, agent]"), eager("forged.path", "[ip, path]"), eager("forged.net", "net")}
+	for format, log := range map[string][]byte{testkit.NginxJSON: jsonLog.Bytes(), testkit.Combined: combinedLog.Bytes()} {
+		w := newRealWorld(t, format, rules...)
+		decisions, sum := w.decide(t, ingest.NewMemory("log", [][]ingest.MemoryRecord{recordsIn(log)}), shape{workers: 1, units: 8, batch: 10})
+		if int(sum.Events) != len(hostile) {
+			t.Errorf("%s: %d events of %d lines; rejected are %v", format, sum.Events, len(hostile), sum.Rejected)
+		}
+		for _, d := range decisions {
+			for _, v := range d.Target {
+				if v.Field == "ip" && v.Text != "198.51.100.7" || v.Field == "net" && v.Text != "198.51.100.0/24" {
+					t.Fatalf("%s: a decision on %s", format, v.Text)
+				}
+			}
+		}
+	}
+}
+
+// nginxEscape writes a text as nginx does in its combined format.
+func nginxEscape(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			fmt.Fprintf(&b, "\\x%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 // Law 7: what is a secret in the log is in no decision.
 func TestNoSecretReachesADecision(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))

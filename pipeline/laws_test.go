@@ -28,7 +28,6 @@ type world struct {
 	journal    []pipeline.Mark
 	ceiling    event.Stage
 	partitions int
-	inspect    func(st *rules.State, tick int64)
 }
 
 type worldSource struct {
@@ -128,7 +127,7 @@ func (w *world) decide(t testing.TB, s shape) ([]event.Decision, pipeline.Summar
 		t.Fatal(err)
 	}
 	cfg := pipeline.Config{
-		Plan: plan, Lookups: lookups, Journal: w.journal, Ceiling: w.ceiling, Inspect: w.inspect,
+		Plan: plan, Lookups: lookups, Journal: w.journal, Ceiling: w.ceiling,
 		Workers: s.workers, Units: s.units, Batch: s.batch,
 	}
 	for i, src := range w.sources {

@@ -121,10 +121,10 @@ func (w *Watch) look(u *Unit, rule int, t windows.Touch, tick int64) {
 			}
 		}
 	}
-	if score := w.near(&ev.env); score == 1 {
+	if w.plan.Rules[rule].When.Eval(&ev.env) {
 		w.hold(t.Key)
-	} else {
-		w.miss(u, t, tick, score)
+	} else { // what is undefined makes the whole false, whatever its other parts say
+		w.miss(u, t, tick, min(w.near(&ev.env), below1))
 	}
 }
 
@@ -241,10 +241,13 @@ func nearnessOfChain(n *node) nearness {
 	}
 }
 
+// below1 is as near as a condition can come that does not hold.
+var below1 = math.Nextafter(1, 0)
+
 // share returns how much of y the smaller x is, below 1.
 func share(x, y float64) float64 {
 	if x <= 0 || y <= 0 {
 		return 0
 	}
-	return min(x/y, math.Nextafter(1, 0))
+	return min(x/y, below1)
 }

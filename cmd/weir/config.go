@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -36,10 +37,10 @@ type sourceConfig struct {
 	Name           string     `yaml:"name"`
 	File           fileConfig `yaml:"file"`
 	ingest.Config  `yaml:",inline"`
-	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
-	Disorder       *time.Duration `yaml:"disorder"`
-	MaxLateness    *time.Duration `yaml:"max_lateness"`
-	Only           string         `yaml:"only"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	Disorder       string   `yaml:"disorder"`
+	MaxLateness    string   `yaml:"max_lateness"`
+	Only           string   `yaml:"only"`
 }
 
 type fileConfig struct {
@@ -76,17 +77,17 @@ func loadConfig(path string) (*config, error) {
 	}
 	src, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: configuration: %w", errUsage, err)
+		return nil, usagef("configuration: %w", err)
 	}
 	c := &config{dir: filepath.Dir(path)}
 	if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("%w: %s: %s", errUsage, path, yaml.FormatError(err, false, true))
+		return nil, usagef("%s: %s", path, yaml.FormatError(err, false, true))
 	}
 	if len(c.Rules.Dirs) == 0 {
 		c.Rules.Dirs = []string{"builtin"}
 	}
 	if err := c.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", errUsage, path, err)
+		return nil, usagef("%s: %w", path, err)
 	}
 	return c, nil
 }
@@ -107,9 +108,12 @@ func (c *config) Validate() (err error) {
 			err = errors.Join(err, fmt.Errorf("sources[%d]: name: %s is used twice", i, s.Name))
 		}
 		names[s.Name] = true
-		if e := s.Config.Validate(); e != nil {
+		for _, e := range s.faults(c) {
 			err = errors.Join(err, fmt.Errorf("sources[%d] %s: %w", i, s.Name, e))
 		}
+	}
+	if _, e := c.extras(); e != nil {
+		err = errors.Join(err, e)
 	}
 	if c.State.Memory != "" {
 		if _, e := parseBytes(c.State.Memory); e != nil {
@@ -176,7 +180,7 @@ func (c *config) key() (k *event.Key, fixed bool, err error) {
 	}
 	k, err = event.LoadKey(c.path(c.KeyFile))
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, false, usagef("%w", err)
 	}
 	return k, false, nil
 }
@@ -193,7 +197,7 @@ func (c *config) extras() (event.Extras, error) {
 		}
 	}
 	if len(x) > event.MaxExtras {
-		return nil, fmt.Errorf("%w: sources map %d extra fields, must be at most %d", errUsage, len(x), event.MaxExtras)
+		return nil, fmt.Errorf("sources map %d extra fields, must be at most %d", len(x), event.MaxExtras)
 	}
 	return x, nil
 }
@@ -246,7 +250,7 @@ func loadRules(dirs []ruleDir, opt rules.Options) (all []*rules.Rule, err error)
 		err = rules.Check(all)
 	}
 	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("%w: no rules", errUsage)
+		err = usagef("no rules")
 	}
 	return all, err
 }
@@ -271,37 +275,110 @@ func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, error)
 		p := c.path(c.Site)
 		src, err := os.ReadFile(p)
 		if err != nil {
-			return nil, fmt.Errorf("%w: site: %w", errUsage, err)
+			return nil, usagef("site: %w", err)
 		}
 		if ec.Site, err = enrich.ParseSite(p, src); err != nil {
-			return nil, fmt.Errorf("%w: %w", errUsage, err)
+			return nil, usagef("%w", err)
 		}
 	}
 	return enrich.New(ec)
 }
 
-// source puts a source together.
-func (s *sourceConfig) source(src ingest.Source, k *event.Key, x event.Extras, opt rules.Options) (pipeline.Source, error) {
+// faults reports what is wrong with a source, as far as its configuration says.
+func (s *sourceConfig) faults(c *config) (faults []error) {
+	note := func(err error) {
+		if err != nil {
+			faults = append(faults, err)
+		}
+	}
+	x, err := c.extras()
+	if err != nil {
+		x = nil // told once, of all sources together
+	}
+	opt := c.ruleOptions(x)
+	_, err = s.decoder(event.FixedKey(), x)
+	note(err)
+	_, err = durationOf("disorder", s.Disorder, defaultDisorder, pipeline.MaxDisorder)
+	note(err)
+	_, err = durationOf("max_lateness", s.MaxLateness, defaultMaxLateness, pipeline.MaxLateness)
+	note(err)
+	_, err = s.proxies()
+	note(err)
+	_, err = s.only(opt)
+	note(err)
+	return faults
+}
+
+func (s *sourceConfig) decoder(k *event.Key, x event.Extras) (ingest.Decoder, error) {
 	cfg := s.Config
 	cfg.Key, cfg.Extras = k, x
-	decode, err := ingest.New(cfg)
-	if err != nil {
-		return pipeline.Source{}, fmt.Errorf("%w: source %s: %w", errUsage, s.Name, err)
+	if cfg.Format == "w3c" && len(cfg.Columns) == 0 {
+		return nil, cfg.Validate() // the file's #Fields: line will tell
 	}
-	p := pipeline.Source{
-		Source: src, Decode: decode, Enrich: enrich.Source{TrustedProxies: s.TrustedProxies},
-		Disorder: defaultDisorder, MaxLateness: defaultMaxLateness,
+	return ingest.New(cfg)
+}
+
+// durationOf reads a duration between 0 and a limit; an empty text is the default.
+func durationOf(name, text string, byDefault, limit time.Duration) (time.Duration, error) {
+	if text == "" {
+		return byDefault, nil
 	}
-	if s.Disorder != nil {
-		p.Disorder = *s.Disorder
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > limit {
+		return byDefault, fmt.Errorf("%s: %q, must be a duration up to %s, such as 500ms, 2s or 10m", name, text, short(limit))
 	}
-	if s.MaxLateness != nil {
-		p.MaxLateness = *s.MaxLateness
-	}
-	if s.Only != "" {
-		if p.Only, err = rules.CompileEvent(s.Only, opt); err != nil {
-			return p, fmt.Errorf("%w: source %s: only: %w", errUsage, s.Name, err)
+	return d, nil
+}
+
+// short writes a duration without the zeros behind it.
+func short(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if cut, ok := strings.CutSuffix(s, zero); ok {
+			s = cut + zero[:1]
 		}
+	}
+	return s
+}
+
+func (s *sourceConfig) proxies() (ps []netip.Prefix, err error) {
+	for _, text := range s.TrustedProxies {
+		p, e := netip.ParsePrefix(text)
+		if e != nil {
+			if a, e := netip.ParseAddr(text); e == nil {
+				ps = append(ps, netip.PrefixFrom(a, a.BitLen()))
+				continue
+			}
+			err = errors.Join(err, fmt.Errorf("trusted_proxies: %q, must be an address or a prefix such as 10.0.0.0/8", text))
+			continue
+		}
+		ps = append(ps, p)
+	}
+	return ps, err
+}
+
+func (s *sourceConfig) only(opt rules.Options) (*rules.EventCond, error) {
+	if s.Only == "" {
+		return nil, nil
+	}
+	c, err := rules.CompileEvent(s.Only, opt)
+	if err != nil {
+		return nil, fmt.Errorf("only: %w", err)
+	}
+	return c, nil
+}
+
+// source puts a source together.
+func (s *sourceConfig) source(src ingest.Source, k *event.Key, x event.Extras, opt rules.Options) (p pipeline.Source, err error) {
+	p.Source = src
+	var errs [5]error
+	p.Decode, errs[0] = s.decoder(k, x)
+	p.Disorder, errs[1] = durationOf("disorder", s.Disorder, defaultDisorder, pipeline.MaxDisorder)
+	p.MaxLateness, errs[2] = durationOf("max_lateness", s.MaxLateness, defaultMaxLateness, pipeline.MaxLateness)
+	p.Enrich.TrustedProxies, errs[3] = s.proxies()
+	p.Only, errs[4] = s.only(opt)
+	if err := errors.Join(errs[:]...); err != nil {
+		return p, usagef("source %s: %w", s.Name, err)
 	}
 	return p, nil
 }

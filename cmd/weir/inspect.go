@@ -36,7 +36,7 @@ func inspectCommand(e *environment) *cobra.Command {
 		Example: "  weir inspect access.log\n  weir inspect --lines 0 '/var/log/nginx/access.log*'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("%w: no file given (weir inspect FILE…)", errUsage)
+				return usagef("no file given (weir inspect FILE…)")
 			}
 			return nil
 		},
@@ -55,7 +55,7 @@ func inspectCommand(e *environment) *cobra.Command {
 
 func (e *environment) inspect(ctx context.Context, o *inspectOptions) error {
 	if o.lines < 0 {
-		return fmt.Errorf("%w: --lines %d: must not be negative", errUsage, o.lines)
+		return usagef("--lines %d: must not be negative", o.lines)
 	}
 	quiet := *e // what prepare would log stands in the report
 	quiet.log = slog.New(slog.DiscardHandler)

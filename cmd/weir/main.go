@@ -26,8 +26,18 @@ func main() {
 	}
 }
 
-// errUsage marks a mistake in how the command was called or configured.
+// errUsage is what every mistake in how the command was called or configured is.
 var errUsage = errors.New("usage")
+
+type usageError struct{ error }
+
+// Is makes a usageError an errUsage.
+func (usageError) Is(target error) bool { return target == errUsage }
+
+// Unwrap returns what the mistake was found by.
+func (u usageError) Unwrap() error { return u.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // errFindings says that a check found faults, which were printed.
 var errFindings = errors.New("faults found")
@@ -50,15 +60,20 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		Long:          "weir reads access logs, keeps sliding windows per address, network, account and\nfingerprint, evaluates rules and says what to block. It stands beside the traffic, never in it.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q (see weir --help)", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, cmd.CommandPath())
+		return usagef("%w (see %s --help)", err, cmd.CommandPath())
 	})
 	e := &environment{out: out, errOut: errOut, log: slog.New(slog.NewTextHandler(errOut, nil))}
 	root.AddCommand(replayCommand(e), inspectCommand(e), rulesCommand(e), demoCommand(e))

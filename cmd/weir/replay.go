@@ -41,7 +41,7 @@ func replayCommand(e *environment) *cobra.Command {
 		Example: "  weir replay access.log\n  weir replay -c weir.yaml --out found/ '/var/log/nginx/access.log*'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("%w: no file given (weir replay FILE…)", errUsage)
+				return usagef("no file given (weir replay FILE…)")
 			}
 			return nil
 		},
@@ -94,13 +94,13 @@ func (e *environment) prepare(ctx context.Context, configPath, format string, fi
 	}
 	p.opt = p.cfg.ruleOptions(p.extras)
 	if p.rules, err = p.cfg.loadRules(p.opt); err != nil {
-		return nil, err
+		return nil, usagef("%w", err)
 	}
 	if p.plan, err = rules.NewPlan(p.rules, p.key, p.extras); err != nil {
-		return nil, err
+		return nil, usagef("%w", err)
 	}
 	if p.tables, err = p.cfg.tables(p.key, p.opt); err != nil {
-		return nil, err
+		return nil, usagef("%w", err)
 	}
 	if err := e.open(ctx, &p, format, files); err != nil {
 		return nil, err
@@ -114,15 +114,14 @@ func (e *environment) open(ctx context.Context, p *prepared, format string, file
 	if len(p.cfg.Sources) > 0 {
 		sc = p.cfg.Sources[0]
 	} else {
-		disorder := guessedDisorder
-		sc = sourceConfig{Name: "replay", Disorder: &disorder}
+		sc = sourceConfig{Name: "replay", Disorder: guessedDisorder.String()}
 	}
 	if format != "" {
 		sc.Config = ingest.Config{Format: format}
 	}
 	src, err := ingest.OpenFiles(sc.Name, files)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usagef("%w", err)
 	}
 	if sc.Config.Format == "" && sc.Config.Pattern == "" || sc.Config.Format == "w3c" && len(sc.Config.Columns) == 0 {
 		if src, sc.Config, err = guess(ctx, src, sc.Config); err != nil {
@@ -161,7 +160,7 @@ func guess(ctx context.Context, src ingest.Source, cfg ingest.Config) (ingest.So
 		guessed, err := ingest.Guess(lines)
 		return peeked, guessed, err
 	}
-	return src, cfg, fmt.Errorf("%w: %s: no line to read in it", errUsage, src.Name())
+	return src, cfg, usagef("%s: no line to read in it", src.Name())
 }
 
 func (e *environment) replay(ctx context.Context, o *replayOptions) error {
@@ -232,7 +231,7 @@ func sinceFilter(s *pipeline.Source, since string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%w: --since %s: must be like 2026-03-01 or 2026-03-01T10:00:00Z", errUsage, since)
+		return usagef("--since %s: must be like 2026-03-01 or 2026-03-01T10:00:00Z", since)
 	}
 	from, only := at.UnixNano(), s.Only
 	s.Only = &rules.EventCond{Text: "since " + since, Match: func(ev *event.Event, f *rules.Facts) bool {
@@ -247,7 +246,7 @@ func readJournal(path string) (marks []pipeline.Mark, err error) {
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: journal: %w", errUsage, err)
+		return nil, usagef("journal: %w", err)
 	}
 	for n, line := range bytes.Split(b, []byte{'\n'}) {
 		if len(bytes.TrimSpace(line)) == 0 {
@@ -257,7 +256,7 @@ func readJournal(path string) (marks []pipeline.Mark, err error) {
 		dec := json.NewDecoder(bytes.NewReader(line))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&m); err != nil {
-			return nil, fmt.Errorf("%w: %s:%d: %w", errUsage, path, n+1, err)
+			return nil, usagef("%s:%d: %w", path, n+1, err)
 		}
 		marks = append(marks, m)
 	}

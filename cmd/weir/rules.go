@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -74,11 +73,11 @@ func chooseRules(configPath string, args []string) (*ruleSet, error) {
 func (s *ruleSet) dirOf(arg string) (chosenDir, error) {
 	abs, err := filepath.Abs(arg)
 	if err != nil {
-		return chosenDir{}, fmt.Errorf("%w: %s: %w", errUsage, arg, err)
+		return chosenDir{}, usagef("%s: %w", arg, err)
 	}
 	info, err := os.Stat(abs)
 	if err != nil {
-		return chosenDir{}, fmt.Errorf("%w: %w", errUsage, err)
+		return chosenDir{}, usagef("%w", err)
 	}
 	root, only := abs, ""
 	if !info.IsDir() {
@@ -87,7 +86,7 @@ func (s *ruleSet) dirOf(arg string) (chosenDir, error) {
 	for up := root; len(up) > 1; up = filepath.Dir(up) {
 		if s.isRoot(up, abs) {
 			if only, err = filepath.Rel(up, abs); err != nil {
-				return chosenDir{}, fmt.Errorf("%w: %s: %w", errUsage, arg, err)
+				return chosenDir{}, usagef("%s: %w", arg, err)
 			}
 			root = up
 			break
@@ -162,9 +161,11 @@ func (d chosenDir) faults(err error) (out []error) {
 	return out
 }
 
-// asks reports whether a file is asked for.
+// asks reports whether a file is asked for: a rule is with its script, and a
+// script with its rule.
 func (d chosenDir) asks(file string) bool {
-	return !d.rest && (d.only == "." || file == d.only || strings.HasPrefix(file, d.only+"/"))
+	stem := strings.TrimSuffix(file, path.Ext(file))
+	return !d.rest && (d.only == "." || stem == strings.TrimSuffix(d.only, path.Ext(d.only)) || strings.HasPrefix(file, d.only+"/"))
 }
 
 // flatten takes joined errors apart.
@@ -220,8 +221,7 @@ func (s *ruleSet) scripts() (found []scriptFile, err error) {
 			continue
 		}
 		e := fs.WalkDir(d.fs, d.name, func(file string, entry fs.DirEntry, err error) error {
-			asked := d.asks(file) || d.asks(strings.TrimSuffix(file, ".test")+".yaml")
-			if err == nil && !entry.IsDir() && path.Ext(file) == ".test" && asked {
+			if err == nil && !entry.IsDir() && path.Ext(file) == ".test" && d.asks(file) {
 				found = append(found, scriptFile{d.fs, file})
 			}
 			return err

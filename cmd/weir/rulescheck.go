@@ -35,10 +35,11 @@ func (e *environment) rulesCheck(config string, args []string) error {
 	faults := s.load()
 	lib, err := s.library()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usagef("%w", err)
 	}
 	n, scripts, broken := 0, 0, len(faults) > 0
 	var cast []*rules.Rule
+	var notes []string
 	s.chosen(func(d chosenDir, r *rules.Rule) {
 		n++
 		if !broken {
@@ -54,14 +55,18 @@ func (e *environment) rulesCheck(config string, args []string) error {
 			scripts++
 		}
 		for _, w := range warnings(r, script) {
-			fmt.Fprintf(e.out, "%s: warning: %s\n", r.File, w)
+			notes = append(notes, fmt.Sprintf("%s: warning: %s", r.File, w))
 		}
 	})
+	found := e.found(faults)
+	for _, n := range notes {
+		fmt.Fprintln(e.out, n)
+	}
 	if len(faults) > 0 {
-		return e.found(faults)
+		return found
 	}
 	if n == 0 {
-		return fmt.Errorf("%w: no rule there", errUsage)
+		return usagef("no rule there")
 	}
 	plan, err := rules.NewPlan(cast, event.FixedKey(), s.opt.Extras)
 	if err != nil {

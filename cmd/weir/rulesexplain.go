@@ -32,7 +32,7 @@ func rulesExplainCommand(e *environment) *cobra.Command {
 		Example: "  weir rules explain ato.stuffing_source\n  weir rules explain rules/shop/gift_cards.yaml access.log",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("%w: no rule given (weir rules explain ID)", errUsage)
+				return usagef("no rule given (weir rules explain ID)")
 			}
 			return nil
 		},
@@ -97,7 +97,7 @@ func (s *ruleSet) find(id string) (*rules.Rule, error) {
 		}
 		ids = append(ids, r.ID)
 	}
-	return nil, fmt.Errorf("%w: there is no rule %s%s", errUsage, id, rules.DidYouMean(id, ids))
+	return nil, usagef("there is no rule %s%s", id, rules.DidYouMean(id, ids))
 }
 
 // cast adds a rule and those whose signals it reads, directly or not.

@@ -41,14 +41,14 @@ func (e *environment) rulesTest(ctx context.Context, config string, args []strin
 	}
 	lib, err := s.library()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usagef("%w", err)
 	}
 	files, err := s.scripts()
 	if err != nil {
 		return fmt.Errorf("scripts: %w", err)
 	}
 	if len(files) == 0 {
-		return fmt.Errorf("%w: no script (*.test) there", errUsage)
+		return usagef("no script (*.test) there")
 	}
 	failed, failures, expectations := 0, 0, 0
 	for i, r := range playAll(ctx, files, lib) {
