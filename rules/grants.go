@@ -29,9 +29,11 @@ type grant struct {
 }
 
 const (
-	week      = 7 * 24 * 3600
-	day       = 24 * 3600
-	maxGrants = 1 << 18 // in a unit; beyond it nothing new is decided, counted
+	week = 7 * 24 * 3600
+	day  = 24 * 3600
+	// maxGrants is how many targets all units together remember decisions of.
+	// Beyond it those that ended are forgotten, then nothing new is decided.
+	maxGrants = 1 << 19
 )
 
 // endQueue orders the grants in force by their end.
@@ -113,9 +115,12 @@ func (u *Unit) grant(target windows.Key, rule, entry int, c *Consequence) *grant
 			return g
 		}
 	}
-	if len(u.grants) >= maxGrants {
-		u.shed++
-		return nil
+	if limit := max(1, maxGrants/len(u.state.units)); len(u.grants) >= limit {
+		u.forgetEnded()
+		if len(u.grants) >= limit {
+			u.shed++
+			return nil
+		}
 	}
 	g := &grant{target: target, rule: rule, entry: entry, action: c.Action, except: c.Except}
 	u.grants[target] = append(u.grants[target], g)
@@ -188,10 +193,19 @@ func (u *Unit) renewRefused(t windows.Touch, tr *targetReads, tick int64) {
 
 // forget drops grants that neither are in force nor count for a next step.
 func (u *Unit) forget(tick int64) {
+	u.drop(func(g *grant) bool {
+		return len(g.made) == 0 || g.made[len(g.made)-1] <= tick-week ||
+			len(u.state.plan.rules[g.rule].entries[g.entry].seconds) == 1
+	})
+}
+
+// forgetEnded drops all grants that are not in force.
+func (u *Unit) forgetEnded() { u.drop(func(*grant) bool { return true }) }
+
+// drop drops the grants that are not in force and of which done holds.
+func (u *Unit) drop(done func(*grant) bool) {
 	for k, gs := range u.grants {
-		gs = slices.DeleteFunc(gs, func(g *grant) bool {
-			return g.until == 0 && (len(g.made) == 0 || g.made[len(g.made)-1] <= tick-week)
-		})
+		gs = slices.DeleteFunc(gs, func(g *grant) bool { return g.until == 0 && done(g) })
 		if len(gs) == 0 {
 			delete(u.grants, k)
 		} else {

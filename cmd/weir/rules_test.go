@@ -87,6 +87,9 @@ func loginLog(t *testing.T) string {
 		fmt.Fprintf(&b, "%s - %s [%s] \"POST /login HTTP/1.1\" 401 12 \"-\" \"curl/8.0\"\n", ip, user, at.Add(time.Duration(i)*time.Second).Format("02/Jan/2006:15:04:05 -0700"))
 		fmt.Fprintf(&b, "203.0.113.9 - - [%s] \"GET / HTTP/1.1\" 200 12 \"-\" \"-\"\n", at.Add(time.Duration(i)*time.Second).Format("02/Jan/2006:15:04:05 -0700"))
 	}
+	for i := range 4 { // one that was found comes near again
+		fmt.Fprintf(&b, "192.0.2.7 - u%d [%s] \"POST /login HTTP/1.1\" 401 12 \"-\" \"curl/8.0\"\n", i, at.Add(time.Hour).Format("02/Jan/2006:15:04:05 -0700"))
+	}
 	file := filepath.Join(t.TempDir(), "access.log")
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
