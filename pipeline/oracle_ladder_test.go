@@ -1,9 +1,9 @@
 package pipeline_test
 
 import (
+	"fmt"
 	"slices"
 	"sort"
-	"strconv"
 
 	"weir/event"
 	"weir/rules"
@@ -38,6 +38,7 @@ type subject struct {
 	tick    int64     // as of
 	sources []event.Span
 	member  bool
+	past    bool  // a member that was not touched at the tick
 	entries []int // of a member: the noted ones as others see them
 }
 
@@ -46,7 +47,6 @@ type candidate struct {
 	subject
 	entry  int
 	target oracleKey
-	past   bool // whether it was made at a boundary for a past member
 	open   bool // whether the if is still to be answered, with the target's facts
 	read   func(i int) float64
 }
@@ -103,9 +103,10 @@ func (o *oracle) holds(s *subject, c *rules.Consequence, target oracleKey, tick 
 	return c.If.Eval(env)
 }
 
-// carry sends a candidate; of several of one rule, key and entry the last counts.
+// carry sends a candidate; of several of one rule, key and entry the last
+// counts, but that of a past member is one more.
 func (o *oracle) carry(c *candidate) {
-	o.carried[c.rule.ID+"\x00"+c.key.String()+"\x00"+strconv.Itoa(c.entry)] = c
+	o.carried[fmt.Sprintf("%s\x00%s\x00%d\x00%v", c.rule.ID, c.key, c.entry, c.past)] = c
 }
 
 // signals answers a condition's signals for key k as of tick: whether the rule
@@ -179,17 +180,9 @@ func (o *oracle) waiting() bool {
 
 // boundary is "Boundary B" of ADR 2.
 func (o *oracle) boundary(b int64) {
-	// The candidate of a past member is one more than those that ticks have sent.
-	sent := o.carried
-	o.carried = map[string]*candidate{}
 	for _, s := range o.show(b) {
 		o.walk(s, 0)
 	}
-	for id, c := range o.carried {
-		c.past = true
-		sent[id+"\x00past"] = c
-	}
-	o.carried = sent
 	// Candidates are decided in rounds until none is left.
 	for len(o.carried) > 0 {
 		round := make([]*candidate, 0, len(o.carried))
@@ -264,7 +257,7 @@ func (o *oracle) pastMembers(state *onKey, b int64) []*subject {
 	rows := within(o.byRule[v.rule].of(v.key), retained(v.rule).Start(b), b)
 	for _, fields := range memberShapes(v.rule) {
 		for _, m := range touched(v.rule, rows, fields) {
-			past = append(past, &subject{truth: v, key: m, tick: b, sources: v.sources, member: true, entries: state.entries()})
+			past = append(past, &subject{truth: v, key: m, tick: b, sources: v.sources, member: true, past: true, entries: state.entries()})
 		}
 	}
 	return past

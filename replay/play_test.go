@@ -15,6 +15,7 @@ import (
 
 	"weir/event"
 	"weir/rules"
+	"weir/rulesets"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -84,6 +85,40 @@ func TestScriptsComeOutAsTheyExpect(t *testing.T) {
 		for _, f := range failures {
 			t.Error(f)
 		}
+	}
+}
+
+// The examples are those blocks that begin with a rule statement.
+func TestTheExamplesOfTheDocumentationComeOut(t *testing.T) {
+	rs, err := rules.LoadFS(rulesets.FS, ".", rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../docs/SCRIPTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	played := 0
+	for i, block := range strings.Split(string(doc), "```") {
+		if i%2 == 0 || !strings.HasPrefix(block, "\nrule ") {
+			continue
+		}
+		played++
+		script, err := Parse(rulesets.FS, "docs/SCRIPTS.md", []byte(block), &Library{Rules: rs})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		failures, err := script.Play(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
+		for _, f := range failures {
+			t.Error(f)
+		}
+	}
+	if played < 2 {
+		t.Errorf("%d examples found, must be at least 2", played)
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	maxStory   = 1_000_000 // events between two resets
 	maxFields  = 40        // of one send
 	maxValue   = 2 << 10   // bytes
+	maxSpan    = maxDay * 24 * time.Hour
 )
 
 // send is one statement that makes events.
@@ -57,6 +58,9 @@ func (p *parser) send(ws []word) *send {
 			l.fail(w.off, "unknown word %s in send; there are every 10s, x20 and field=value", w.text)
 		}
 		ws = ws[1:]
+	}
+	if n := s.count - 1; n > 0 && s.gap > maxSpan/time.Duration(n) {
+		l.fail(0, "the last of %d events would come more than %s after the first", s.count, showDuration(maxSpan))
 	}
 	if len(ws) == 0 {
 		l.fail(len(l.text), "send without a field, needs at least one, such as ip=192.0.2.7")
@@ -137,7 +141,7 @@ func (p *parser) assign(s *send, w word) {
 }
 
 // tried is how many repetitions of a value are tried when a script is read.
-const tried = 1000
+const tried = 100
 
 // try expands a value for the first repetitions and the last one.
 func (p *parser) try(s *send, f event.Field, name string, t template, off int) {

@@ -90,6 +90,9 @@ func showTime(t time.Time) string {
 
 // showDuration writes a duration as scripts do: 1h, not 1h0m0s.
 func showDuration(d time.Duration) string {
+	if d >= 24*time.Hour && d%(24*time.Hour) == 0 {
+		return strconv.Itoa(int(d/(24*time.Hour))) + "d"
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -156,7 +156,7 @@ func (w *Watch) miss(u *Unit, t windows.Touch, tick int64, score float64) {
 	case score == 0 || len(w.Nearest) == maxNear && w.Nearest[maxNear-1].Score >= score:
 		return
 	}
-	if false {
+	if _, ok := w.held[t.Key]; ok {
 		return
 	}
 	n := Near{Key: w.keyOf(u, t), Tick: tick, Score: score, key: t.Key}

@@ -69,6 +69,7 @@ type demoDecision struct {
 	To      string    `json:"to"`
 	Except  string    `json:"except"`
 	Rule    string    `json:"rule"`
+	Severe  string    `json:"severity"`
 	Version int       `json:"version"`
 
 	Target   map[string]string  `json:"target"`
@@ -154,4 +155,9 @@ func (d *demo) read() error {
 		}
 	}
 	return lines.Err()
+}
+
+func (d *demoDecision) severity() event.Severity {
+	s, _ := event.SeverityByName(d.Severe)
+	return s
 }

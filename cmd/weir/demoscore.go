@@ -129,12 +129,7 @@ func (s *score) add(ev *event.Event) {
 		a.found = first
 	}
 	if worst == event.Block && a.blow == nil {
-		for _, d := range s.inForce(ev) {
-			if d.Would == event.Block.String() {
-				a.blow = d
-				break
-			}
-		}
+		a.blow = earliest(slices.DeleteFunc(s.inForce(ev), func(d *demoDecision) bool { return d.Would != event.Block.String() }))
 	}
 }
 
@@ -142,16 +137,24 @@ func (s *score) add(ev *event.Event) {
 // strongest action of them. A decision's exception is passed over: who would
 // have been spared is counted as hit.
 func (s *score) about(ev *event.Event) (first *demoDecision, worst event.Action) {
-	for _, d := range s.inForce(ev) {
-		if first == nil || d.Time.Before(first.Time) {
-			first = d
-		}
+	all := s.inForce(ev)
+	for _, d := range all {
 		act, _ := event.ActionByName(d.Would)
 		if strength(act) > strength(worst) {
 			worst = act
 		}
 	}
-	return first, worst
+	return earliest(all), worst
+}
+
+// earliest returns the decision that was made first, of several the most severe.
+func earliest(all []*demoDecision) (first *demoDecision) {
+	for _, d := range all {
+		if first == nil || d.Time.Before(first.Time) || d.Time.Equal(first.Time) && d.severity() > first.severity() {
+			first = d
+		}
+	}
+	return first
 }
 
 // strength orders actions by what they do to a client.

@@ -97,8 +97,9 @@ const patternHelp = `if none of them is right, say what a line looks like in wei
   sources:
     - name: web
       pattern: '<ip> - <credential> [<time>] "<request>" <status> <bytes> "<referer>" "<agent>"'
-what belongs to no field is <_>; lines of JSON with names of their own need format: json and
-fields: {ip: remote_addr, uri: request_uri, …}`
+what belongs to no field is <_>. Lines of JSON with names of their own need format: json and
+fields: {ip: remote_addr, uri: request_uri, …}; IIS and CloudFront logs without a #Fields: line
+need format: w3c and columns: [date, time, …]. --format tries one of the formats that have a name`
 
 // withPatternHelp adds to the sentence that a format was not guessed what can
 // be done about it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"weir/enrich"
+	"weir/event"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -54,6 +56,11 @@ func TestInspectSaysWhatALogHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "inspect/shop.golden", text)
+	bare, err := weir("inspect", shopLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text += bare
 	for n, line := range strings.Split(text, "\n") {
 		if utf8.RuneCountInString(line) > screen {
 			t.Errorf("line %d has %d columns, must be at most %d: %s", n+1, utf8.RuneCountInString(line), screen, line)
@@ -138,6 +145,8 @@ func TestAProxyInFrontIsTold(t *testing.T) {
 			}
 			return "203.0.113.5"
 		}, ""), []string{"203.0.113.5"}},
+		{"forty private addresses carry everything", many(func(i int) string { return fmt.Sprintf("10.0.0.%d", 1+i%40) }, "192.0.2.1"),
+			[]string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"}},
 		{"everybody has an address of his own", many(func(i int) string { return fmt.Sprintf("198.18.%d.%d", i/250, 1+i%250) }, "192.0.2.1"), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -170,8 +179,37 @@ func TestTablesOfALookHaveLimits(t *testing.T) {
 	if found != 3 {
 		t.Errorf("%d of three fields found", found)
 	}
-	if e := in.Endpoints; e.Different > maxEndpoints || len(e.Shown) > shownEndpoints {
-		t.Errorf("%d endpoints, %d shown; must be at most %d and %d", e.Different, len(e.Shown), maxEndpoints, shownEndpoints)
+	tables, err := enrich.New(enrich.Config{Key: event.FixedKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker := tables.Worker(enrich.Source{})
+	endpoints, addresses := newEndpointTally(), newAddressTally()
+	const n = maxAddresses + 100
+	for i := range n {
+		ev := event.Event{
+			IP: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), Method: "POST", Path: "/login", Kind: event.Login, Status: 401,
+			Endpoint: fmt.Sprintf("POST /login/%d", i%(n/2)), AgentKind: "crawler-claim", AgentFamily: fmt.Sprint(i),
+		}
+		endpoints.add(&ev, worker)
+		addresses.add(&ev)
+	}
+	if e := endpoints.result(); e.Different != maxEndpoints || e.Other != n-2*maxEndpoints || !e.More || len(e.Shown) != shownEndpoints {
+		t.Errorf("%d endpoints, %d requests of more, %d shown; want %d, %d and %d", e.Different, e.Other, len(e.Shown), maxEndpoints, n-2*maxEndpoints, shownEndpoints)
+	}
+	if a := addresses.result(n, false, false); a.Different != maxAddresses || !a.More || len(addresses.claims) != maxClaims {
+		t.Errorf("%d addresses, %d claims; want %d and %d", a.Different, len(addresses.claims), maxAddresses, maxClaims)
+	}
+}
+
+func TestTheProposedConfigurationIsOne(t *testing.T) {
+	in := inspected(t, shopLog)
+	in.Addresses.Proxies = []string{"10.0.0.1", "2001:db8:1:2::/64"}
+	dir := t.TempDir()
+	write(t, dir, "site.yaml", in.SiteFile)
+	config := write(t, dir, "weir.yaml", in.proposedConfig())
+	if got := inspected(t, "-c", config, shopLog); got.Lines.Events != in.Lines.Events {
+		t.Errorf("%d events with it, %d without", got.Lines.Events, in.Lines.Events)
 	}
 }
 

@@ -153,6 +153,17 @@ func (t *addressTally) result(events int64, trusted, table bool) addressFacts {
 	return f
 }
 
+// prefixes returns what looks like proxies as a configuration takes it.
+func (f *addressFacts) prefixes() (list []string) {
+	for _, p := range f.Proxies {
+		if ip, err := netip.ParseAddr(p); err == nil {
+			p = netip.PrefixFrom(ip, ip.BitLen()).String()
+		}
+		list = append(list, p) // an IPv6 one is a /64 already
+	}
+	return list
+}
+
 // addressText writes an address as events carry it.
 func addressText(ip netip.Addr) string {
 	ev := event.Event{IP: ip}

@@ -42,6 +42,9 @@ func (in *inspection) printLog(p *page) {
 	if in.Lines.Rejected > 0 {
 		lines += fmt.Sprintf(", %s not (%s)", count(in.Lines.Rejected), percent(float64(in.Lines.Rejected)/float64(in.Lines.Read)))
 	}
+	if in.Lines.Headers > 0 {
+		lines += fmt.Sprintf(", %s headers", count(in.Lines.Headers))
+	}
 	if in.Lines.Filtered > 0 {
 		lines += fmt.Sprintf("; %s of them passed by as the source's only: says", count(in.Lines.Filtered))
 	}
@@ -159,12 +162,12 @@ func (in *inspection) printAddresses(p *page) {
 
 func (a *addressFacts) printProxies(p *page) {
 	switch {
-	case len(a.Proxies) > 0 && a.Forwarded > 0 && !a.Trusted:
+	case len(a.Proxies) > 0 && a.Forwarded > 0:
 		p.wrapped("PROXY", 2+labels, fmt.Sprintf("a few addresses carry nearly everything, and %s of the lines have an X-Forwarded-For: these look "+
-			"like proxies of yours. Once weir may believe them it sees the clients: trusted_proxies: [%s]", percent(a.Forwarded), strings.Join(a.Proxies, ", ")))
+			"like proxies of yours. Once weir may believe them it sees the clients: trusted_proxies: [%s]", percent(a.Forwarded), strings.Join(a.prefixes(), ", ")))
 	case len(a.Proxies) > 0:
 		p.wrapped("PROXY", 2+labels, fmt.Sprintf("a few addresses carry nearly everything: these look like proxies of yours, and blocking them "+
-			"would block everybody. Have the server log X-Forwarded-For, map it (forwarded) and set trusted_proxies: [%s]", strings.Join(a.Proxies, ", ")))
+			"would block everybody. Have the server log X-Forwarded-For, map it (forwarded) and set trusted_proxies: [%s]", strings.Join(a.prefixes(), ", ")))
 	case a.Forwarded > 0 && !a.Trusted:
 		p.wrapped("chain", 2+labels, fmt.Sprintf("%s of the lines have an X-Forwarded-For. Anybody can send one, so it counts for nothing "+
 			"until trusted_proxies: names the proxies that write it", percent(a.Forwarded)))
@@ -284,9 +287,31 @@ func (in *inspection) printNext(p *page) {
 	p.heading("Next")
 	file := shown(strings.Join(in.Files, " "), 60)
 	if in.config != "" {
-		file = "-c " + in.config + " " + file
+		p.line("  weir replay -c %s %s", in.config, file)
+		return
 	}
 	p.line("  weir replay %s", file)
+	p.line("  or, with what was found out said in weir.yaml, weir replay -c weir.yaml %s:", clip(file, 40))
+	for l := range strings.Lines(in.proposedConfig()) {
+		p.line("    %s", strings.TrimRight(l, "\n"))
+	}
+}
+
+// proposedConfig is a configuration to begin with: what was found out about
+// the log, and what it takes to say more.
+func (in *inspection) proposedConfig() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "sources:\n  - name: web\n    format: %s\n", in.Format.Name)
+	if in.Time.Disorder != "" {
+		fmt.Fprintf(&b, "    disorder: %s\n", in.Time.Disorder)
+	}
+	if len(in.Addresses.Proxies) > 0 {
+		fmt.Fprintf(&b, "    trusted_proxies: [%s]\n", strings.Join(in.Addresses.prefixes(), ", "))
+	}
+	if in.SiteFile != "" {
+		b.WriteString("site: site.yaml   # as above, corrected\n")
+	}
+	return b.String()
 }
 
 // spanText writes a length of time as people say it.

@@ -23,6 +23,7 @@ type survey struct {
 
 	sampled, sampleRead     int
 	lines, events, filtered int64
+	directives              int64
 	cut                     bool
 	broken                  []string
 	rejected                map[string]*rejectedLines
@@ -78,6 +79,7 @@ type lineFacts struct {
 	Events   int64 `json:"events"`
 	Filtered int64 `json:"filtered"`
 	Rejected int64 `json:"rejected"`
+	Headers  int64 `json:"headers"` // such as #Fields:
 }
 
 // rejectedLines are the lines that could not be read for one reason.
@@ -94,6 +96,7 @@ const (
 
 func (s *survey) reject(err error, line []byte, n int64) {
 	if errors.Is(err, ingest.ErrDirective) {
+		s.directives += n
 		return // says something about the log, and is no line of it
 	}
 	reason := err.Error()
@@ -117,7 +120,7 @@ func (s *survey) result(o *inspectOptions) *inspection {
 	in := &inspection{
 		Files:  o.files,
 		Format: formatFacts{Name: s.p.format, Guessed: s.p.guessed, Sampled: s.sampled, Read: s.sampleRead},
-		Lines:  lineFacts{Read: s.lines, Cut: s.cut, Events: s.events, Filtered: s.filtered},
+		Lines:  lineFacts{Read: s.lines, Cut: s.cut, Events: s.events, Filtered: s.filtered, Headers: s.directives},
 		Broken: s.broken, Time: s.times, config: o.config,
 	}
 	if in.Format.Name == "" {

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,33 +10,6 @@ import (
 	"testing"
 	"time"
 )
-
-// called runs weir and returns what it printed.
-func called(t *testing.T, args ...string) (out string, err error) {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	err = run(context.Background(), args, &stdout, &stderr)
-	return stdout.String(), err
-}
-
-// same compares what was printed with a file of testdata; with -update, or
-// UPDATE set where no test of the package has that flag, it is written anew.
-func same(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if f := flag.Lookup("update"); f != nil && f.Value.String() == "true" || os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
-	}
-}
 
 func TestRulesCommandsSayWhatTheyFind(t *testing.T) {
 	log := loginLog(t)
@@ -61,11 +31,11 @@ func TestRulesCommandsSayWhatTheyFind(t *testing.T) {
 		{"explain_population.golden", []string{"explain", "testdata/rules/shop/population.yaml"}, false},
 		{"explain_log.golden", []string{"explain", "testdata/rules/shop/many_accounts.yaml", log}, false},
 	} {
-		out, err := called(t, append([]string{"rules"}, c.args...)...)
+		out, err := weir(append([]string{"rules"}, c.args...)...)
 		if c.faults != errors.Is(err, errFindings) || !c.faults && err != nil {
 			t.Errorf("rules %s: error %v, faults expected: %v", c.args, err, c.faults)
 		}
-		same(t, c.golden, sizes.ReplaceAllString(out, "N bytes"))
+		golden(t, "rules/"+c.golden, sizes.ReplaceAllString(out, "N bytes"))
 	}
 }
 
@@ -98,7 +68,7 @@ func loginLog(t *testing.T) string {
 }
 
 func TestTheRulesThatShipPassTheirCheck(t *testing.T) {
-	out, err := called(t, "rules", "check")
+	out, err := weir("rules", "check")
 	if err != nil || strings.Contains(out, "warning") {
 		t.Errorf("error %v\n%s", err, out)
 	}
@@ -115,14 +85,14 @@ func TestRulesCommandsRefuseWhatIsNotThere(t *testing.T) {
 		{"rules", "explain", "ato.stuffing_source", "testdata/nothing.log"},
 		{"rules", "test", "-c", "testdata/nothing.yaml"},
 	} {
-		if _, err := called(t, args...); !errors.Is(err, errUsage) {
+		if _, err := weir(args...); !errors.Is(err, errUsage) {
 			t.Errorf("%s: got %v, want a usage error", args, err)
 		}
 	}
 }
 
 func TestRulesTestListsEveryScriptWhenAsked(t *testing.T) {
-	out, err := called(t, "rules", "test", "-v", "testdata/failing")
+	out, err := weir("rules", "test", "-v", "testdata/failing")
 	if !errors.Is(err, errFindings) {
 		t.Errorf("error %v", err)
 	}
