@@ -3,6 +3,7 @@ package event
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -195,6 +196,10 @@ func appendNumber(b []byte, v float64) []byte {
 	if v == float64(int64(v)) {
 		return strconv.AppendInt(b, int64(v), 10)
 	}
+	v = math.Round(v*1e4) / 1e4
+	if v == 0 {
+		return append(b, '0') // not -0
+	}
 	b = strconv.AppendFloat(b, v, 'f', 4, 64)
 	for b[len(b)-1] == '0' {
 		b = b[:len(b)-1]
@@ -249,7 +254,9 @@ func AppendJSONString(b []byte, s string) []byte {
 			i++
 			continue
 		}
-		if hidden(r) {
+		if r == utf8.RuneError {
+			b = append(b, `\ufffd\ufffd`...) // once alone it announces a byte
+		} else if hidden(r) {
 			b = append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 		} else {
 			b = append(b, s[i:i+n]...)

@@ -26,6 +26,7 @@ type Event struct {
 	Outcome         Outcome
 	Refused         Action
 	Deprecated      bool
+	Unjudged        bool // its source does not say what came of it
 	SoftFingerprint bool // Fingerprint is made of client fields that are easy to change
 
 	Org, Country                           string

@@ -43,7 +43,7 @@ func BenchmarkShippedRules(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			plan, err := rules.NewPlan(rs, key, nil)
+			plan, err := rules.NewPlan(rs, key, rules.PlanOptions{})
 			if err != nil {
 				b.Fatal(err)
 			}

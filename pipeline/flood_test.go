@@ -52,7 +52,7 @@ func TestAFloodOfNewAddressesIsShedAndTheGuesserInItIsFound(t *testing.T) {
 		add(s, perSecond, "failure", 7)
 	}
 	rs := parseRules(t, guesser)
-	plan, err := rules.NewPlan(rs, event.FixedKey(), nil)
+	plan, err := rules.NewPlan(rs, event.FixedKey(), rules.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

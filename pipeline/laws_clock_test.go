@@ -338,7 +338,7 @@ func (c *crowd) Read(ctx context.Context, _, most int, r *ingest.Records) error 
 }
 
 func TestMoreThanTwoMillionEventsBetweenWAndMaxRaiseW(t *testing.T) {
-	plan, err := rules.NewPlan(parseRules(t, probe), event.FixedKey(), nil)
+	plan, err := rules.NewPlan(parseRules(t, probe), event.FixedKey(), rules.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func newRealWorld(t testing.TB, format string, sources ...string) *realWorld {
 // decide reads a source to its end.
 func (w *realWorld) decide(t testing.TB, src ingest.Source, s shape) ([]event.Decision, pipeline.Summary) {
 	t.Helper()
-	plan, err := rules.NewPlan(w.rules, event.FixedKey(), nil)
+	plan, err := rules.NewPlan(w.rules, event.FixedKey(), rules.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

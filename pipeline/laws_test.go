@@ -122,7 +122,7 @@ func (w *world) run(t testing.TB, s shape) ([]string, pipeline.Summary) {
 // decide puts the world through the pipeline.
 func (w *world) decide(t testing.TB, s shape) ([]event.Decision, pipeline.Summary) {
 	t.Helper()
-	plan, err := rules.NewPlan(w.rules, event.FixedKey(), nil)
+	plan, err := rules.NewPlan(w.rules, event.FixedKey(), rules.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -229,6 +229,11 @@ func (m *mapper) mapChunk(c *chunk) *mapper {
 	if w := m.enrich[c.part.source]; w != nil {
 		w.Enrich(&c.batch)
 	}
+	if r.cfg.Sources[c.part.source].Unjudged {
+		for i := range c.batch.Events {
+			c.batch.Events[i].Unjudged = c.batch.Events[i].Outcome == event.NoOutcome
+		}
+	}
 	if adjust := r.cfg.Sources[c.part.source].Adjust; adjust != nil {
 		adjust(&c.batch)
 	}

@@ -47,7 +47,7 @@ type partitionClock struct {
 
 // Tally counts what became of the events of a partition.
 type Tally struct {
-	Events  int64 // counted
+	Events  int64 // counted, with those that the source's `only` passes by
 	Late    int64 // of them, in a later second than their own
 	Dropped int64 // too late to count
 	Future  int64 // of files, too far ahead to be believed

@@ -24,6 +24,7 @@ type Source struct {
 	Adjust      func(*event.Batch) // nil, or sees each batch behind Enrich and may change its events; called by several goroutines
 	Disorder    time.Duration      // how far out of order its lines may be
 	MaxLateness time.Duration      // what is later still is dropped
+	Unjudged    bool               // its lines do not say what came of a request; see docs/adr/0003
 	Only        *rules.EventCond   // events that it does not hold of are passed by; nil: none
 }
 

@@ -89,7 +89,7 @@ func (s *stage) hint(ctx context.Context, st *story, events []sent, failures []*
 	}
 	watched := *s
 	var err error
-	if watched.plan, err = rules.NewPlan(s.cast, event.FixedKey(), s.lib.Extras); err != nil {
+	if watched.plan, err = rules.NewPlan(s.cast, event.FixedKey(), rules.PlanOptions{Extras: s.lib.Extras}); err != nil {
 		return err
 	}
 	watch, err := watched.plan.Watch(st.rule.ID)
@@ -120,7 +120,7 @@ func (s *stage) set(st *story) error {
 		if err := missing(cast); err != nil {
 			return err
 		}
-		plan, err := rules.NewPlan(cast, event.FixedKey(), s.lib.Extras)
+		plan, err := rules.NewPlan(cast, event.FixedKey(), rules.PlanOptions{Extras: s.lib.Extras})
 		if err != nil {
 			return err
 		}

@@ -228,6 +228,9 @@ func (a *Aggregate) text(x event.Extras) string {
 	if a.Cond != nil {
 		b.WriteString(", " + a.Cond.Text)
 	}
+	if a.Of != nil {
+		b.WriteString(", " + a.Of.Text)
+	}
 	b.WriteByte(')')
 	return b.String()
 }

@@ -93,7 +93,7 @@ func (b *board) show(raised []*onState, boundary int64) (fresh []*onState) {
 			continue
 		}
 		b.on[k] = s
-		if s.entries != 0 && (was == nil || was.until <= s.first || was.entries != s.entries) {
+		if s.entries != 0 && (was == nil || was.until <= boundary || was.entries != s.entries) {
 			fresh = append(fresh, s)
 		}
 	}

@@ -78,7 +78,18 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 		step = event.Renew
 	} else {
 		g.made = slices.DeleteFunc(g.made, func(t int64) bool { return t <= w.tick-week })
-		g.length = e.seconds[min(len(g.made), len(e.seconds)-1)]
+		before := 0 // new decisions of the rule on the target, whatever they asked for
+		for _, h := range u.grants[target] {
+			if h.rule != g.rule {
+				continue
+			}
+			for _, t := range h.made {
+				if t > w.tick-week {
+					before++
+				}
+			}
+		}
+		g.length = e.seconds[min(before, len(e.seconds)-1)]
 		g.made = append(g.made, w.tick)
 		g.entry = entry
 		g.onset = u.onset(e.target, target, w.tick)
@@ -195,7 +206,7 @@ func (u *Unit) renewRefused(t windows.Touch, tr *targetReads, tick int64) {
 func (u *Unit) forget(tick int64) {
 	u.drop(func(g *grant) bool {
 		return len(g.made) == 0 || g.made[len(g.made)-1] <= tick-week ||
-			len(u.state.plan.rules[g.rule].entries[g.entry].seconds) == 1
+			!slices.ContainsFunc(u.state.plan.rules[g.rule].entries, func(e entryPlan) bool { return len(e.seconds) > 1 })
 	})
 }
 

@@ -296,6 +296,7 @@ func (u *Unit) receive(m *message, b int64) {
 
 // resume goes on with a walk behind an entry that did not hold at its target.
 func (u *Unit) resume(m *message, b int64) {
+	p := u.state.plan
 	slot, ok := u.win.Find(m.origin)
 	if !ok {
 		return // its state was shed meanwhile
@@ -305,7 +306,16 @@ func (u *Unit) resume(m *message, b int64) {
 		w.members(m.rest)
 		return
 	}
-	if noted := w.ladder(m.entry + 1); noted != 0 {
-		u.raise(&w, noted)
+	noted := w.ladder(m.entry + 1)
+	if noted == 0 {
+		return
+	}
+	// It is the on-state of the tick at which the walk began that has more
+	// entries now; if the rule was true again since, that walk counts.
+	k := onKey{m.rule, m.origin.Lo}
+	if s := u.state.board.on[k]; s != nil && s.until == m.at+p.rules[m.rule].on {
+		more := *s
+		more.entries |= noted
+		u.raised[k] = &more
 	}
 }

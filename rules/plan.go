@@ -20,6 +20,7 @@ type Plan struct {
 
 	key    *event.Key
 	extras event.Extras
+	visits bool
 	tables []table
 	byName map[string]int // table by its fields' names
 
@@ -61,6 +62,7 @@ type table struct {
 	target  *targetReads // where good, tried and clean are, if it is a target
 	known   *standingReads
 	seen    *standingReads
+	visits  *visitReads
 }
 
 // evaluation is a rule that is looked at when a row has the bit.
@@ -92,6 +94,9 @@ type targetReads struct {
 
 // standingReads are the series behind known and seen of a table's one field.
 type standingReads struct{ success, failure, all int }
+
+// visitReads are the series behind the visits of an actor.
+type visitReads struct{ all, assets int }
 
 // rulePlan is where a rule finds things.
 type rulePlan struct {
@@ -128,17 +133,46 @@ type entryPlan struct {
 	seconds []int64
 }
 
-// outcome conditions that the plan itself asks.
-const (
-	triedText     = `outcome != ""`
-	succeededText = `outcome == "success"`
-	failedText    = `outcome == "failure"`
-)
+// failedText is an outcome condition that the plan itself asks; those that
+// visits can stand in for are tried and succeeded.
+const failedText = `outcome == "failure"`
+
+// tried returns the condition that something was tried.
+func (p *planner) tried() int {
+	if !p.visits {
+		return p.text(`outcome != ""`)
+	}
+	return p.cond(&EventCond{
+		Text: `outcome != "" or unjudged`, Kinds: allKinds,
+		Match: func(ev *event.Event, _ *Facts) bool { return ev.Outcome != event.NoOutcome || ev.Unjudged },
+	})
+}
+
+// succeeded returns the condition that it succeeded, or that a visitor did it.
+func (p *planner) succeeded() int {
+	if !p.visits {
+		return p.text(`outcome == "success"`)
+	}
+	return p.cond(&EventCond{
+		Text: `outcome == "success" or unjudged and visited`, Kinds: allKinds,
+		Match: func(ev *event.Event, f *Facts) bool {
+			return ev.Outcome == event.Success || ev.Unjudged && f != nil && f.Standing.Visited(ev)
+		},
+	})
+}
+
+// PlanOptions is what a plan depends on besides the rules.
+type PlanOptions struct {
+	Extras event.Extras // the configuration's extra fields
+	// Visits reports that the log of some source does not say what came of a
+	// request: there visits stand in for successes (see docs/adr/0003).
+	Visits bool
+}
 
 // NewPlan plans the checked rules. The seed of all its hashes is key's.
-func NewPlan(rs []*Rule, key *event.Key, extras event.Extras) (*Plan, error) {
+func NewPlan(rs []*Rule, key *event.Key, opt PlanOptions) (*Plan, error) {
 	p := &Plan{
-		Rules: slices.Clone(rs), key: key, extras: extras,
+		Rules: slices.Clone(rs), key: key, extras: opt.Extras, visits: opt.Visits,
 		byName: map[string]int{}, condText: map[string]int{},
 	}
 	sort.Slice(p.Rules, func(i, j int) bool { return p.Rules[i].ID < p.Rules[j].ID })
@@ -170,6 +204,9 @@ func (p *planner) plan() error {
 	}
 	for i := range p.Rules {
 		p.planStanding(p.Rules[i])
+	}
+	if p.visits {
+		p.planVisits()
 	}
 	p.finish()
 	return p.err
@@ -438,7 +475,7 @@ func (p *planner) targetOf(t int, r *Rule) {
 func (p *planner) planTarget(t int) {
 	tr := p.tables[t].target
 	of := p.cond(kindsCond(tr.kinds))
-	tried, ok := p.text(triedText), p.text(succeededText)
+	tried, ok := p.tried(), p.succeeded()
 	tr.events = p.series(t, windows.Count, p.bit(t, of, noCond), 0, windows.W10m)
 	tr.refused = p.bit(t, refusedBit, of)
 	tr.refusals = p.series(t, windows.Count, tr.refused, 0, windows.W10m)
@@ -477,7 +514,7 @@ func (p *planner) planStanding(r *Rule) {
 		t := p.table([]event.Field{f}, -1)
 		if p.tables[t].known == nil {
 			p.tables[t].known = &standingReads{
-				success: p.series(t, windows.Count, p.bit(t, noCond, p.text(succeededText)), 0, windows.W7d),
+				success: p.series(t, windows.Count, p.bit(t, noCond, p.succeeded()), 0, windows.W7d),
 				failure: p.series(t, windows.Count, p.bit(t, noCond, p.text(failedText)), 0, windows.W7d),
 			}
 		}
@@ -487,6 +524,18 @@ func (p *planner) planStanding(r *Rule) {
 		if p.tables[t].seen == nil {
 			p.tables[t].seen = &standingReads{all: p.series(t, windows.Count, p.bit(t, noCond, noCond), 0, windows.W7d)}
 		}
+	}
+}
+
+// planVisits plans the table behind visits: what each actor asked for.
+func (p *planner) planVisits() {
+	unjudged := p.cond(&EventCond{
+		Text: "unjudged", Kinds: allKinds, Match: func(ev *event.Event, _ *Facts) bool { return ev.Unjudged },
+	})
+	t := p.table([]event.Field{event.FieldActor}, -1)
+	p.tables[t].visits = &visitReads{
+		all:    p.series(t, windows.Count, p.bit(t, unjudged, noCond), 0, windows.W7d),
+		assets: p.series(t, windows.Count, p.bit(t, unjudged, p.text(`kind == "asset"`)), 0, windows.W7d),
 	}
 }
 
@@ -552,10 +601,10 @@ func (p *planner) finish() {
 	}
 }
 
-// NeedsStanding reports whether any rule asks for known or seen.
+// NeedsStanding reports whether anything asks for what is published by the hour.
 func (p *Plan) NeedsStanding() bool {
 	for t := range p.tables {
-		if p.tables[t].known != nil || p.tables[t].seen != nil {
+		if p.tables[t].known != nil || p.tables[t].seen != nil || p.tables[t].visits != nil {
 			return true
 		}
 	}

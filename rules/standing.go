@@ -10,6 +10,7 @@ type Standing struct {
 	hash    func(ev *event.Event, f event.Field) (h uint64, ok bool)
 	known   [event.NumFields]hashSet
 	seen    [event.NumFields]hashSet
+	visited hashSet
 }
 
 // NewStanding returns an empty standing. It is defined from the second day of
@@ -23,6 +24,17 @@ func (s *Standing) AddKnown(f event.Field, h uint64) { s.known[f].add(h) }
 
 // AddSeen enters a value that occurred here.
 func (s *Standing) AddSeen(f event.Field, h uint64) { s.seen[f].add(h) }
+
+// Visited reports whether the event's actor was seen to visit the site: three
+// or more requests with assets among them. Unlike the other facts it is there
+// from the first published hour on.
+func (s *Standing) Visited(ev *event.Event) bool {
+	if s == nil {
+		return false
+	}
+	h, ok := s.hash(ev, event.FieldActor)
+	return ok && s.visited.has(h)
+}
 
 // Defined reports whether the facts may be used; a nil standing may not.
 func (s *Standing) Defined() bool { return s != nil && s.defined }

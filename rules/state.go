@@ -95,12 +95,9 @@ func (st *State) Pending() bool {
 // have run), for the events of the hour that begins one hour later.
 func (st *State) Publish(h int64) *Standing {
 	s := NewStanding(st.defined(h+3600), st.plan.hashField)
-	if !s.defined {
-		return s
-	}
 	for t := range st.plan.tables {
 		tb := &st.plan.tables[t]
-		if tb.known == nil && tb.seen == nil {
+		if tb.visits == nil && (!s.defined || tb.known == nil && tb.seen == nil) {
 			continue
 		}
 		f := tb.fields[0]
@@ -123,7 +120,9 @@ func (u *Unit) publish(t int, f event.Field, h int64, s *Standing) {
 		if tb.seen != nil {
 			isSeen = u.win.Total(slot, tb.seen.all, windows.W7d, h) > 0
 		}
-		if !isKnown && !isSeen {
+		visited := tb.visits != nil && u.win.Total(slot, tb.visits.assets, windows.W7d, h) > 0 &&
+			u.win.Total(slot, tb.visits.all, windows.W7d, h) >= visitRequests
+		if !isKnown && !isSeen && !visited {
 			return
 		}
 		values = u.win.AppendValues(slot, values[:0])
@@ -134,8 +133,14 @@ func (u *Unit) publish(t int, f event.Field, h int64, s *Standing) {
 		if isSeen {
 			s.AddSeen(f, v)
 		}
+		if visited {
+			s.visited.add(v)
+		}
 	})
 }
+
+// visitRequests is how many requests make a visit, if an asset is among them.
+const visitRequests = 3
 
 // Expire forgets keys that no window can see any more as of a tick.
 func (st *State) Expire(tick int64) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ type sourceConfig struct {
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	Disorder       string   `yaml:"disorder"`
 	MaxLateness    string   `yaml:"max_lateness"`
+	Outcomes       string   `yaml:"outcomes"` // none: the log does not say what came of a request
 	Only           string   `yaml:"only"`
 }
 
@@ -304,6 +306,9 @@ func (s *sourceConfig) faults(c *config) (faults []error) {
 	note(err)
 	_, err = s.proxies()
 	note(err)
+	if s.Outcomes != "" && s.Outcomes != noOutcomes {
+		note(fmt.Errorf("outcomes: %s, must be %s or not be there", s.Outcomes, noOutcomes))
+	}
 	_, err = s.only(opt)
 	note(err)
 	return faults
@@ -328,6 +333,14 @@ func durationOf(name, text string, byDefault, limit time.Duration) (time.Duratio
 		return byDefault, fmt.Errorf("%s: %q, must be a duration up to %s, such as 500ms, 2s or 10m", name, text, short(limit))
 	}
 	return d, nil
+}
+
+// noOutcomes declares that a source's log does not say what came of a request.
+const noOutcomes = "none"
+
+// unjudged reports whether a source is declared to have no outcomes.
+func (c *config) unjudged() bool {
+	return slices.ContainsFunc(c.Sources, func(s sourceConfig) bool { return s.Outcomes == noOutcomes })
 }
 
 // short writes a duration without the zeros behind it.
@@ -370,7 +383,7 @@ func (s *sourceConfig) only(opt rules.Options) (*rules.EventCond, error) {
 
 // source puts a source together.
 func (s *sourceConfig) source(src ingest.Source, k *event.Key, x event.Extras, opt rules.Options) (p pipeline.Source, err error) {
-	p.Source = src
+	p.Source, p.Unjudged = src, s.Outcomes == noOutcomes
 	var errs [5]error
 	p.Decode, errs[0] = s.decoder(k, x)
 	p.Disorder, errs[1] = durationOf("disorder", s.Disorder, defaultDisorder, pipeline.MaxDisorder)

@@ -96,7 +96,7 @@ func (e *environment) prepare(ctx context.Context, configPath, format string, fi
 	if p.rules, err = p.cfg.loadRules(p.opt); err != nil {
 		return nil, usagef("%w", err)
 	}
-	if p.plan, err = rules.NewPlan(p.rules, p.key, p.extras); err != nil {
+	if p.plan, err = rules.NewPlan(p.rules, p.key, rules.PlanOptions{Extras: p.extras, Visits: p.cfg.unjudged()}); err != nil {
 		return nil, usagef("%w", err)
 	}
 	if p.tables, err = p.cfg.tables(p.key, p.opt); err != nil {
@@ -169,6 +169,9 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 		return err
 	}
 	defer p.source.Close()
+	if p.source.Unjudged {
+		e.log.Info("the source has no outcomes: visits stand in for successes", "source", p.source.Name())
+	}
 	if p.guessed {
 		e.log.Info("guessed the format", "format", p.format)
 	}

@@ -68,7 +68,7 @@ func (e *environment) rulesCheck(config string, args []string) error {
 	if n == 0 {
 		return usagef("no rule there")
 	}
-	plan, err := rules.NewPlan(cast, event.FixedKey(), s.opt.Extras)
+	plan, err := rules.NewPlan(cast, event.FixedKey(), rules.PlanOptions{Extras: s.opt.Extras})
 	if err != nil {
 		return e.found(flatten(err))
 	}

@@ -72,7 +72,7 @@ func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error
 	if err != nil {
 		return err
 	}
-	plan, err := rules.NewPlan(s.cast(nil, rule), key, s.opt.Extras)
+	plan, err := rules.NewPlan(s.cast(nil, rule), key, rules.PlanOptions{Extras: s.opt.Extras})
 	if err != nil {
 		return err
 	}
