@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"weir/emit"
 	"weir/enrich"
 	"weir/event"
 	"weir/ingest"
@@ -266,11 +266,10 @@ func readJournal(path string) (marks []pipeline.Mark, err error) {
 	return marks, nil
 }
 
-// sink writes decision lines to where they are wanted.
+// sink is where a replay's decisions go.
 type sink struct {
-	w    *bufio.Writer
-	file *os.File
-	line []byte
+	lines *emit.Lines // nil: nowhere
+	file  *os.File
 }
 
 func newSink(dir string, print bool, out io.Writer) (*sink, error) {
@@ -284,29 +283,23 @@ func newSink(dir string, print bool, out io.Writer) (*sink, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--out: %w", err)
 		}
-		s.file, s.w = f, bufio.NewWriter(f)
+		s.file, s.lines = f, emit.NewLines(f)
 	case print:
-		s.w = bufio.NewWriter(out)
+		s.lines = emit.NewLines(out)
 	}
 	return s, nil
 }
 
 func (s *sink) write(ds []event.Decision) error {
-	if s.w == nil {
+	if s.lines == nil {
 		return nil
 	}
-	for i := range ds {
-		s.line = append(ds[i].AppendJSON(s.line[:0]), '\n')
-		if _, err := s.w.Write(s.line); err != nil {
-			return fmt.Errorf("decisions: %w", err)
-		}
-	}
-	return nil
+	return s.lines.Write(ds)
 }
 
 func (s *sink) close() (err error) {
-	if s.w != nil {
-		err = s.w.Flush()
+	if s.lines != nil {
+		err = s.lines.Flush()
 	}
 	if s.file != nil {
 		err = errors.Join(err, s.file.Close())
