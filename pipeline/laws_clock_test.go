@@ -303,7 +303,6 @@ stage: enforce
 // crowd is a partition that says the same line over and over.
 type crowd struct {
 	*ingest.Memory
-	line  []byte
 	times []struct{ second, n int64 }
 	made  int64
 	tail  []string

@@ -50,7 +50,7 @@ func TestEveryAddressOfAPrefixIsAnother(t *testing.T) {
 			count = 1 << min(12, 64-prefix.Bits())
 		}
 		seen := map[netip.Addr]bool{}
-		for _, s := range strings.Fields(expand(t, "{ip "+cidr+"}", count)) {
+		for s := range strings.FieldsSeq(expand(t, "{ip "+cidr+"}", count)) {
 			a := netip.MustParseAddr(s)
 			if !prefix.Contains(a) {
 				t.Fatalf("%s: %s lies outside", cidr, a)

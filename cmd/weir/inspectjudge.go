@@ -89,9 +89,7 @@ func (s *ruleSight) judge(all *surveyed, blind map[string]bool) ruleFacts {
 		f.Why = append(f.Why, reasons...)
 	}
 	if len(late) > 0 {
-		for i, why := range dark {
-			late[i] = why
-		}
+		maps.Copy(late, dark)
 		if !possible(s.rule.When, n, late, signals) {
 			f.State = ruleLater
 			f.Why = append(f.Why, "who is known here shows only after 24 h; this log is shorter")

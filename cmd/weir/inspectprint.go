@@ -43,7 +43,7 @@ func (p *page) wrapped(label string, indent int, text string) {
 // wrap breaks a text between words into lines of at most width columns.
 func wrap(text string, width int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
 			lines = append(lines, line)
 			line = ""

@@ -100,8 +100,7 @@ func (s *survey) reject(err error, line []byte, n int64) {
 		return // says something about the log, and is no line of it
 	}
 	reason := err.Error()
-	var m *ingest.Malformed
-	if errors.As(err, &m) {
+	if m, ok := errors.AsType[*ingest.Malformed](err); ok {
 		reason = m.Reason
 	}
 	r := s.rejected[reason] // decoders have a small fixed set of reasons

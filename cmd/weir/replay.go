@@ -209,7 +209,7 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	if err := errors.Join(runErr, sink.close()); err != nil {
 		return err
 	}
-	report := newReport(sum, found, took)
+	report := newReport(sum, took)
 	if o.out != "" {
 		if err := writeSummary(filepath.Join(o.out, "summary.json"), report); err != nil {
 			return err

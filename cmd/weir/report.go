@@ -41,7 +41,7 @@ type report struct {
 	Decisions       map[string]*pipeline.RuleSummary `json:"decisions"`
 }
 
-func newReport(s pipeline.Summary, f *findings, took time.Duration) *report {
+func newReport(s pipeline.Summary, took time.Duration) *report {
 	r := &report{
 		Events: s.Events, Rejected: s.Rejected, Late: s.Late, Dropped: s.Dropped, Future: s.Future,
 		Filtered: s.Filtered, Refused: s.Refused, Seconds: took.Seconds(),

@@ -57,9 +57,7 @@ func (e *environment) rulesTest(ctx context.Context, config string, args []strin
 			return r.err
 		}
 		expectations += r.expectations
-		for _, f := range flatten(r.err) {
-			r.failures = append(r.failures, f)
-		}
+		r.failures = append(r.failures, flatten(r.err)...)
 		if len(r.failures) > 0 {
 			failed, failures = failed+1, failures+len(r.failures)
 		}
