@@ -16,11 +16,16 @@ test: build
 	$(MAKE) --no-print-directory fuzz FUZZTIME=$(FUZZTIME)
 
 # Every fuzz target of the tree, FUZZTIME each. Go fuzzes one target at a time.
+# On a busy machine Go's fuzzer sometimes reports its own deadline as a failure;
+# one that it found in the code comes with the input that failed.
 fuzz:
 	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 		for target in $$(grep -h -o '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
 			echo "fuzz $$dir $$target"; \
-			$(GO) test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x > .fuzz.log 2>&1 || { cat .fuzz.log; exit 1; }; \
+			$(GO) test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x > .fuzz.log 2>&1 || \
+			if grep -q 'context deadline exceeded' .fuzz.log && ! grep -q 'Failing input\|panic' .fuzz.log; then \
+				echo "  (its own deadline passed)"; \
+			else cat .fuzz.log; exit 1; fi; \
 		done; done; rm -f .fuzz.log
 
 lint:
