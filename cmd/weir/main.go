@@ -37,6 +37,14 @@ func (usageError) Is(target error) bool { return target == errUsage }
 // Unwrap returns what the mistake was found by.
 func (u usageError) Unwrap() error { return u.error }
 
+// interruptedError says that a signal ended the work before its end.
+type interruptedError string
+
+func (i interruptedError) Error() string { return string(i) }
+
+// Is makes an interruptedError a context.Canceled, whatever came of it.
+func (interruptedError) Is(target error) bool { return target == context.Canceled }
+
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // errFindings says that a check found faults, which were printed.
@@ -77,7 +85,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	})
 	e := &environment{out: out, errOut: errOut, log: slog.New(slog.NewTextHandler(errOut, nil))}
 	root.AddCommand(replayCommand(e), inspectCommand(e), rulesCommand(e), demoCommand(e))
-	return root.ExecuteContext(ctx)
+	err := root.ExecuteContext(ctx)
+	if interrupted := interruptedError(""); errors.Is(err, context.Canceled) && !errors.As(err, &interrupted) {
+		return interruptedError("interrupted")
+	}
+	return err
 }
 
 // environment is where a command's results and logs go.

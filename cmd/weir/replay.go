@@ -206,7 +206,12 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	})
 	stopProgress()
 	took := time.Since(start)
-	if err := errors.Join(runErr, sink.close()); err != nil {
+	closeErr := sink.close()
+	if errors.Is(runErr, context.Canceled) {
+		return errors.Join(closeErr, interruptedError(fmt.Sprintf(
+			"interrupted after %s events; what had been decided until then was written, a summary was not", count(sum.Events))))
+	}
+	if err := errors.Join(runErr, closeErr); err != nil {
 		return err
 	}
 	report := newReport(sum, took)
