@@ -68,16 +68,24 @@ func isClean(p string) bool {
 	return true
 }
 
-// appendUnescaped decodes what RFC 3986 says means the same undecoded.
+// appendUnescaped decodes what RFC 3986 says means the same undecoded. What is
+// decoded never completes an escape with a stray percent sign before it, so
+// that nothing is decoded twice.
 func appendUnescaped(dst []byte, s string) []byte {
+	stray := -3 // where the last percent sign stands that begins no escape
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c != '%' || i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+			if c == '%' {
+				stray = len(dst)
+			}
 			dst = append(dst, c)
 			continue
 		}
 		d := unhex(s[i+1])<<4 | unhex(s[i+2])
-		if isLetter(d) || isDigit(d) || d == '-' || d == '.' || d == '_' || d == '~' {
+		if len(dst)-stray <= 2 {
+			dst = append(dst, '%', upper(s[i+1]), upper(s[i+2]))
+		} else if isLetter(d) || isDigit(d) || d == '-' || d == '.' || d == '_' || d == '~' {
 			dst = append(dst, d)
 		} else {
 			dst = append(dst, '%', upper(s[i+1]), upper(s[i+2]))
