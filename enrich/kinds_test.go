@@ -42,7 +42,7 @@ func TestOutcomesAreGuessedFromApplications(t *testing.T) {
 	}{
 		{"POST /wp-login.php", 200, "login failure"}, {"POST /wp-login.php", 302, "login success"}, {"POST /wp-login.php", 403, "login failure"},
 		{"POST /wp-login.php", 503, "login "}, {"POST /wp-login.php", 429, "login failure"}, {"POST /wp-login.php", 406, "login failure"},
-		{"POST /blog/wp-login.php?action=register", 302, "signup success"}, {"POST /wp-login.php?action=lostpassword", 302, "reset success"},
+		{"POST /blog/wp-login.php?action=register", 302, "signup success"}, {"POST /wp-login.php?action=lostpassword", 302, "reset "},
 		{"POST /wp-login.php?action=postpass", 302, " "}, {"GET /wp-login.php", 200, " "},
 		{"POST /xmlrpc.php", 200, "login "}, {"POST /xmlrpc.php", 403, "login failure"},
 		{"POST /login", 200, "login success"}, {"POST /login", 302, "login success"}, {"POST /login", 401, "login failure"},

@@ -84,6 +84,11 @@ func guessOutcome(k event.Kind, p profile, method string, status int32) event.Ou
 	case status < 200 || status >= 400:
 		return event.NoOutcome
 	}
+	if k == event.Reset {
+		// Whoever asks for a reset has proved nothing, and would count as one
+		// that succeeded here.
+		return event.NoOutcome
+	}
 	switch redirect := status >= 300; p {
 	case formLogin:
 		if !redirect {

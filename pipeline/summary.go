@@ -60,9 +60,8 @@ func (c *counters) reject(log *slog.Logger, source string, err error, line []byt
 	c.rejected[reason] += n
 	c.mu.Unlock()
 	if before < samples && !errors.Is(err, ingest.ErrDirective) {
-		const shown = 200
-		cut := line[:min(len(line), shown)]
-		log.Warn("line rejected", "source", source, "reason", reason, "line", string(cut))
+		const shown = 160
+		log.Warn("line rejected", "source", source, "reason", reason, "bytes", len(line), "shape", ingest.Mask(line, shown))
 	}
 }
 

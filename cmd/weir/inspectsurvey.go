@@ -110,7 +110,7 @@ func (s *survey) reject(err error, line []byte, n int64) {
 	}
 	r.Lines += n
 	if line != nil && len(r.Samples) < rejectSamples {
-		r.Samples = append(r.Samples, string(line[:min(len(line), rejectShown)]))
+		r.Samples = append(r.Samples, ingest.Mask(line, rejectShown))
 	}
 }
 
