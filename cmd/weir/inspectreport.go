@@ -89,7 +89,7 @@ func (in *inspection) printRejected(p *page) {
 	if len(in.Rejected) == 0 {
 		return
 	}
-	p.heading("Lines that cannot be read")
+	p.heading("Lines that cannot be read (their shape, since secrets may stand anywhere in them)")
 	for _, r := range in.Rejected {
 		p.line("  %s: %s", count(r.Lines), r.Reason)
 		for _, s := range r.Samples {
