@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,7 +119,9 @@ func TestNothingAClientSendsForgesAnotherLineOrField(t *testing.T) {
 	const victim, attacker, perWriter = "203.0.113.9", "192.0.2.7", 1000
 	at := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC).UnixNano()
 	attempts := 0
+	written := slices.Clone(inJSON) // TestJSONValuesCannotForge is about these
 	for name, w := range writers {
+		written = append(written, w.cfg.name())
 		t.Run(name, func(t *testing.T) {
 			decode, err := New(w.cfg)
 			if err != nil {
@@ -157,6 +160,11 @@ func TestNothingAClientSendsForgesAnotherLineOrField(t *testing.T) {
 				}
 			}
 		})
+	}
+	for format := range formats {
+		if !slices.Contains(written, format) {
+			t.Errorf("format %s is not tried: give writers what its server writes", format)
+		}
 	}
 	if attempts < 10000 {
 		t.Errorf("%d attempts, must be at least 10000", attempts)

@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"math"
+	"slices"
 
+	"weir/event"
 	"weir/rules"
 )
 
@@ -106,7 +108,10 @@ func (r *run) step(target int64) error {
 	if next%3600 == 0 && r.clock.needsStanding {
 		r.clock.publish(next, r.state.Publish(next))
 	}
-	if r.decisions = r.state.Drain(r.decisions[:0]); len(r.decisions) > 0 {
+	r.decisions = slices.DeleteFunc(r.state.Drain(r.decisions[:0]), func(d event.Decision) bool {
+		return d.Time.Unix() < r.cfg.Since
+	})
+	if len(r.decisions) > 0 {
 		r.count.decided(r.decisions)
 		if r.cfg.Emit != nil {
 			return r.cfg.Emit(r.decisions)

@@ -42,6 +42,11 @@ type Config struct {
 	Lookups map[string]func(value string) bool
 	Journal []Mark
 	Ceiling event.Stage // the highest stage that any rule gets
+	// Stages are, by rule id, the highest stage that the operator gives it.
+	Stages map[string]event.Stage
+	// Since keeps back decisions of earlier ticks (Unix seconds): what is
+	// before only fills the windows.
+	Since int64
 
 	Workers int   // goroutines that decode, and as many that fold; 0: one a processor
 	Units   int   // a power of two; 0: 64
@@ -57,6 +62,14 @@ type Config struct {
 	// was run last.
 	Inspect func(st *rules.State, tick int64)
 	Log     *slog.Logger // nil: silent
+}
+
+// stage returns the highest stage that a rule gets.
+func (c *Config) stage(rule string) event.Stage {
+	if s, ok := c.Stages[rule]; ok {
+		return min(s, c.Ceiling)
+	}
+	return c.Ceiling
 }
 
 // Validate reports every fault of the configuration.
@@ -164,7 +177,7 @@ func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *ru
 		}
 	}
 	r.clock.partitions = r.partitions
-	r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.Memory, cfg.Ceiling, func(p int32) (string, int32) {
+	r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.Memory, cfg.stage, func(p int32) (string, int32) {
 		return cfg.Sources[r.partitions[p].source].Name(), int32(r.partitions[p].local)
 	})
 	r.mappers = make(chan *mapper, cfg.Workers)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -28,8 +29,10 @@ type Summary struct {
 
 // RuleSummary counts what a rule decided, by what it asks for.
 type RuleSummary struct {
-	New, Renew, End int64
-	Would           map[string]int64 // of the new ones
+	New   int64            `json:"new"`
+	Renew int64            `json:"renew"`
+	End   int64            `json:"end"`
+	Would map[string]int64 `json:"would"` // of the new ones
 }
 
 // counters are what a run counts as it goes.
@@ -104,8 +107,10 @@ func (c *counters) decided(ds []event.Decision) {
 func (r *run) summary() Summary {
 	s := Summary{
 		Filtered: r.count.filtered.Load(), Refused: r.count.refused.Load(),
-		Rejected: r.count.rejected, Broken: r.count.files, Decisions: r.count.rules, LastTick: r.current,
+		Rejected: map[string]int64{}, Broken: r.count.files, Decisions: map[string]*RuleSummary{}, LastTick: r.current,
 	}
+	maps.Copy(s.Rejected, r.count.rejected)
+	maps.Copy(s.Decisions, r.count.rules)
 	for _, p := range r.partitions {
 		t := p.clock.tally
 		s.Events += t.Events

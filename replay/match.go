@@ -84,7 +84,7 @@ func (v *verdict) take(e *expect) bool {
 		got = append(got, v.stage.describe(v.story, &v.ds[i]))
 	}
 	if e.count > 0 && len(fit) > 0 && len(fit) != e.count {
-		v.fail(e, fmt.Sprintf("expected %d such decisions, there came %d", e.count, len(fit)), got...)
+		v.fail(e, fmt.Sprintf("expected %s, there came %d", several(e.count, "such decision"), len(fit)), got...)
 		return true
 	}
 	return len(fit) > 0
@@ -235,7 +235,7 @@ func (v *verdict) nones() {
 			v.taken[k] = true
 		}
 		if len(got) > 0 {
-			v.fail(e, fmt.Sprintf("nothing was expected, but there came %s", decisions(len(got))), got...)
+			v.fail(e, fmt.Sprintf("nothing was expected, but there came %s", several(len(got), "decision")), got...)
 		}
 	}
 }
@@ -250,14 +250,15 @@ func (v *verdict) unlisted() {
 	}
 	if len(got) > 0 && len(v.expects) > 0 {
 		e := v.expects[len(v.expects)-1]
-		f := &Failure{File: e.line.file, Line: e.line.number, Message: decisions(len(got)) + " that no expect of this story lists", Got: got}
+		f := &Failure{File: e.line.file, Line: e.line.number, Message: several(len(got), "decision") + " that no expect of this story lists", Got: got}
 		v.failures = append(v.failures, f.shorten())
 	}
 }
 
-func decisions(n int) string {
+// several writes a number of things.
+func several[N int | int64](n N, thing string) string {
 	if n == 1 {
-		return "1 decision"
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d decisions", n)
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -102,10 +102,13 @@ func (s *stage) hint(ctx context.Context, st *story, events []sent, failures []*
 	f := failures[i]
 	switch {
 	case watch.Evaluated == 0:
-		f.Got = append(f.Got, fmt.Sprintf("the rule saw none of the %d events: its where never held, or they lack a field of its key", len(events)),
+		f.Got = append(f.Got, fmt.Sprintf("the rule saw none of the %s: its where never held, or they lack a field of its key", several(len(events), "event")),
 			"the first one is "+st.firstText(s, events))
+		if st.site == nil {
+			f.Got = append(f.Got, "the script names no site file, so its endpoints, kinds and outcomes are guessed: it uses only the one that it names (site FILE), not that of weir.yaml")
+		}
 	case watch.Held > 0:
-		f.Got = append(f.Got, fmt.Sprintf("its condition held %d times, for %d keys", watch.Held, watch.Keys))
+		f.Got = append(f.Got, fmt.Sprintf("its condition held %s, for %s", several(watch.Held, "time"), several(watch.Keys, "key")))
 	}
 	for _, n := range watch.Nearest[:min(len(watch.Nearest), 3)] {
 		f.Got = append(f.Got, st.nearText(s, &n))
@@ -198,7 +201,7 @@ func (st *story) disagreement(w *way, want, got []event.Decision) *Failure {
 		return nil
 	}
 	f := &Failure{File: st.line.file, Line: st.line.number, Message: fmt.Sprintf(
-		"the story that begins here is decided differently %s (%d decisions, %d as written)", w.name, len(b), len(a))}
+		"the story that begins here is decided differently %s (%s, %d as written)", w.name, several(len(b), "decision"), len(a))}
 	for _, l := range without(a, b) {
 		f.Got = append(f.Got, "only as written: "+l)
 	}

@@ -181,20 +181,48 @@ func (r *reader) harm(rule *Rule, c *Consequence, action, condition *item, key s
 		r.fail(action.off, key, "a bare %s: who attacks an account would lock its owner out (name also where it comes from, such as [%s, ip])",
 			c.Dims[0], c.Dims[0])
 	}
-	if c.Action != event.Block || rule.Stage != event.Enforce || c.If.judges() || len(rule.Key) == 0 {
-		return
+	if rule.Stage != event.Enforce || condition != nil && c.If == nil {
+		return // nothing is enforced; or the if is wrong, and was reported
 	}
-	if condition != nil && c.If == nil {
-		return // the if is wrong, and was reported
+	if fault := rule.populationBlock(c); fault != "" {
+		r.fail(action.off, key, "%s", fault)
+	}
+}
+
+// populationBlock says what is wrong with a block of what many people may
+// share, once it is enforced.
+func (r *Rule) populationBlock(c *Consequence) string {
+	if c.Action != event.Block || c.If.judges() || len(c.Dims) == 0 || len(r.Key) == 0 {
+		return ""
 	}
 	why := ""
-	switch {
-	case len(c.Members(rule.Key)) > 0:
-		why = "it has members (" + r.opt.Extras.Name(c.Members(rule.Key)[0]) + " is not in the key)"
+	switch members := c.Members(r.Key); {
+	case len(members) > 0:
+		why = "it has members (" + r.extras.Name(members[0]) + " is not in the key)"
 	case !contains(c.Dims, event.FieldIP) && !contains(c.Dims, event.FieldCredential) && !contains(c.Dims, event.FieldSession):
 		why = "its target names no ip, credential or session"
+	default:
+		return ""
 	}
-	if why != "" {
-		r.fail(action.off, key, "a block that is enforced on a population (%s) needs clean or good in its if", why)
+	return "a block that is enforced on a population (" + why + ") needs clean or good in its if"
+}
+
+// RefusedAtEnforce says what the checker does not mind at the rule's stage and
+// would refuse at enforce.
+func (r *Rule) RefusedAtEnforce() (faults []string) {
+	if r.Stage == event.Enforce {
+		return nil // it was checked
 	}
+	for i := range r.Then {
+		fault := r.populationBlock(&r.Then[i])
+		if fault == "" {
+			continue
+		}
+		entry := "then"
+		if len(r.Then) > 1 {
+			entry = fmt.Sprintf("then[%d]", i)
+		}
+		faults = append(faults, entry+"."+r.Then[i].Action.String()+": "+fault)
+	}
+	return faults
 }

@@ -32,9 +32,15 @@ type FeatureUse struct {
 type Kept struct {
 	Key    []string
 	For    []string // what the table is there for
-	Series []string
+	Series []Series
 	One    int // of a key with one event
 	Busy   int // of a key with busyEvents different events, spread over its longest window
+}
+
+// Series is one thing that is held for each key.
+type Series struct {
+	Text string
+	For  []string // what reads it: features, good, tried, clean, known …
 }
 
 // busyEvents is how many events a busy key has.
@@ -61,7 +67,7 @@ func (p *Plan) Explain(id string) (*Explanation, error) {
 	for t := range p.tables {
 		if why := p.purposes(i, t); len(why) > 0 {
 			x.Kept = append(x.Kept, Kept{
-				Key: p.fieldTexts(p.tables[t].fields), For: why, Series: p.seriesTexts(r, t), One: one[t], Busy: busy[t],
+				Key: p.fieldTexts(p.tables[t].fields), For: why, Series: p.explainSeries(i, t), One: one[t], Busy: busy[t],
 			})
 		}
 	}
@@ -154,7 +160,7 @@ var seriesNames = map[windows.Kind]string{
 	windows.Buckets: "buckets of", windows.Active: "active seconds", windows.Span: "first and last second",
 }
 
-func (p *Plan) seriesTexts(r *Rule, t int) (texts []string) {
+func (p *Plan) explainSeries(rule, t int) (all []Series) {
 	for i := range p.Layout.Tables[t].Series {
 		s := &p.Layout.Tables[t].Series[i]
 		text := seriesNames[s.Kind]
@@ -167,9 +173,73 @@ func (p *Plan) seriesTexts(r *Rule, t int) (texts []string) {
 			ws = append(ws, windowName(w))
 		}
 		text += " in " + strings.Join(ws, ", ")
-		texts = append(texts, text+" of "+p.bitText(r, t, s.Bit))
+		all = append(all, Series{Text: text + " of " + p.bitText(p.Rules[rule], t, s.Bit), For: p.readers(rule, t, i)})
 	}
-	return texts
+	return all
+}
+
+// readers says what reads a table's series, as far as a rule is concerned.
+func (p *Plan) readers(rule, t, series int) (names []string) {
+	add := func(name string, at ...int) {
+		if slices.Contains(at, series) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for i := range p.rules {
+		p.ownReaders(i, t, func(name string, rd reading) {
+			if i != rule {
+				name = p.Rules[i].ID // whose signal it reads
+			}
+			add(name, rd.a)
+			if rd.fn == Ratio || rd.fn == RatioLow {
+				add(name, rd.b)
+			}
+		})
+	}
+	tb := &p.tables[t]
+	for _, m := range tb.members {
+		if m.rule == rule {
+			add("members", m.seen)
+		}
+	}
+	if tr := tb.target; tr != nil {
+		add("good", tr.goodActors)
+		add("tried", tr.triedActors)
+		add("clean", tr.successes, tr.tries)
+		add("renewing what is refused", tr.events, tr.refusals)
+	}
+	if tb.known != nil {
+		add("known", tb.known.success, tb.known.failure)
+	}
+	if tb.seen != nil {
+		add("seen", tb.seen.all)
+	}
+	if tb.visits != nil {
+		add("visits", tb.visits.all, tb.visits.assets)
+	}
+	return names
+}
+
+// ownReaders visits what a rule itself reads in a table, each under the name
+// of the feature, or for the condition that it is written in.
+func (p *Plan) ownReaders(rule, t int, visit func(name string, rd reading)) {
+	r, rp := p.Rules[rule], &p.rules[rule]
+	if rp.table == t {
+		for i, rd := range rp.features {
+			visit(r.Features[i].Name, rd)
+		}
+		for _, rd := range rp.when.inline {
+			visit("the when", rd)
+		}
+	}
+	for n := range rp.entries {
+		e := &rp.entries[n]
+		if e.member == t || e.member < 0 && rp.table == t {
+			for _, rd := range e.cond.inline {
+				visit("the if", rd)
+			}
+		}
+	}
 }
 
 // bitText says which events have a table's bit.

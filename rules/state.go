@@ -26,12 +26,12 @@ type State struct {
 const Boundary = 10
 
 // NewState returns an empty state of a number of units (a power of two) whose
-// accounted memory is at most limit bytes (0: no limit). Ceiling is the
-// highest stage that any rule gets; names tells a partition's source.
-func NewState(p *Plan, units int, limit int64, ceiling event.Stage, names func(int32) (string, int32)) *State {
+// accounted memory is at most limit bytes (0: no limit). Stage is the
+// highest stage that a rule gets; names tells a partition's source.
+func NewState(p *Plan, units int, limit int64, stage func(rule string) event.Stage, names func(int32) (string, int32)) *State {
 	st := &State{plan: p, names: names, board: newBoard(p), start: math.MaxInt64, limit: limit}
 	for _, r := range p.Rules {
-		st.stages = append(st.stages, min(r.Stage, ceiling))
+		st.stages = append(st.stages, min(r.Stage, stage(r.ID)))
 	}
 	for range units {
 		st.units = append(st.units, newUnit(st, windows.NewUnit(&p.Layout, limit/int64(units))))

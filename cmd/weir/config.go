@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,6 +47,7 @@ type sourceConfig struct {
 	Only           string   `yaml:"only"`
 }
 
+// fileConfig names the files of a source: a path or a glob.
 type fileConfig struct {
 	Path string `yaml:"path"`
 }
@@ -56,7 +59,15 @@ type enrichConfig struct {
 }
 
 type rulesConfig struct {
-	Dirs []string `yaml:"dirs"`
+	Dirs []string   `yaml:"dirs"`
+	Set  []stageSet `yaml:"set"`
+}
+
+// stageSet gives rules the highest stage that the operator allows them. Rule is
+// an id in which * stands for anything; the last entry that fits counts.
+type stageSet struct {
+	Rule  string `yaml:"rule"`
+	Stage string `yaml:"stage"`
 }
 
 type stateConfig struct {
@@ -83,7 +94,7 @@ func loadConfig(path string) (*config, error) {
 	}
 	c := &config{dir: filepath.Dir(path)}
 	if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
-		return nil, usagef("%s: %s", path, yaml.FormatError(err, false, true))
+		return nil, usagef("%s: %s%s", path, strings.TrimSpace(yaml.FormatError(err, false, true)), laterKey(err))
 	}
 	if len(c.Rules.Dirs) == 0 {
 		c.Rules.Dirs = []string{"builtin"}
@@ -92,6 +103,19 @@ func loadConfig(path string) (*config, error) {
 		return nil, usagef("%s: %w", path, err)
 	}
 	return c, nil
+}
+
+// laterKeys are keys of the configuration that this version does not have.
+var laterKeys = []string{"kafka", "follow", "slow", "points", "api", "checkpoint"}
+
+// laterKey explains an unknown key that documents on weir name.
+func laterKey(err error) string {
+	for _, k := range laterKeys {
+		if strings.Contains(err.Error(), fmt.Sprintf("unknown field %q", k)) {
+			return "\n" + k + " is not in this version, which reads files on one machine"
+		}
+	}
+	return ""
 }
 
 // Validate reports every fault that can be seen without opening anything.
@@ -116,6 +140,14 @@ func (c *config) Validate() (err error) {
 	}
 	if _, e := c.extras(); e != nil {
 		err = errors.Join(err, e)
+	}
+	for i, set := range c.Rules.Set {
+		if _, e := path.Match(set.Rule, ""); e != nil || set.Rule == "" {
+			err = errors.Join(err, fmt.Errorf("rules: set[%d]: rule: %q, must be an id such as ato.stuffing_source or ato.*", i, set.Rule))
+		}
+		if _, ok := event.StageByName(set.Stage); !ok {
+			err = errors.Join(err, fmt.Errorf("rules: set[%d]: stage: %q, must be shadow, alert or enforce", i, set.Stage))
+		}
 	}
 	if c.State.Memory != "" {
 		if _, e := parseBytes(c.State.Memory); e != nil {
@@ -218,6 +250,25 @@ func (c *config) loadRules(opt rules.Options) ([]*rules.Rule, error) {
 	return loadRules(c.ruleDirs(), opt)
 }
 
+// stages returns the highest stage of each rule that the operator set one for.
+// An entry that fits no rule is an error: it is a slip of the pen.
+func (c *config) stages(rs []*rules.Rule) (map[string]event.Stage, error) {
+	stages := map[string]event.Stage{}
+	for i, set := range c.Rules.Set {
+		stage, _ := event.StageByName(set.Stage)
+		fits := false
+		for _, r := range rs {
+			if ok, err := path.Match(set.Rule, r.ID); ok && err == nil {
+				stages[r.ID], fits = stage, true
+			}
+		}
+		if !fits {
+			return nil, usagef("rules: set[%d]: there is no rule %s", i, set.Rule)
+		}
+	}
+	return stages, nil
+}
+
 // ruleDirs returns the directories, as file systems.
 func (c *config) ruleDirs() []ruleDir {
 	var dirs []ruleDir
@@ -258,7 +309,7 @@ func loadRules(dirs []ruleDir, opt rules.Options) (all []*rules.Rule, err error)
 }
 
 // tables loads what events are enriched from.
-func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, error) {
+func (c *config) tables(k *event.Key, opt rules.Options, log *slog.Logger) (*enrich.Tables, error) {
 	ec := enrich.Config{
 		ASN: c.optionalPath(c.Enrich.ASN), Crawlers: c.paths(c.Enrich.Crawlers), Lookups: map[string]string{},
 		Key: k,
@@ -283,7 +334,11 @@ func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, error)
 			return nil, usagef("%w", err)
 		}
 	}
-	return enrich.New(ec)
+	t, err := enrich.New(ec)
+	if err == nil && ec.Site != nil && len(ec.Site.Allow) > 0 {
+		log.Warn("the site file's allow entries are checked but not applied by this version", "entries", len(ec.Site.Allow))
+	}
+	return t, err
 }
 
 // faults reports what is wrong with a source, as far as its configuration says.

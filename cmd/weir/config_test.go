@@ -89,7 +89,7 @@ func TestWhatCannotBeReadIsOneSentenceAndAnExitCode(t *testing.T) {
 		}
 	}
 	var out, errOut bytes.Buffer
-	if err := run(context.Background(), []string{"replay", good}, &out, &errOut); err != nil || !strings.Contains(out.String(), "read 1 events as combined") {
+	if err := run(context.Background(), []string{"replay", good}, &out, &errOut); err != nil || !strings.Contains(out.String(), "read 1 event as combined") {
 		t.Errorf("a good log: %v\n%s", err, out.String())
 	}
 }

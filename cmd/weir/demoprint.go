@@ -21,8 +21,8 @@ var attackTexts = map[string]string{
 func (d *demo) print(w io.Writer) error {
 	p := &page{w: w}
 	p.heading("What came in")
-	p.wrapped("", 2, fmt.Sprintf("The access log of a shop that does not exist: %s requests in %s from %s addresses, with %d attacks in it.",
-		count(int64(d.truth.Lines)), spanText(d.truth.Last.Sub(d.truth.First)), count(int64(d.truth.Addresses)), len(d.truth.Attacks)))
+	p.wrapped("", 2, fmt.Sprintf("The access log of a shop that does not exist: %s in %s from %s, with %s in it.",
+		several(d.truth.Lines, "request"), spanText(d.truth.Last.Sub(d.truth.First)), several(d.truth.Addresses, "address"), several(len(d.truth.Attacks), "attack")))
 	p.line("  %s (%s)", d.log, bytesText(d.bytes))
 	p.wrapped("", 2, fmt.Sprintf("weir read it in %.1f s and knew nothing but what is in it: no list of bad addresses, no learning beforehand.", d.summary.Seconds))
 
@@ -51,14 +51,11 @@ func (d *demo) print(w io.Writer) error {
 }
 
 func (d *demo) printAttack(p *page, a *attackScore) {
-	from := "1 address"
-	if n := len(a.Addresses); n != 1 {
-		from = count(int64(n)) + " addresses"
-	}
+	from := several(len(a.Addresses), "address")
 	p.line("")
 	p.line("  %s: %s", a.Name, attackTexts[a.Name])
 	const indent = 12
-	p.wrapped("  in it", indent, fmt.Sprintf("%s requests from %s, %s to %s", count(int64(a.Lines)), from, clockText(a.First), clockText(a.Last)))
+	p.wrapped("  in it", indent, fmt.Sprintf("%s from %s, %s to %s", several(a.Lines, "request"), from, clockText(a.First), clockText(a.Last)))
 	if a.found == nil {
 		p.wrapped("  found", indent, "not at all")
 		return
@@ -104,7 +101,7 @@ func (d *demo) printDecision(p *page, dec *demoDecision) error {
 		}
 	}
 	p.table("llrl", rows...)
-	p.wrapped("", 2, fmt.Sprintf("Of %s accounts that were tried from there in seven days, %s got in. As a line of decisions.jsonl:", count(int64(dec.Tried)), count(int64(dec.Good))))
+	p.wrapped("", 2, fmt.Sprintf("Of %s tried from there in seven days, %s got in. As a line of decisions.jsonl:", plural(int64(dec.Tried), "account"), count(int64(dec.Good))))
 	for rest := string(dec.line); rest != ""; {
 		at := len(rest)
 		if room := screen - 4; at > room {
@@ -120,8 +117,9 @@ func (d *demo) printHonest(p *page) {
 	h := &d.score.honest
 	p.heading("Whom it left alone")
 	n := func(a event.Action) string { return count(int64(len(h.met[a]))) }
-	p.wrapped("", 2, fmt.Sprintf("%s requests of %s honest addresses, among them %s log-ins that failed: %s addresses blocked, %s challenged, %s limited.",
-		count(h.requests), count(int64(len(h.addresses))), count(h.failures), n(event.Block), n(event.Challenge), n(event.Limit)))
+	p.wrapped("", 2, fmt.Sprintf("%s of %s, among them %s that failed: %s blocked, %s challenged, %s limited.",
+		plural(h.requests, "request"), several(len(h.addresses), "honest address"), plural(h.failures, "log-in"),
+		several(len(h.met[event.Block]), "address"), n(event.Challenge), n(event.Limit)))
 }
 
 // would says what a decision asks for.

@@ -64,7 +64,7 @@ func (e *environment) inspect(ctx context.Context, o *inspectOptions) error {
 		return withPatternHelp(err, o)
 	}
 	defer p.source.Close()
-	s := newSurvey(p, o.files)
+	s := newSurvey(p, o)
 	if err := s.sample(ctx); err != nil {
 		return err
 	}
@@ -147,6 +147,9 @@ func (s *survey) sample(ctx context.Context) error {
 	return fmt.Errorf("%s: no line to read in it", strings.Join(s.files, " "))
 }
 
+// unreadLines is in how many lines keys are looked for that weir does not read.
+const unreadLines = 1000
+
 // batchLines is how many lines are read at a time.
 const batchLines = 1000
 
@@ -199,6 +202,10 @@ func (s *survey) add(r *ingest.Records) {
 			s.batch.Drop()
 			s.reject(err, r.Line(i), 1)
 			continue
+		}
+		if s.unread != nil && s.unreadLines < unreadLines {
+			s.unreadLines++
+			s.unread.Add(r.Line(i))
 		}
 		if ev.Forwarded != "" {
 			s.addresses.forwarded++

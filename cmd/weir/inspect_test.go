@@ -213,6 +213,33 @@ func TestTheProposedConfigurationIsOne(t *testing.T) {
 	}
 }
 
+func TestKeysThatNothingIsMappedToAreNamed(t *testing.T) {
+	line := func(n int) string {
+		return fmt.Sprintf(`{"ts":"2026-03-06T09:00:00Z","remote_addr":"192.0.2.7","acct":"ann","k%d":"hunter2"}`+"\n", n)
+	}
+	var b strings.Builder
+	for n := range 2 {
+		b.WriteString(line(n))
+	}
+	dir := t.TempDir()
+	file := write(t, dir, "access.log", b.String())
+	out, err := weir("inspect", "--format", "nginx-json", file)
+	if want := "  keys in the log that weir does not use: acct, k0, k1\n"; err != nil || !strings.Contains(out, want) || strings.Contains(out, "hunter2") {
+		t.Errorf("error %v, want %q in\n%s", err, want, out)
+	}
+	config := write(t, dir, "weir.yaml", "sources: [{name: web, format: nginx-json, fields: {credential: acct}}]\n")
+	if in := inspected(t, "-c", config, file); strings.Join(in.Unread, " ") != "k0 k1" {
+		t.Errorf("with the account mapped: %q", in.Unread)
+	}
+	b.Reset()
+	for n := range 2000 {
+		b.WriteString(line(n))
+	}
+	if out, err := weir("inspect", write(t, dir, "many.log", b.String())); err != nil || !strings.Contains(out, "and others") {
+		t.Errorf("error %v, want that there are others in\n%s", err, out)
+	}
+}
+
 func TestInspectReadsNoMoreThanItIsAsked(t *testing.T) {
 	in := inspected(t, "--lines", "40", shopLog)
 	if in.Lines.Read < 40 || in.Lines.Read > sampleLines {

@@ -33,7 +33,7 @@ func (in *inspection) printLog(p *page) {
 	} else if in.config == "" {
 		how = "as asked for"
 	}
-	p.wrapped("format", labels, fmt.Sprintf("%s, %s: it reads %d of the first %d lines", format, how, in.Format.Read, in.Format.Sampled))
+	p.wrapped("format", labels, fmt.Sprintf("%s, %s: it reads %d of the first %s", format, how, in.Format.Read, several(in.Format.Sampled, "line")))
 	lines := count(in.Lines.Read) + " read"
 	if in.Lines.Cut {
 		lines += " (there are more; --lines 0 reads all)"
@@ -43,7 +43,7 @@ func (in *inspection) printLog(p *page) {
 		lines += fmt.Sprintf(", %s not (%s)", count(in.Lines.Rejected), percent(float64(in.Lines.Rejected)/float64(in.Lines.Read)))
 	}
 	if in.Lines.Headers > 0 {
-		lines += fmt.Sprintf(", %s headers", count(in.Lines.Headers))
+		lines += ", " + plural(in.Lines.Headers, "header")
 	}
 	if in.Lines.Filtered > 0 {
 		lines += fmt.Sprintf("; %s of them passed by as the source's only: says", count(in.Lines.Filtered))
@@ -118,6 +118,7 @@ func (in *inspection) printFields(p *page) {
 			bare = append(bare, m.Name)
 		}
 	}
+	in.printUnread(p)
 	if len(in.Missing) == 0 {
 		return
 	}
@@ -129,6 +130,22 @@ func (in *inspection) printFields(p *page) {
 	}
 	if len(bare) > 0 {
 		p.wrapped("  and", 4+labels, strings.Join(bare, " "))
+	}
+}
+
+// printUnread names what stands in the log under keys that nothing is mapped
+// to: the account, perhaps.
+func (in *inspection) printUnread(p *page) {
+	const most = 24
+	var names []string
+	for _, name := range in.Unread[:min(len(in.Unread), most)] {
+		names = append(names, shown(name, 40))
+	}
+	if in.unreadMore || len(in.Unread) > most {
+		names = append(names, "and others")
+	}
+	if len(names) > 0 {
+		p.wrapped("", 2, "keys in the log that weir does not use: "+strings.Join(names, ", "))
 	}
 }
 
@@ -287,11 +304,11 @@ func (in *inspection) printNext(p *page) {
 	p.heading("Next")
 	file := shown(strings.Join(in.Files, " "), 60)
 	if in.config != "" {
-		p.line("  weir replay -c %s %s", in.config, file)
+		p.line("  weir replay -c %s --out found %s", in.config, file)
 		return
 	}
-	p.line("  weir replay %s", file)
-	p.line("  or, with what was found out said in weir.yaml, weir replay -c weir.yaml %s:", clip(file, 40))
+	p.line("  weir replay --out found %s", file)
+	p.line("  or the same with -c weir.yaml, which says what was found out:")
 	for l := range strings.Lines(in.proposedConfig()) {
 		p.line("    %s", strings.TrimRight(l, "\n"))
 	}
@@ -341,6 +358,9 @@ func rateText(perSecond float64) string {
 			if n >= 10 {
 				return count(int64(n+0.5)) + " events a " + u.name
 			}
+			if n < 1.05 && n >= 0.95 {
+				return "1 event a " + u.name
+			}
 			return fmt.Sprintf("%.2g events a %s", n, u.name)
 		}
 	}
@@ -349,8 +369,11 @@ func rateText(perSecond float64) string {
 
 // plural writes a number of things.
 func plural(n int64, what string) string {
-	if n == 1 {
+	switch {
+	case n == 1:
 		return "1 " + what
+	case strings.HasSuffix(what, "s"):
+		what += "e"
 	}
 	return count(n) + " " + what + "s"
 }

@@ -34,11 +34,19 @@ type survey struct {
 	addresses addressTally
 	endpoints endpointTally
 	rules     []*ruleSight
+
+	unread      *ingest.Unread // nil: lines have no keys
+	unreadLines int
 }
 
-func newSurvey(p *prepared, files []string) *survey {
+func newSurvey(p *prepared, o *inspectOptions) *survey {
+	lines := ingest.Config{Format: p.format, Extras: p.extras}
+	if o.format == "" && len(p.cfg.Sources) > 0 {
+		lines = p.cfg.Sources[0].Config
+		lines.Format, lines.Extras = p.format, p.extras
+	}
 	s := &survey{
-		p: p, files: files, worker: p.tables.Worker(p.source.Enrich), lookups: p.tables.Lookups().Funcs(),
+		p: p, files: o.files, unread: ingest.NewUnread(lines), worker: p.tables.Worker(p.source.Enrich), lookups: p.tables.Lookups().Funcs(),
 		rejected: map[string]*rejectedLines{}, fields: newFieldTally(p.key, p.extras),
 		addresses: newAddressTally(), endpoints: newEndpointTally(),
 	}
@@ -58,12 +66,14 @@ type inspection struct {
 	Time      timeFacts        `json:"time"`
 	Fields    []fieldFacts     `json:"fields"`
 	Missing   []missingField   `json:"missing_fields"`
+	Unread    []string         `json:"unread_keys"` // of lines of JSON
 	Addresses addressFacts     `json:"addresses"`
 	Endpoints endpointsFacts   `json:"endpoints"`
 	SiteFile  string           `json:"site_file"`
 	Rules     []ruleFacts      `json:"rules"`
 
-	config string // its path, if one was given
+	config     string // its path, if one was given
+	unreadMore bool   // there are others
 }
 
 type formatFacts struct {
@@ -132,6 +142,10 @@ func (s *survey) result(o *inspectOptions) *inspection {
 	}
 	slices.SortStableFunc(in.Rejected, func(a, b *rejectedLines) int { return int(b.Lines - a.Lines) })
 	in.Fields, in.Missing = s.fields.result(s.events, s.p.cfg)
+	in.Unread = []string{}
+	if s.unread != nil {
+		in.Unread, in.unreadMore = s.unread.Names()
+	}
 	in.Addresses = s.addresses.result(s.events, len(s.p.source.Enrich.TrustedProxies) > 0, len(s.p.cfg.Enrich.Crawlers) > 0)
 	in.Endpoints = s.endpoints.result()
 	in.SiteFile = s.endpoints.siteFile()

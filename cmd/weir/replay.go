@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -39,12 +40,6 @@ func replayCommand(e *environment) *cobra.Command {
 			"plain, .gz or .zst, globs, or - for standard input; a log and its rotations are read\n" +
 			"as one, oldest first. Without -c the format is guessed and the rules that ship are used.",
 		Example: "  weir replay access.log\n  weir replay -c weir.yaml --out found/ '/var/log/nginx/access.log*'",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("no file given (weir replay FILE…)")
-			}
-			return nil
-		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.files = args
 			return e.replay(cmd.Context(), &o)
@@ -55,7 +50,7 @@ func replayCommand(e *environment) *cobra.Command {
 	f.StringVar(&o.out, "out", "", "directory for decisions.jsonl and summary.json")
 	f.StringVar(&o.format, "format", "", "format of the lines, instead of guessing it or taking the source's")
 	f.StringVar(&o.journal, "journal", "", "journal of a live run, to get its decisions again")
-	f.StringVar(&o.since, "since", "", "pass by what is before this time (2026-03-01 or 2026-03-01T10:00:00Z)")
+	f.StringVar(&o.since, "since", "", "decisions from this time on; what is before only fills the windows (2026-03-01 or 2026-03-01T10:00:00Z)")
 	f.BoolVar(&o.json, "json", false, "print the decisions, a line each, instead of the report")
 	f.IntVar(&o.workers, "workers", 0, "goroutines that decode and that fold (default: one a processor)")
 	return cmd
@@ -99,7 +94,7 @@ func (e *environment) prepare(ctx context.Context, configPath, format string, fi
 	if p.plan, err = rules.NewPlan(p.rules, p.key, rules.PlanOptions{Extras: p.extras, Visits: p.cfg.unjudged()}); err != nil {
 		return nil, usagef("%w", err)
 	}
-	if p.tables, err = p.cfg.tables(p.key, p.opt); err != nil {
+	if p.tables, err = p.cfg.tables(p.key, p.opt, e.log); err != nil {
 		return nil, usagef("%w", err)
 	}
 	if err := e.open(ctx, &p, format, files); err != nil {
@@ -118,6 +113,12 @@ func (e *environment) open(ctx context.Context, p *prepared, format string, file
 	}
 	if format != "" {
 		sc.Config = ingest.Config{Format: format}
+	}
+	if len(files) == 0 && sc.File.Path != "" {
+		files = []string{p.cfg.path(sc.File.Path)}
+	}
+	if len(files) == 0 {
+		return usagef("no file given (weir replay FILE…)")
 	}
 	src, err := ingest.OpenFiles(sc.Name, files)
 	if err != nil {
@@ -175,10 +176,13 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	if p.guessed {
 		e.log.Info("guessed the format", "format", p.format)
 	}
-	if o.since != "" {
-		if err := sinceFilter(&p.source, o.since); err != nil {
-			return err
-		}
+	since, err := parseSince(o.since)
+	if err != nil {
+		return err
+	}
+	stages, err := p.cfg.stages(p.rules)
+	if err != nil {
+		return err
 	}
 	marks, err := readJournal(o.journal)
 	if err != nil {
@@ -197,7 +201,7 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	start := time.Now()
 	sum, runErr := pipeline.Run(ctx, pipeline.Config{
 		Sources: []pipeline.Source{p.source}, Enrich: p.tables, Plan: p.plan, Lookups: p.tables.Lookups().Funcs(),
-		Journal: marks, Ceiling: ceiling, Workers: o.workers, Units: o.units, Batch: o.batch, Memory: p.cfg.memory(),
+		Journal: marks, Ceiling: ceiling, Stages: stages, Since: since, Workers: o.workers, Units: o.units, Batch: o.batch, Memory: p.cfg.memory(),
 		Log: e.log,
 		Emit: func(ds []event.Decision) error {
 			found.add(ds)
@@ -206,22 +210,27 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	})
 	stopProgress()
 	took := time.Since(start)
-	closeErr := sink.close()
+	closeErr := sink.close(runErr == nil && sum.Events > 0)
 	if errors.Is(runErr, context.Canceled) {
-		return errors.Join(closeErr, interruptedError(fmt.Sprintf(
-			"interrupted after %s events; what had been decided until then was written, a summary was not", count(sum.Events))))
+		where := ""
+		if o.out != "" {
+			where = "; what had been decided until then is in " + sink.file.Name()
+		}
+		return errors.Join(closeErr, interruptedError(fmt.Sprintf("interrupted after %s events%s", count(sum.Events), where)))
 	}
 	if err := errors.Join(runErr, closeErr); err != nil {
 		return err
 	}
 	report := newReport(sum, took)
-	if o.out != "" {
+	if o.out != "" && sum.Events > 0 {
 		if err := writeSummary(filepath.Join(o.out, "summary.json"), report); err != nil {
 			return err
 		}
 	}
 	if !o.json {
-		report.print(e.out, found, p)
+		if err := report.print(e.out, found, p); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
 	}
 	if sum.Events == 0 {
 		return fmt.Errorf("no line could be read as %s", p.format)
@@ -229,23 +238,17 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	return errors.Join(sum.Broken...)
 }
 
-// sinceFilter makes a source pass by events before a time.
-func sinceFilter(s *pipeline.Source, since string) error {
-	var at time.Time
-	var err error
+// parseSince reads a time; an empty text is the beginning of all.
+func parseSince(since string) (second int64, err error) {
+	if since == "" {
+		return math.MinInt64, nil
+	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02"} {
-		if at, err = time.Parse(layout, since); err == nil {
-			break
+		if at, err := time.Parse(layout, since); err == nil {
+			return at.Unix(), nil
 		}
 	}
-	if err != nil {
-		return usagef("--since %s: must be like 2026-03-01 or 2026-03-01T10:00:00Z", since)
-	}
-	from, only := at.UnixNano(), s.Only
-	s.Only = &rules.EventCond{Text: "since " + since, Match: func(ev *event.Event, f *rules.Facts) bool {
-		return ev.Time >= from && (only == nil || only.Match(ev, f))
-	}}
-	return nil
+	return 0, usagef("--since %s: must be like 2026-03-01 or 2026-03-01T10:00:00Z", since)
 }
 
 func readJournal(path string) (marks []pipeline.Mark, err error) {
@@ -271,43 +274,51 @@ func readJournal(path string) (marks []pipeline.Mark, err error) {
 	return marks, nil
 }
 
-// sink is where a replay's decisions go.
+// sink is where a replay's decisions go: a file, or what prints them, or both.
 type sink struct {
-	lines *emit.Lines // nil: nowhere
-	file  *os.File
+	lines []*emit.Lines
+	file  *os.File // under a name of its own until it is whole
+	dir   string
 }
 
 func newSink(dir string, print bool, out io.Writer) (*sink, error) {
-	s := &sink{}
-	switch {
-	case dir != "":
+	s := &sink{dir: dir}
+	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("--out: %w", err)
 		}
-		f, err := os.Create(filepath.Join(dir, "decisions.jsonl"))
+		f, err := os.Create(filepath.Join(dir, "decisions.jsonl.partial"))
 		if err != nil {
 			return nil, fmt.Errorf("--out: %w", err)
 		}
-		s.file, s.lines = f, emit.NewLines(f)
-	case print:
-		s.lines = emit.NewLines(out)
+		s.file, s.lines = f, append(s.lines, emit.NewLines(f))
+	}
+	if print {
+		s.lines = append(s.lines, emit.NewLines(out))
 	}
 	return s, nil
 }
 
 func (s *sink) write(ds []event.Decision) error {
-	if s.lines == nil {
-		return nil
+	for _, l := range s.lines {
+		if err := l.Write(ds); err != nil {
+			return err
+		}
 	}
-	return s.lines.Write(ds)
+	return nil
 }
 
-func (s *sink) close() (err error) {
-	if s.lines != nil {
-		err = s.lines.Flush()
+// close ends the file; a whole one takes the place of an earlier run's.
+func (s *sink) close(whole bool) (err error) {
+	for _, l := range s.lines {
+		err = errors.Join(err, l.Flush())
 	}
-	if s.file != nil {
-		err = errors.Join(err, s.file.Close())
+	if s.file == nil {
+		return err
+	}
+	err = errors.Join(err, s.file.Close())
+	if whole && err == nil {
+		err = os.Rename(s.file.Name(), filepath.Join(s.dir, "decisions.jsonl"))
 	}
 	return err
 }

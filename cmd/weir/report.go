@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -27,6 +28,7 @@ type report struct {
 	Late            int64                            `json:"late"`
 	Dropped         int64                            `json:"dropped"`
 	Future          int64                            `json:"future"`
+	Clamped         int64                            `json:"clamped"`
 	Filtered        int64                            `json:"filtered"`
 	Refused         int64                            `json:"refused"`
 	Seconds         float64                          `json:"seconds"`
@@ -43,7 +45,7 @@ type report struct {
 
 func newReport(s pipeline.Summary, took time.Duration) *report {
 	r := &report{
-		Events: s.Events, Rejected: s.Rejected, Late: s.Late, Dropped: s.Dropped, Future: s.Future,
+		Events: s.Events, Rejected: s.Rejected, Late: s.Late, Dropped: s.Dropped, Future: s.Future, Clamped: s.Clamped,
 		Filtered: s.Filtered, Refused: s.Refused, Seconds: took.Seconds(),
 		Shapes: s.Shapes, Keys: s.Keys, StateBytes: s.Bytes, Shed: s.Shed, Decisions: s.Decisions, PeakRSS: peakRSS(),
 		Degraded: s.Shed != rules.Shed{},
@@ -110,10 +112,16 @@ func (f *findings) add(ds []event.Decision) {
 	}
 }
 
-// print writes the report for a person.
-func (r *report) print(w io.Writer, f *findings, p *prepared) {
-	fmt.Fprintf(w, "read %s events as %s in %.1f s (%s a second, %s of memory at most)\n",
-		count(r.Events), p.format, r.Seconds, count(int64(r.EventsPerSecond)), bytesText(r.PeakRSS))
+// print prints the report for a person.
+func (r *report) print(out io.Writer, f *findings, p *prepared) error {
+	w := bufio.NewWriter(out)
+	r.write(w, f, p)
+	return w.Flush()
+}
+
+func (r *report) write(w io.Writer, f *findings, p *prepared) {
+	fmt.Fprintf(w, "read %s as %s in %.1f s (%s a second, %s of memory at most)\n",
+		plural(r.Events, "event"), p.format, r.Seconds, count(int64(r.EventsPerSecond)), bytesText(r.PeakRSS))
 	var notes []string
 	rejected := int64(0)
 	for _, reason := range slices.Sorted(maps.Keys(r.Rejected)) {
@@ -123,20 +131,20 @@ func (r *report) print(w io.Writer, f *findings, p *prepared) {
 		}
 	}
 	if rejected > 0 {
-		fmt.Fprintf(w, "could not read %s lines: %s\n", count(rejected), strings.Join(notes, ", "))
+		fmt.Fprintf(w, "could not read %s: %s\n", plural(rejected, "line"), strings.Join(notes, ", "))
 	}
 	for _, n := range []struct {
 		n    int64
 		what string
 	}{
-		{r.Late, "came late and count in a later second"},
-		{r.Dropped, "came too late to count"},
-		{r.Future, "were dropped for a time far ahead of the others"},
-		{r.Filtered, "were passed by as the source says"},
-		{r.Refused, "had been refused by an enforcement point"},
+		{r.Late, "counted in a later second, having come late"},
+		{r.Dropped, "dropped, having come too late to count"},
+		{r.Future, "dropped for a time far ahead of the others"},
+		{r.Filtered, "passed by, as the source's only says"},
+		{r.Refused, "that an enforcement point had refused"},
 	} {
 		if n.n > 0 {
-			fmt.Fprintf(w, "%s events %s\n", count(n.n), n.what)
+			fmt.Fprintf(w, "%s %s\n", plural(n.n, "event"), n.what)
 		}
 	}
 	if r.Degraded {
@@ -144,7 +152,9 @@ func (r *report) print(w io.Writer, f *findings, p *prepared) {
 			count(r.Shed.Keys), count(r.Shed.Contributions), count(r.Shed.Decisions))
 	}
 	if len(f.rules) == 0 {
-		fmt.Fprintln(w, "\nnothing found")
+		if r.Events > 0 {
+			fmt.Fprintln(w, "\nnothing found")
+		}
 		return
 	}
 	fmt.Fprintln(w)

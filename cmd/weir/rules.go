@@ -27,10 +27,11 @@ func rulesCommand(e *environment) *cobra.Command {
 	return cmd
 }
 
-// ruleSet is the rules that a command is about, and those beside them that
+// chosenRules is the rules that a command is about, and those beside them that
 // they may refer to.
-type ruleSet struct {
+type chosenRules struct {
 	cfg   *config
+	named bool // a configuration was given
 	opt   rules.Options
 	dirs  []chosenDir
 	rules []*rules.Rule // of all directories, by id each once
@@ -45,7 +46,8 @@ type chosenDir struct {
 
 // chooseRules finds the directories of rules: those of the configuration, or
 // those that the arguments are or lie in, with the configuration's beside them.
-func chooseRules(configPath string, args []string) (*ruleSet, error) {
+// An argument may also be the id of one of the configuration's rules.
+func chooseRules(configPath string, args []string) (*chosenRules, error) {
 	cfg, err := loadConfig(configPath)
 	if err != nil {
 		return nil, err
@@ -54,9 +56,12 @@ func chooseRules(configPath string, args []string) (*ruleSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &ruleSet{cfg: cfg, opt: cfg.ruleOptions(extras)}
+	s := &chosenRules{cfg: cfg, named: configPath != "", opt: cfg.ruleOptions(extras)}
 	for _, arg := range args {
 		d, err := s.dirOf(arg)
+		if errors.Is(err, fs.ErrNotExist) {
+			d, err = s.dirOfID(arg)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -70,14 +75,14 @@ func chooseRules(configPath string, args []string) (*ruleSet, error) {
 
 // dirOf returns the directory of rules that a path is or lies in: what is left
 // of it without what the id of a rule there says.
-func (s *ruleSet) dirOf(arg string) (chosenDir, error) {
+func (s *chosenRules) dirOf(arg string) (chosenDir, error) {
 	abs, err := filepath.Abs(arg)
 	if err != nil {
 		return chosenDir{}, usagef("%s: %w", arg, err)
 	}
 	info, err := os.Stat(abs)
 	if err != nil {
-		return chosenDir{}, usagef("%w", err)
+		return chosenDir{}, usagef("%s: %w", arg, errors.Unwrap(err))
 	}
 	root, only := abs, ""
 	if !info.IsDir() {
@@ -96,9 +101,25 @@ func (s *ruleSet) dirOf(arg string) (chosenDir, error) {
 	return chosenDir{ruleDir: d, only: path.Join(d.name, filepath.ToSlash(only))}, nil
 }
 
+// dirOfID returns the configuration's directory that has a rule of that id.
+func (s *chosenRules) dirOfID(id string) (chosenDir, error) {
+	file := strings.ReplaceAll(id, ".", "/") + ".yaml"
+	for _, d := range s.cfg.ruleDirs() {
+		name := path.Join(d.name, file)
+		if _, err := fs.Stat(d.fs, name); err == nil {
+			return chosenDir{ruleDir: d, only: name}, nil
+		}
+	}
+	among := "a rule that ships; name yours with -c"
+	if s.named {
+		among = "a rule of the configuration"
+	}
+	return chosenDir{}, usagef("%s: neither a file or directory, as seen from the current one, nor the id of %s", id, among)
+}
+
 // isRoot reports whether ids are paths below dir, going by a rule at or below
 // `at`, or beside it where it is a script.
-func (s *ruleSet) isRoot(dir, at string) (yes bool) {
+func (s *chosenRules) isRoot(dir, at string) (yes bool) {
 	look := at
 	if strings.HasSuffix(at, ".test") {
 		look = filepath.Dir(at)
@@ -122,7 +143,7 @@ func (s *ruleSet) isRoot(dir, at string) (yes bool) {
 }
 
 // load reads and checks the rules. Faults are those of what was asked for.
-func (s *ruleSet) load() (faults []error) {
+func (s *chosenRules) load() (faults []error) {
 	byID := map[string]bool{}
 	for _, d := range s.dirs {
 		rs, err := rules.LoadFS(d.fs, d.name, s.opt)
@@ -185,7 +206,7 @@ func flatten(err error) []error {
 }
 
 // chosen returns the rules that are asked for, each with its directory.
-func (s *ruleSet) chosen(visit func(d chosenDir, r *rules.Rule)) {
+func (s *chosenRules) chosen(visit func(d chosenDir, r *rules.Rule)) {
 	for _, d := range s.dirs {
 		for _, r := range s.rules {
 			if d.asks(r.File) && d.has(r) {
@@ -202,7 +223,7 @@ func (d chosenDir) has(r *rules.Rule) bool {
 }
 
 // library is what scripts may use.
-func (s *ruleSet) library() (*replay.Library, error) {
+func (s *chosenRules) library() (*replay.Library, error) {
 	files := map[string]string{}
 	for name, p := range s.cfg.Enrich.Lookups {
 		files[name] = s.cfg.path(p)
@@ -215,7 +236,7 @@ func (s *ruleSet) library() (*replay.Library, error) {
 }
 
 // scripts returns the scripts that are asked for, by directory.
-func (s *ruleSet) scripts() (found []scriptFile, err error) {
+func (s *chosenRules) scripts() (found []scriptFile, err error) {
 	for _, d := range s.dirs {
 		if d.rest {
 			continue

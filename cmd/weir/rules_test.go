@@ -91,6 +91,66 @@ func TestRulesCommandsRefuseWhatIsNotThere(t *testing.T) {
 	}
 }
 
+func TestWhatWouldBeRefusedAtEnforceIsWarnedOf(t *testing.T) {
+	for _, c := range []struct {
+		name, then string
+		warns      []string
+	}{
+		{"a population", "{block: endpoint, for: 1h}", []string{"then.block: a block that is enforced on a population (its target names no ip, credential or session) needs clean or good in its if"}},
+		{"members", "[{challenge: endpoint}, {block: [ip, endpoint], if: tried > 3}]", []string{"then[1].block: a block that is enforced on a population (it has members (ip is not in the key)) needs clean or good in its if"}},
+		{"a population that is asked for", "{block: endpoint, if: clean}", nil},
+		{"a challenge", "{challenge: endpoint}", nil},
+	} {
+		for _, stage := range []string{"shadow", "alert", "enforce"} {
+			dir := t.TempDir()
+			file := write(t, dir, "many.yaml", "id: many\nversion: 1\nkey: endpoint\nwhere: \"true\"\nwhen: count(\"1m\") > 9\nthen: "+c.then+"\nstage: "+stage+"\n")
+			out, err := weir("rules", "check", file)
+			if refused := stage == "enforce" && len(c.warns) > 0; refused != (err != nil) {
+				t.Errorf("%s at %s: error %v\n%s", c.name, stage, err, out)
+			}
+			var got []string
+			for line := range strings.Lines(out) {
+				if _, fault, ok := strings.Cut(line, "warning: would be refused at stage enforce: "); ok {
+					got = append(got, strings.TrimSpace(fault))
+				}
+			}
+			if want := c.warns; stage != "enforce" && strings.Join(got, "|") != strings.Join(want, "|") || stage == "enforce" && len(got) > 0 {
+				t.Errorf("%s at %s: warns of %q, want %q", c.name, stage, got, want)
+			}
+		}
+	}
+}
+
+func TestRulesCanBeCalledByTheirIDs(t *testing.T) {
+	out, err := weir("rules", "test", "-v", "recon.probing")
+	if err != nil || !strings.Contains(out, "ok   recon/probing.test") || !strings.Contains(out, "1 script,") {
+		t.Errorf("error %v\n%s", err, out)
+	}
+	dir := t.TempDir()
+	config := write(t, dir, "weir.yaml", "rules: {dirs: [own]}\n")
+	if err := os.MkdirAll(filepath.Join(dir, "own", "shop"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "own", "shop"), "many.yaml", "id: shop.many\nversion: 1\nkey: ip\nwhere: \"true\"\nwhen: count(\"1m\") > 9\n")
+	if out, err := weir("rules", "check", "-c", config, "shop.many"); err != nil || !strings.Contains(out, "1 rule,") {
+		t.Errorf("error %v\n%s", err, out)
+	}
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"rules", "test", "no/such.test"}, "no/such.test: neither a file or directory, as seen from the current one, nor the id of a rule that ships; name yours with -c"},
+		{[]string{"rules", "check", "shop.many"}, "shop.many: neither a file or directory, as seen from the current one, nor the id of a rule that ships; name yours with -c"},
+		{[]string{"rules", "test", "-c", config, "shop.any"}, "shop.any: neither a file or directory, as seen from the current one, nor the id of a rule of the configuration"},
+		{[]string{"rules", "explain", "recon.prober"}, "there is no rule recon.prober among the rules that ship; name yours with -c (did you mean recon.probing?)"},
+		{[]string{"rules", "explain", "-c", config, "shop.any"}, "there is no rule shop.any (did you mean shop.many?)"},
+	} {
+		if _, err := weir(c.args...); err == nil || err.Error() != c.says {
+			t.Errorf("%s:\n got %v\nwant %s", c.args, err, c.says)
+		}
+	}
+}
+
 func TestRulesTestListsEveryScriptWhenAsked(t *testing.T) {
 	out, err := weir("rules", "test", "-v", "testdata/failing")
 	if !errors.Is(err, errFindings) {

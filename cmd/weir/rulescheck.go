@@ -15,7 +15,7 @@ import (
 func rulesCheckCommand(e *environment) *cobra.Command {
 	var config string
 	cmd := &cobra.Command{
-		Use:   "check [-c weir.yaml] [DIR|FILE…]",
+		Use:   "check [-c weir.yaml] [DIR|FILE|ID…]",
 		Short: "Say what is wrong with rules and their scripts, with file, line and column",
 		Long: "check reads rules and the scripts beside them and says everything that is wrong with\n" +
 			"them. Without an argument it takes the directories of the configuration, without one\n" +
@@ -78,10 +78,7 @@ func (e *environment) rulesCheck(config string, args []string) error {
 
 // several writes a number of things.
 func several(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return count(int64(n)) + " " + thing
+	return plural(int64(n), thing)
 }
 
 // found prints faults.
@@ -100,6 +97,9 @@ func warnings(r *rules.Rule, script *replay.Script) (ws []string) {
 		ws = append(ws, "has no script beside it, so nothing shows that it works")
 	case !script.HasNegative(r.ID):
 		ws = append(ws, "its script has no expect none, so nothing shows what it leaves alone")
+	}
+	for _, fault := range r.RefusedAtEnforce() {
+		ws = append(ws, "would be refused at stage enforce: "+fault)
 	}
 	if len(r.FalsePositives) == 0 {
 		ws = append(ws, "says no false_positives")

@@ -89,7 +89,7 @@ func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error
 }
 
 // find returns the rule of that id.
-func (s *ruleSet) find(id string) (*rules.Rule, error) {
+func (s *chosenRules) find(id string) (*rules.Rule, error) {
 	var ids []string
 	for _, r := range s.rules {
 		if r.ID == id {
@@ -97,11 +97,15 @@ func (s *ruleSet) find(id string) (*rules.Rule, error) {
 		}
 		ids = append(ids, r.ID)
 	}
-	return nil, usagef("there is no rule %s%s", id, rules.DidYouMean(id, ids))
+	where := ""
+	if !s.named {
+		where = " among the rules that ship; name yours with -c"
+	}
+	return nil, usagef("there is no rule %s%s%s", id, where, rules.DidYouMean(id, ids))
 }
 
 // cast adds a rule and those whose signals it reads, directly or not.
-func (s *ruleSet) cast(cast []*rules.Rule, r *rules.Rule) []*rules.Rule {
+func (s *chosenRules) cast(cast []*rules.Rule, r *rules.Rule) []*rules.Rule {
 	if slices.Contains(cast, r) {
 		return cast
 	}
@@ -174,7 +178,11 @@ func printExplanation(p *page, x *rules.Explanation) {
 		p.line("  %s (%s): %d bytes after one event, %s after 1,000 different ones",
 			strings.Join(k.Key, ", "), strings.Join(k.For, ", "), k.One, bytesOf(k.Busy))
 		for _, s := range k.Series {
-			p.wrapped("", 4, s)
+			text := s.Text
+			if len(s.For) > 0 {
+				text = "for " + strings.Join(s.For, ", ") + ": " + text
+			}
+			p.wrapped("", 4, text)
 		}
 	}
 }

@@ -24,13 +24,13 @@ type onLog struct {
 }
 
 // explainLogs replays logs for one rule and says how near they came to it.
-func (e *environment) explainLogs(ctx context.Context, s *ruleSet, plan *rules.Plan, x *rules.Explanation, key *event.Key, o *explainOptions, p *page) error {
+func (e *environment) explainLogs(ctx context.Context, s *chosenRules, plan *rules.Plan, x *rules.Explanation, key *event.Key, o *explainOptions, p *page) error {
 	watch, err := plan.Watch(x.Rule.ID)
 	if err != nil {
 		return err
 	}
 	in := &prepared{cfg: s.cfg, key: key, extras: s.opt.Extras, opt: s.opt, rules: plan.Rules, plan: plan}
-	if in.tables, err = s.cfg.tables(key, s.opt); err != nil {
+	if in.tables, err = s.cfg.tables(key, s.opt, e.log); err != nil {
 		return err
 	}
 	if err := e.open(ctx, in, o.format, o.files); err != nil {
@@ -89,7 +89,7 @@ func (m *onLog) decided(rule string, ds []event.Decision) {
 func (m *onLog) print(p *page, w *rules.Watch, format string) {
 	long := time.Duration(m.to-m.from) > 24*time.Hour
 	facts := m.sight.judge(&surveyed{kinds: m.kinds, filled: m.fields.filledMask(), long: long, extras: m.sight.extras}, nil)
-	p.heading(fmt.Sprintf("On %s events, read as %s", count(m.events), format))
+	p.heading(fmt.Sprintf("On %s, read as %s", plural(m.events, "event"), format))
 	p.line("  it sees %s of them: %s", count(m.sight.sees), stateText[facts.State])
 	for _, why := range facts.Why {
 		p.wrapped("", 4, why)
@@ -97,14 +97,14 @@ func (m *onLog) print(p *page, w *rules.Watch, format string) {
 	if w.Evaluated == 0 {
 		return
 	}
-	p.heading(fmt.Sprintf("The condition was looked at %s times and held %s times, for %s keys", count(w.Evaluated), count(w.Held), count(w.Keys)))
+	p.heading(fmt.Sprintf("The condition was looked at %s and held %s, for %s", plural(w.Evaluated, "time"), plural(w.Held, "time"), plural(w.Keys, "key")))
 	rows := [][]string{}
 	for _, t := range w.Terms {
 		best := ""
 		if t.BestKey != nil {
 			best = fmt.Sprintf("furthest %.4g: %s", t.Best, keyText(t.BestKey, t.BestTick))
 		}
-		rows = append(rows, []string{count(t.Held) + " times", shown(t.Text, 40), best})
+		rows = append(rows, []string{plural(t.Held, "time"), shown(t.Text, 40), best})
 	}
 	p.table("rlw", rows...)
 	if len(w.Nearest) > 0 {
@@ -113,7 +113,7 @@ func (m *onLog) print(p *page, w *rules.Watch, format string) {
 			p.wrapped(percent(n.Score), 10, keyText(n.Key, n.Tick)+": "+measuresText(n.Values)+"; lacks "+strings.Join(n.Lacks, " and "))
 		}
 	}
-	p.heading(fmt.Sprintf("It decided %s times and renewed %s times", count(m.decisions[event.New]), count(m.decisions[event.Renew])))
+	p.heading(fmt.Sprintf("It decided %s and renewed %s", plural(m.decisions[event.New], "time"), plural(m.decisions[event.Renew], "time")))
 	rows = rows[:0]
 	for i := range m.first {
 		d := &m.first[i]

@@ -17,11 +17,11 @@ func rulesTestCommand(e *environment) *cobra.Command {
 	var config string
 	var verbose bool
 	cmd := &cobra.Command{
-		Use:   "test [-c weir.yaml] [DIR|FILE.test…]",
+		Use:   "test [-c weir.yaml] [DIR|FILE|ID…]",
 		Short: "Play the scripts beside the rules and compare what is decided",
 		Long: "test plays rule scripts (docs/SCRIPTS.md), each in three ways that must agree, and\n" +
 			"says what did not come out as expected.",
-		Example: "  weir rules test\n  weir rules test -v rules/shop/gift_cards.test",
+		Example: "  weir rules test\n  weir rules test ato.stuffing_source\n  weir rules test -v rules/shop/gift_cards.test",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.rulesTest(cmd.Context(), config, args, verbose)
 		},
