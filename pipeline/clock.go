@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"weir/rules"
 )
@@ -15,13 +16,17 @@ type clock struct {
 	changed    *sync.Cond
 	partitions []*partition
 	stopped    bool
+	limit      int        // chunks that may be under way at once
+	underWay   int        // chunks that are
+	low        int64      // the smallest watermark over the partitions that have input
+	lowest     *partition // the first that has it; nil when there is no more input
 
 	needsStanding bool
 	published     map[int64]*rules.Standing // by the hour as of which they hold
 }
 
-func newClock(needsStanding bool) *clock {
-	c := &clock{needsStanding: needsStanding, published: map[int64]*rules.Standing{}}
+func newClock(needsStanding bool, limit int) *clock {
+	c := &clock{needsStanding: needsStanding, limit: limit, published: map[int64]*rules.Standing{}}
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }
@@ -34,34 +39,35 @@ func (c *clock) wake() {
 	c.changed.Broadcast()
 }
 
-// admit queues a chunk once its partition may be read on: it has few chunks
-// under way, is not too far ahead of the slowest, and the units are not behind
-// with more than they may be. It returns false after a cancellation.
-func (c *clock) admit(p *partition, ch *chunk, limit int, backlog func() bool) bool {
+// admit gives a partition a chunk once it may be read on: it has few chunks
+// under way, so have all together (unless everybody waits for this one), it is
+// not too far ahead of the slowest, and the units are not behind with more than
+// they may be. It returns nil after a cancellation.
+func (c *clock) admit(p *partition, limit int, backlog func() bool) *chunk {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.stopped && (len(p.queue) >= limit || p.w > c.slowest()+maxSkew || backlog()) {
+	full := func() bool { return c.underWay >= c.limit && (p != c.lowest || len(p.queue) > 0) }
+	for !c.stopped && (len(p.queue) >= limit || full() || p.w > c.low+maxSkew || backlog()) {
 		c.changed.Wait()
 	}
 	if c.stopped {
-		return false
+		return nil
 	}
+	ch := p.run.pool.chunk()
+	ch.part = p
 	p.queue = append(p.queue, ch)
-	return true
+	c.underWay++
+	return ch
 }
 
-// slowest returns the smallest watermark over the partitions that have input.
-func (c *clock) slowest() int64 {
-	w := int64(math.MaxInt64)
+// look finds the slowest partition anew.
+func (c *clock) look() {
+	c.low, c.lowest = math.MaxInt64-maxSkew, nil
 	for _, p := range c.partitions {
-		if !p.closed {
-			w = min(w, p.w)
+		if !p.closed && (c.lowest == nil || p.w < c.low) {
+			c.low, c.lowest = p.w, p
 		}
 	}
-	if w == math.MaxInt64 {
-		return w - maxSkew
-	}
-	return w
 }
 
 // reach says that what is still to come of a chunk counts at w or later.
@@ -69,20 +75,18 @@ func (c *clock) reach(ch *chunk, w int64) {
 	c.mu.Lock()
 	ch.reached = max(ch.reached, w)
 	ch.part.advance()
+	c.look()
 	c.mu.Unlock()
 	c.changed.Broadcast()
 }
 
 // finish says that all of a chunk has been delivered.
 func (c *clock) finish(ch *chunk) {
-	w := int64(-1 << 62)
-	if n := len(ch.after); n > 0 {
-		w = ch.after[n-1]
-	}
 	c.mu.Lock()
-	ch.reached = max(ch.reached, w)
+	ch.reached = max(ch.reached, ch.w)
 	ch.done = true
 	ch.part.advance()
+	c.look()
 	c.mu.Unlock()
 	c.changed.Broadcast()
 }
@@ -97,6 +101,7 @@ func (p *partition) advance() {
 		}
 		p.closed = ch.last
 		p.queue = append(p.queue[:0], p.queue[1:]...)
+		p.run.clock.underWay--
 		p.run.pool.chunks.Put(ch)
 	}
 }
@@ -110,18 +115,23 @@ func (c *clock) await(after int64) (tick int64, final, ok bool) {
 		if c.stopped {
 			return 0, false, false
 		}
-		open := false
-		for _, p := range c.partitions {
-			open = open || !p.closed
-		}
-		if !open {
+		if c.lowest == nil {
 			return 0, true, true
 		}
-		if w := c.slowest(); w > after {
-			return w, false, true
+		if c.low > after {
+			return c.low, false, true
 		}
 		c.changed.Wait()
 	}
+}
+
+// caughtUp says that no tick waits. Under the mutex: a reader looks and goes to
+// sleep in one step.
+func (c *clock) caughtUp(behind *atomic.Bool) {
+	c.mu.Lock()
+	behind.Store(false)
+	c.mu.Unlock()
+	c.changed.Broadcast()
 }
 
 // publish makes standing facts known; old ones are forgotten.

@@ -21,8 +21,7 @@ func (r *run) backlog() bool {
 // same boundary, and exchanges there what they know.
 func (r *run) coordinate() error {
 	for {
-		r.count.behind.Store(false)
-		r.clock.changed.Broadcast()
+		r.clock.caughtUp(&r.count.behind)
 		tick, final, ok := r.clock.await(r.current)
 		if !ok {
 			r.interrupted = true
@@ -34,6 +33,10 @@ func (r *run) coordinate() error {
 			tick = r.endOfInput()
 		}
 		for r.current < tick {
+			if r.ctx.Err() != nil {
+				r.interrupted = true
+				return nil
+			}
 			if err := r.step(tick); err != nil {
 				return err
 			}
@@ -100,9 +103,6 @@ func (r *run) step(target int64) error {
 	}
 	if next%rules.Boundary == 0 {
 		r.state.Boundary(next)
-	}
-	if hourOf(next) > hourOf(r.current) {
-		r.state.Expire(next)
 	}
 	r.current = next
 	if next%3600 == 0 && r.clock.needsStanding {

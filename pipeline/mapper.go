@@ -15,6 +15,10 @@ import (
 // more partitions there are, the fewer of each.
 const inFlight = 8
 
+// underWay is how many chunks of all partitions together may be under way for
+// each worker.
+const underWay = 6
+
 // maxSkew is how far ahead of the slowest partition one may be to be read on, in seconds.
 const maxSkew = 60
 
@@ -41,6 +45,7 @@ type chunk struct {
 	batch    event.Batch
 	appended []int64 // of each event of the batch, where the source has append times
 	after    []int64 // the partition's watermark after each event
+	w        int64   // the partition's watermark behind all of it
 	last     bool    // there are no records behind it
 	turn     <-chan struct{}
 	next     chan<- struct{}
@@ -54,7 +59,7 @@ func newPartition(r *run, source, local int, marks []Mark) *partition {
 	s := &r.cfg.Sources[source]
 	p := &partition{
 		run: r, source: source, local: local, number: int32(len(r.partitions)),
-		clock: newPartitionClock(s.Disorder, s.MaxLateness, marks),
+		clock: newPartitionClock(s.Disorder, s.MaxLateness, marks, r.total),
 		turn:  make(chan struct{}, 1), w: -1 << 62,
 	}
 	p.turn <- struct{}{}
@@ -69,9 +74,8 @@ func (p *partition) read() {
 	limit := max(2, inFlight/len(r.partitions))
 	turn := (<-chan struct{})(p.turn)
 	for last := false; !last; {
-		c := r.pool.chunk()
-		c.part = p
-		if !r.clock.admit(p, c, limit, r.backlog) || r.ctx.Err() != nil {
+		c := r.clock.admit(p, limit, r.backlog)
+		if c == nil || r.ctx.Err() != nil {
 			return
 		}
 		err := s.Read(r.ctx, p.local, r.cfg.Batch, &c.recs)
@@ -134,6 +138,7 @@ func (c *chunk) judge() {
 	if c.last {
 		c.batch.Events, c.after = pc.finish(c.batch.Events, c.after)
 	}
+	c.w = pc.w
 	if pc.holding && pc.heldLine == nil {
 		// What is held outlives its batch, so its bytes are kept.
 		pc.heldLine = append([]byte(nil), c.lineAt(pc.held.Offset)...)
@@ -145,7 +150,7 @@ func (c *chunk) prependHeld() {
 	pc := c.part.clock
 	s := &c.part.run.cfg.Sources[c.part.source]
 	offset := pc.held.Offset
-	line := []byte(c.batch.Arena.Copy(pc.heldLine))
+	line := pc.heldLine // nothing else uses its bytes
 	c.batch.Events = append(c.batch.Events, event.Event{})
 	copy(c.batch.Events[1:], c.batch.Events)
 	ev := &c.batch.Events[0]
@@ -187,9 +192,9 @@ func newMapper(r *run) *mapper {
 	return m
 }
 
-// lastTime is the latest time that an event may have: windows keep seconds of
-// the years 1970 to 2105.
-const lastTime = (1<<32 - 10_000_000) * nanos
+// LastSecond is the latest Unix second that an event may have: windows keep
+// those of the years 1970 to 2105.
+const LastSecond = 1<<32 - 10_000_000
 
 var errTime = &ingest.Malformed{Reason: "time outside of 1970 to 2105"}
 
@@ -209,7 +214,7 @@ func (m *mapper) decode(c *chunk) {
 			m.run.count.reject(m.run.cfg.Log, s.Name(), err, c.recs.Line(i), 1)
 			continue
 		}
-		if ev.Time < 0 || ev.Time > lastTime {
+		if ev.Time < 0 || ev.Time > LastSecond*nanos {
 			b.Drop()
 			m.run.count.reject(m.run.cfg.Log, s.Name(), errTime, c.recs.Line(i), 1)
 			continue
@@ -252,7 +257,7 @@ func (m *mapper) mapChunk(c *chunk) *mapper {
 			// they can publish what the rest needs.
 			r.deliver(f)
 			f = r.pool.frame()
-			r.clock.reach(c, c.after[i])
+			r.clock.reach(c, min(c.after[i], events[i].Second))
 			r.mappers <- m
 			if st, ok = r.clock.awaitStanding(r.ctx, hour-3600); !ok {
 				return nil

@@ -13,8 +13,8 @@ const (
 	futureLead = int64(24 * time.Hour)
 	// appendLead is how far ahead of its append time a record may claim to be.
 	appendLead = int64(time.Minute)
-	// maxAhead is how many events a partition may have between its watermark
-	// and its largest time; more raise the watermark.
+	// maxAhead is how many events all partitions together may have between
+	// their watermarks and their largest times; more raise a watermark.
 	maxAhead = 2_000_000
 
 	nanos = int64(time.Second)
@@ -54,11 +54,13 @@ type Tally struct {
 	Clamped int64 // of topics, set back to their append time and a minute
 }
 
-func newPartitionClock(disorder, lateness time.Duration, marks []Mark) *partitionClock {
+// newPartitionClock makes the clock of one of a number of partitions, which
+// share out how many events may wait for a watermark.
+func newPartitionClock(disorder, lateness time.Duration, marks []Mark, partitions int) *partitionClock {
 	return &partitionClock{
 		disorder: int64(disorder), lateness: int64(lateness / time.Second), marks: marks,
 		w: -1 << 62, max: -1 << 62, last: -1 << 62,
-		counts: make([]int32, int64(disorder)/nanos+3), limit: maxAhead,
+		counts: make([]int32, int64(disorder)/nanos+3), limit: max(1000, maxAhead/partitions),
 	}
 }
 

@@ -148,6 +148,7 @@ type run struct {
 
 	state      *rules.State
 	partitions []*partition
+	total      int // partitions of all sources
 	clock      *clock
 	mappers    chan *mapper // free ones: as many as may work at once
 	reducers   []*reducer
@@ -162,7 +163,10 @@ type run struct {
 
 func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *run {
 	r := &run{cfg: cfg, ctx: ctx, cancel: cancel, current: -1 << 62}
-	r.clock = newClock(cfg.Plan.NeedsStanding())
+	r.clock = newClock(cfg.Plan.NeedsStanding(), underWay*cfg.Workers)
+	for i := range cfg.Sources {
+		r.total += cfg.Sources[i].Partitions()
+	}
 	for i := range cfg.Sources {
 		s := &cfg.Sources[i]
 		for p := range s.Partitions() {
@@ -177,6 +181,7 @@ func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *ru
 		}
 	}
 	r.clock.partitions = r.partitions
+	r.clock.look()
 	r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.Memory, cfg.stage, func(p int32) (string, int32) {
 		return cfg.Sources[r.partitions[p].source].Name(), int32(r.partitions[p].local)
 	})

@@ -28,7 +28,7 @@ func (p *parser) site(first word, ws []word) {
 	}
 	name := path.Join(path.Dir(p.file), ws[0].text)
 	if !fs.ValidPath(name) {
-		p.line.fail(ws[0].off, "site %s: must be a path below the directory of the rules", ws[0].text)
+		p.line.fail(ws[0].off, "site %s: must lie in the directory of the rules or beside it", ws[0].text)
 		return
 	}
 	file, err := p.siteFile(name)

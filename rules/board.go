@@ -32,17 +32,13 @@ type onKey struct {
 // at boundaries, when no unit runs, and is read by all of them in between.
 type board struct {
 	on    map[onKey]*onState
-	limit int
+	limit int // how many are shown at once; beyond it new ones are shed and counted
 	shed  int64
 	keep  []int64 // per rule, how long an ended on-state is still asked for
 }
 
-// maxOnStates is how many on-states are shown at once; beyond it new ones are
-// shed and counted.
-const maxOnStates = 1 << 20
-
-func newBoard(p *Plan) *board {
-	b := &board{on: map[onKey]*onState{}, limit: maxOnStates, keep: make([]int64, len(p.Rules))}
+func newBoard(p *Plan, limit int) *board {
+	b := &board{on: map[onKey]*onState{}, limit: limit, keep: make([]int64, len(p.Rules))}
 	note := func(cp *condPlan) {
 		for _, s := range cp.signals {
 			b.keep[s.rule] = max(b.keep[s.rule], int64(s.window))

@@ -31,9 +31,9 @@ type grant struct {
 const (
 	week = 7 * 24 * 3600
 	day  = 24 * 3600
-	// maxGrants is how many targets all units together remember decisions of.
-	// Beyond it those that ended are forgotten, then nothing new is decided.
-	maxGrants = 1 << 19
+	// maxMade is how many ticks of earlier decisions a grant remembers: as many
+	// as a rule may have steps.
+	maxMade = 16
 )
 
 // endQueue orders the grants in force by their end.
@@ -90,7 +90,12 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 			}
 		}
 		g.length = e.seconds[min(before, len(e.seconds)-1)]
-		g.made = append(g.made, w.tick)
+		if g.made = append(g.made, w.tick); len(g.made) > maxMade {
+			g.made = slices.Delete(g.made, 0, len(g.made)-maxMade)
+		}
+		if g.first != "" {
+			u.ended--
+		}
 		g.entry = entry
 		g.onset = u.onset(e.target, target, w.tick)
 	}
@@ -126,12 +131,15 @@ func (u *Unit) grant(target windows.Key, rule, entry int, c *Consequence) *grant
 			return g
 		}
 	}
-	if limit := max(1, maxGrants/len(u.state.units)); len(u.grants) >= limit {
-		u.forgetEnded()
-		if len(u.grants) >= limit {
-			u.shed++
+	if len(u.grants) >= u.state.limits.grants {
+		// Looking through all of them must be worth it: an attacker who fills
+		// the table would have it done for each further decision.
+		if 8*u.ended < len(u.grants) {
+			u.shed.Decisions++
 			return nil
 		}
+		u.shed.Histories += int64(u.ended)
+		u.drop(func(*grant) bool { return true })
 	}
 	g := &grant{target: target, rule: rule, entry: entry, action: c.Action, except: c.Except}
 	u.grants[target] = append(u.grants[target], g)
@@ -166,6 +174,7 @@ func (u *Unit) endFirst() {
 	d.Time = time.Unix(g.until, 0)
 	d.Until = d.Time
 	g.until, g.last = 0, event.Decision{}
+	u.ended++
 	u.decisions = append(u.decisions, d)
 }
 
@@ -210,13 +219,12 @@ func (u *Unit) forget(tick int64) {
 	})
 }
 
-// forgetEnded drops all grants that are not in force.
-func (u *Unit) forgetEnded() { u.drop(func(*grant) bool { return true }) }
-
 // drop drops the grants that are not in force and of which done holds.
 func (u *Unit) drop(done func(*grant) bool) {
 	for k, gs := range u.grants {
+		before := len(gs)
 		gs = slices.DeleteFunc(gs, func(g *grant) bool { return g.until == 0 && done(g) })
+		u.ended -= before - len(gs)
 		if len(gs) == 0 {
 			delete(u.grants, k)
 		} else {

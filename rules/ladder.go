@@ -196,6 +196,7 @@ type message struct {
 	ask         bool   // the entry's condition is still to be evaluated
 	rest        uint16 // of a member's walk, the entries behind this one
 	at          int64  // the tick of the evidence
+	began       int64  // the tick at which the walk began
 
 	key      event.Target // of the rule
 	raw      [][]byte
@@ -239,7 +240,10 @@ func (w *walk) send(i int, e *entryPlan, ask bool, rest uint16) {
 	m := &message{
 		rule: w.rule, entry: i, ask: ask, rest: rest, at: w.at,
 		key: w.keyTarget(), raw: w.keyRaw(), features: w.featureValues(), spans: w.spans(), on: w.on,
-		origin: w.key, bit: w.bit,
+		origin: w.key, bit: w.bit, began: w.at,
+	}
+	if w.mail != nil {
+		m.began = w.mail.began
 	}
 	if ask && len(e.cond.inline) > 0 {
 		m.given = make([]float64, len(e.cond.inline))
@@ -255,7 +259,12 @@ func (w *walk) send(i int, e *entryPlan, ask bool, rest uint16) {
 		w.unit.urgent = append(w.unit.urgent, m)
 		return
 	}
-	w.unit.mail[mailKey{m.rule, m.entry, m.origin}] = m
+	k := mailKey{m.rule, m.entry, m.origin}
+	if w.unit.mail[k] == nil && len(w.unit.mail) >= w.unit.state.limits.travel {
+		w.unit.shed.Decisions++
+		return
+	}
+	w.unit.mail[k] = m
 }
 
 func (u *Unit) takeMail() []*message {
@@ -313,7 +322,7 @@ func (u *Unit) resume(m *message, b int64) {
 	// It is the on-state of the tick at which the walk began that has more
 	// entries now; if the rule was true again since, that walk counts.
 	k := onKey{m.rule, m.origin.Lo}
-	if s := u.state.board.on[k]; s != nil && s.until == m.at+p.rules[m.rule].on {
+	if s := u.state.board.on[k]; s != nil && s.until == m.began+p.rules[m.rule].on {
 		more := *s
 		more.entries |= noted
 		u.raised[k] = &more

@@ -22,7 +22,7 @@ func (st *State) Recode(i int) error {
 	if err != nil {
 		return fmt.Errorf("unit %d: %w", i, err)
 	}
-	u.decisions, u.shed = st.units[i].decisions, st.units[i].shed
+	u.decisions, u.shed, u.swept = st.units[i].decisions, st.units[i].shed, st.units[i].swept
 	st.units[i] = u
 	return nil
 }
@@ -87,6 +87,8 @@ func (st *State) restoreUnit(b []byte, limit int64) (*Unit, error) {
 		u.grants[g.target] = append(u.grants[g.target], g)
 		if g.until != 0 {
 			heap.Push(&u.ends, g)
+		} else {
+			u.ended++
 		}
 	}
 	for range r.Len() {
@@ -195,6 +197,7 @@ func (w *encoder) message(m *message) {
 	w.Bool(m.ask)
 	w.Uint(uint64(m.rest))
 	w.Int(m.at)
+	w.Int(m.began)
 	w.target(m.key)
 	w.raw(m.raw)
 	w.floats(m.features)
@@ -304,6 +307,7 @@ func (r *decoder) message() *message {
 	m := &message{rule: r.rule()}
 	m.entry = r.entry(m.rule)
 	m.to, m.ask, m.rest, m.at = r.key(), r.Bool(), uint16(r.Uint()), r.Int()
+	m.began = r.Int()
 	m.key, m.raw, m.features, m.given, m.spans = r.target(), r.raw(), r.floats(), r.floats(), r.spans()
 	if r.Bool() {
 		m.on = r.onState()

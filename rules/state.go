@@ -20,6 +20,25 @@ type State struct {
 	board  *board
 	start  int64 // the first second that was folded
 	limit  int64
+	limits limits
+}
+
+// limits bound what stands outside of the windows.
+type limits struct {
+	grants   int // targets of which a unit remembers decisions
+	travel   int // on-states, and candidates, that a unit may hold for a boundary
+	onStates int // shown at once
+}
+
+// limitsOf gives each an eighth of the memory that the windows may have,
+// reckoned at a kilobyte apiece, but never more than a million.
+func limitsOf(memory int64, units int) limits {
+	if memory == 0 {
+		memory = 1 << 40
+	}
+	n := int(min(1<<20, max(1<<10, memory/8/1024)))
+	each := max(16, n/units)
+	return limits{grants: each, travel: each, onStates: n}
 }
 
 // Boundary is how often units exchange what they know, in seconds.
@@ -29,7 +48,8 @@ const Boundary = 10
 // accounted memory is at most limit bytes (0: no limit). Stage is the
 // highest stage that a rule gets; names tells a partition's source.
 func NewState(p *Plan, units int, limit int64, stage func(rule string) event.Stage, names func(int32) (string, int32)) *State {
-	st := &State{plan: p, names: names, board: newBoard(p), start: math.MaxInt64, limit: limit}
+	st := &State{plan: p, names: names, start: math.MaxInt64, limit: limit, limits: limitsOf(limit, units)}
+	st.board = newBoard(p, st.limits.onStates)
 	for _, r := range p.Rules {
 		st.stages = append(st.stages, min(r.Stage, stage(r.ID)))
 	}
@@ -45,8 +65,8 @@ func (st *State) Units() int { return len(st.units) }
 // Unit returns unit i.
 func (st *State) Unit(i int) *Unit { return st.units[i] }
 
-// Begin says that seconds from `second` on are going to be folded. Only the
-// first call counts: it is when the state begins.
+// Begin says that a second is going to be folded. The state began with the
+// earliest one.
 func (st *State) Begin(second int64) { st.start = min(st.start, second) }
 
 // defined reports whether standing facts may be used for events of a second.
@@ -143,10 +163,11 @@ func (u *Unit) publish(t int, f event.Field, h int64, s *Standing) {
 const visitRequests = 3
 
 // Expire forgets keys that no window can see any more as of a tick.
-func (st *State) Expire(tick int64) {
-	for _, u := range st.units {
-		u.win.Expire(tick)
-		u.forget(tick)
+func (u *Unit) expire(hour int64) {
+	if hour > u.swept {
+		u.swept = hour
+		u.win.Expire(hour)
+		u.forget(hour)
 	}
 }
 
@@ -176,7 +197,8 @@ type Shed struct {
 	Keys          int64 `json:"keys"`          // forgotten
 	Contributions int64 `json:"contributions"` // to keys that were not begun
 	Values        int64 `json:"values"`        // that a full key had no room for
-	Decisions     int64 `json:"decisions"`     // not made since too many were in force
+	Decisions     int64 `json:"decisions"`     // not made since too many were in force or on their way
+	Histories     int64 `json:"histories"`     // of ended decisions, forgotten: the next one is a first one again
 	OnStates      int64 `json:"on_states"`     // not shown since too many were on
 }
 
@@ -190,9 +212,11 @@ func (st *State) Totals() Totals {
 		t.Shed.Keys += int64(c.Evicted)
 		t.Shed.Contributions += int64(c.Refused)
 		t.Shed.Values += int64(c.Full)
-		t.Shed.Decisions += u.shed
+		t.Shed.Decisions += u.shed.Decisions
+		t.Shed.Histories += u.shed.Histories
+		t.Shed.OnStates += u.shed.OnStates
 	}
-	t.Shed.OnStates = st.board.shed
+	t.Shed.OnStates += st.board.shed
 	return t
 }
 

@@ -19,8 +19,10 @@ type Unit struct {
 	mail   map[mailKey]*message // since the last boundary
 	urgent []*message           // made at a boundary, for its next round
 
+	swept     int64
 	decisions []event.Decision
-	shed      int64 // decisions that were not made since too many are in force
+	ended     int // grants that are no longer in force
+	shed      Shed
 
 	ev     *evaluator
 	rows   []windows.Row
@@ -48,6 +50,7 @@ func (u *Unit) Tick(tick int64, rows []windows.Row, from []*windows.Deltas) {
 	if len(rows) == 0 {
 		return
 	}
+	u.expire(floor(tick-1, 3600))
 	u.win.Fold(tick, rows, from)
 	u.rows, u.from = rows, from
 	for _, t := range u.win.Touched() {
@@ -122,6 +125,10 @@ func (u *Unit) evaluateRule(e evaluation, t windows.Touch, tick int64) {
 // raise notes that the walk's rule is on from its tick.
 func (u *Unit) raise(w *walk, noted uint16) {
 	k := onKey{w.rule, w.key.Lo}
+	if u.raised[k] == nil && len(u.raised) >= u.state.limits.travel {
+		u.shed.OnStates++
+		return
+	}
 	until := w.tick + u.state.plan.rules[w.rule].on
 	first := w.tick
 	if was := u.raised[k]; was != nil {
@@ -170,6 +177,8 @@ func (u *Unit) pastMembers(fresh []*onState, b int64) {
 					found = append(found, member{slot, on})
 				}
 			})
+			// In an order of their own, since there may not be room for all.
+			slices.SortFunc(found, func(a, b member) int { return compareKeys(u.win.KeyOf(a.slot), u.win.KeyOf(b.slot)) })
 			for _, m := range found {
 				if u.win.Total(m.slot, e.seen, p.rules[e.rule].longest, b) == 0 {
 					continue

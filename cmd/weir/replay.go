@@ -27,7 +27,7 @@ type replayOptions struct {
 	config, out, format, journal string
 	since                        string
 	json                         bool
-	workers, units, batch        int
+	workers                      int
 	files                        []string
 }
 
@@ -201,7 +201,7 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	start := time.Now()
 	sum, runErr := pipeline.Run(ctx, pipeline.Config{
 		Sources: []pipeline.Source{p.source}, Enrich: p.tables, Plan: p.plan, Lookups: p.tables.Lookups().Funcs(),
-		Journal: marks, Ceiling: ceiling, Stages: stages, Since: since, Workers: o.workers, Units: o.units, Batch: o.batch, Memory: p.cfg.memory(),
+		Journal: marks, Ceiling: ceiling, Stages: stages, Since: since, Workers: o.workers, Memory: p.cfg.memory(),
 		Log: e.log,
 		Emit: func(ds []event.Decision) error {
 			found.add(ds)
@@ -268,6 +268,9 @@ func readJournal(path string) (marks []pipeline.Mark, err error) {
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&m); err != nil {
 			return nil, usagef("%s:%d: %w", path, n+1, err)
+		}
+		if m.Watermark < 0 || m.Watermark > pipeline.LastSecond || m.Offset < 0 {
+			return nil, usagef("%s:%d: offset %d and watermark %d, must be at least 0, the watermark at most %d", path, n+1, m.Offset, m.Watermark, int64(pipeline.LastSecond))
 		}
 		marks = append(marks, m)
 	}

@@ -148,8 +148,9 @@ func (r *report) write(w io.Writer, f *findings, p *prepared) {
 		}
 	}
 	if r.Degraded {
-		fmt.Fprintf(w, "DEGRADED: the state was full: %s keys forgotten, %s contributions refused, %s decisions not made\n",
-			count(r.Shed.Keys), count(r.Shed.Contributions), count(r.Shed.Decisions))
+		fmt.Fprintf(w, "DEGRADED: the state was full (state: memory: in weir.yaml): %s keys forgotten, %s contributions and %s values refused,\n"+
+			"  %s decisions not made, %s histories forgotten, %s on-states not shown\n", count(r.Shed.Keys), count(r.Shed.Contributions),
+			count(r.Shed.Values), count(r.Shed.Decisions), count(r.Shed.Histories), count(r.Shed.OnStates))
 	}
 	if len(f.rules) == 0 {
 		if r.Events > 0 {
@@ -226,6 +227,10 @@ func evidenceText(d *event.Decision) string {
 		fmt.Fprintf(&b, "except %s ", d.Except)
 	}
 	for _, m := range d.Evidence {
+		if m.Value != m.Value {
+			fmt.Fprintf(&b, "%s=none ", m.Name)
+			continue
+		}
 		fmt.Fprintf(&b, "%s=%.4g ", m.Name, m.Value)
 	}
 	return strings.TrimRight(b.String(), " ")

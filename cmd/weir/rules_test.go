@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/event"
+	"weir/rules"
+	"weir/windows"
 )
 
 func TestRulesCommandsSayWhatTheyFind(t *testing.T) {
@@ -147,6 +151,62 @@ func TestRulesCanBeCalledByTheirIDs(t *testing.T) {
 	} {
 		if _, err := weir(c.args...); err == nil || err.Error() != c.says {
 			t.Errorf("%s:\n got %v\nwant %s", c.args, err, c.says)
+		}
+	}
+}
+
+// A name of the language that the page on it lacks is one that nobody finds.
+func TestTheRuleReferenceHasEveryName(t *testing.T) {
+	page, err := os.ReadFile("../../docs/RULES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[string]bool{}
+	for _, w := range regexp.MustCompile(`[a-z0-9_.]+`).FindAllString(string(page), -1) {
+		words[strings.Trim(w, ".")] = true
+	}
+	var names []string
+	for f := event.FieldTime; f < event.FieldX0; f++ {
+		names = append(names, f.String())
+	}
+	for k := range event.Kind(event.NumKinds) {
+		names = append(names, k.String())
+	}
+	for a := range event.Action(event.NumActions) {
+		names = append(names, a.String())
+	}
+	for f := range rules.Func(rules.NumFuncs) {
+		names = append(names, f.String())
+	}
+	for _, w := range windows.Windows {
+		n := durationText(time.Duration(w) * time.Second)
+		if n == "1d" {
+			n = "24h"
+		}
+		names = append(names, n)
+	}
+	for _, n := range names {
+		if n != "" && !words[n] {
+			t.Errorf("%s is missing", n)
+		}
+	}
+	for _, name := range []string{"../../docs/RULES.md", "../../README.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for i, block := range strings.Split(string(text), "```") {
+			if i%2 == 0 || !strings.Contains(block, "\nid: ") {
+				continue
+			}
+			found = true
+			if _, err := rules.Parse(name, []byte(strings.TrimPrefix(block, "yaml\n")), rules.Options{}); err != nil {
+				t.Error(err)
+			}
+		}
+		if !found {
+			t.Errorf("%s has no rule", name)
 		}
 	}
 }
