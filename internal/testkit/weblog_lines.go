@@ -1,6 +1,9 @@
 package testkit
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // appendNginxJSON writes what nginx writes with an escape=json log_format.
 func appendNginxJSON(b []byte, h *hit, c *logClock) []byte {
@@ -57,15 +60,34 @@ func appendCombined(b []byte, h *hit, c *logClock) []byte {
 	b = append(b, h.method...)
 	b = append(b, ' ')
 	b = h.appendURI(b)
+	b = h.appendTracking(b, c)
 	b = append(b, ` HTTP/2.0" `...)
 	b = strconv.AppendInt(b, int64(h.status), 10)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(h.bytes), 10)
 	b = append(b, ` "`...)
 	b = append(b, h.referer...)
+	b = h.appendTracking(b, c)
 	b = append(b, `" "`...)
 	b = append(b, h.agent...)
 	return append(b, '"')
+}
+
+// appendTracking appends what campaigns hang on to addresses of pages.
+func (h *hit) appendTracking(b []byte, c *logClock) []byte {
+	if h.method != "GET" {
+		return b
+	}
+	sep := byte('?')
+	if strings.Contains(h.suffix, "?") {
+		sep = '&'
+	}
+	b = append(b, sep)
+	b = append(b, "utm_source=newsletter&utm_medium=email&utm_campaign=spring-collection-week-10&utm_content=hero-banner&gclid="...)
+	for i := range 4 {
+		b = strconv.AppendUint(b, (uint64(h.client)+uint64(c.millis)<<20)*0x9e3779b97f4a7c15>>(4*i)|1<<59, 36)
+	}
+	return b
 }
 
 func (h *hit) appendURI(b []byte) []byte {
