@@ -29,6 +29,7 @@ type partition struct {
 	local  int   // its number there
 	number int32 // over all sources
 
+	marks []Mark
 	clock *partitionClock
 	turn  chan struct{}
 
@@ -56,14 +57,19 @@ type chunk struct {
 }
 
 func newPartition(r *run, source, local int, marks []Mark) *partition {
-	s := &r.cfg.Sources[source]
 	p := &partition{
-		run: r, source: source, local: local, number: int32(len(r.partitions)),
-		clock: newPartitionClock(s.Disorder, s.MaxLateness, marks, r.total),
-		turn:  make(chan struct{}, 1), w: -1 << 62,
+		run: r, source: source, local: local, number: int32(len(r.partitions)), marks: marks,
+		turn: make(chan struct{}, 1), w: -1 << 62,
 	}
+	p.clock = p.newClock()
 	p.turn <- struct{}{}
 	return p
+}
+
+// newClock makes the partition's clock as it is before the first record.
+func (p *partition) newClock() *partitionClock {
+	s := &p.run.cfg.Sources[p.source]
+	return newPartitionClock(s.Disorder, s.MaxLateness, p.marks, p.run.total)
 }
 
 // read reads the partition to its end, a chunk at a time, and starts a
@@ -138,10 +144,20 @@ func (c *chunk) judge() {
 	if c.last {
 		c.batch.Events, c.after = pc.finish(c.batch.Events, c.after)
 	}
+	if n := c.recs.Len(); n > 0 {
+		pc.next = c.recs.Offsets[n-1] + 1
+		pc.journal(pc.next - 1) // also marks at lines that could not be read
+	}
 	c.w = pc.w
 	if pc.holding && pc.heldLine == nil {
 		// What is held outlives its batch, so its bytes are kept.
 		pc.heldLine = append([]byte(nil), c.lineAt(pc.held.Offset)...)
+	}
+	if p.run.cfg.Recode != nil {
+		p.clock = p.newClock()
+		if err := p.clock.restorePosition(pc.appendPosition(nil)); err != nil {
+			p.run.fail(err)
+		}
 	}
 }
 

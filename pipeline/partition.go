@@ -28,6 +28,7 @@ type partitionClock struct {
 	lateness int64 // s
 	marks    []Mark
 
+	next    int64 // the offset of the record that comes next, or less
 	started bool
 	max     int64 // the largest time seen, ns
 	w       int64 // the watermark, s

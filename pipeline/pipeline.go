@@ -56,7 +56,8 @@ type Config struct {
 	// Emit takes decisions as they are made, in the order of their lines.
 	Emit func([]event.Decision) error
 	// Recode, if set, is asked after each tick of each unit that had events
-	// whether the unit is to be encoded, dropped and decoded.
+	// whether the unit is to be encoded, dropped and decoded. Positions and
+	// pending seconds are then, always.
 	Recode func(unit int, tick int64) bool
 	// Inspect, if set, sees the state at the end of input and the tick that
 	// was run last.

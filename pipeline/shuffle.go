@@ -22,6 +22,14 @@ func (r *run) deliver(f *frame) {
 		r.pool.frames.Put(f)
 		return
 	}
+	if r.cfg.Recode != nil {
+		again := r.pool.frame()
+		if err := again.deltas.Read(&r.cfg.Plan.Layout, f.deltas.Append(nil)); err != nil {
+			r.fail(err)
+		}
+		r.pool.frames.Put(f)
+		f = again
+	}
 	n := len(r.reducers)
 	if len(f.rows) != n {
 		f.rows = make([][]uint32, n)
