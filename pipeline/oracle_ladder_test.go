@@ -223,7 +223,7 @@ func (c *candidate) before(d *candidate) bool {
 	if c.tick != d.tick {
 		return c.past && !d.past
 	}
-	return c.truth.tick > d.truth.tick
+	return c.past && !d.past
 }
 
 // show makes the on-states visible and returns the past members of those that

@@ -15,7 +15,6 @@ type onState struct {
 	key     windows.Key
 	values  event.Target
 	raw     [][]byte
-	first   int64  // the first tick since the last boundary at which it was true
 	until   int64  // it is on at the ticks before
 	entries uint16 // the ladder entries about members that the walk noted
 

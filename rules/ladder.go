@@ -205,6 +205,7 @@ type message struct {
 	spans    []event.Span
 	on       *onState // of a member's walk
 
+	past   bool        // made at a boundary, of a past member
 	origin windows.Key // the key, or the member, that was walked
 	bit    uint8
 	target event.Target
@@ -222,16 +223,16 @@ func compareMessages(a, b *message) int {
 		compareTargets(a.target, b.target), cmp.Compare(a.rule, b.rule), cmp.Compare(a.entry, b.entry),
 		compareTargets(a.key, b.key), cmp.Compare(a.origin.Hi, b.origin.Hi), cmp.Compare(a.origin.Lo, b.origin.Lo),
 		// A member may have been touched and walked again as a past one.
-		cmp.Compare(b.at, a.at), cmp.Compare(b.sure(), a.sure()))
+		cmp.Compare(b.at, a.at), cmp.Compare(b.order(), a.order()))
 }
 
-// sure orders two candidates of one member and one tick: the one whose
-// population was shown last comes first.
-func (m *message) sure() int64 {
-	if m.on == nil {
-		return 0
+// order puts that of two candidates of one member and one tick first which was
+// made at the boundary itself.
+func (m *message) order() int {
+	if m.past {
+		return 1
 	}
-	return m.on.first
+	return 0
 }
 
 // send makes a candidate of the entry for its target's unit.
@@ -242,8 +243,9 @@ func (w *walk) send(i int, e *entryPlan, ask bool, rest uint16) {
 		key: w.keyTarget(), raw: w.keyRaw(), features: w.featureValues(), spans: w.spans(), on: w.on,
 		origin: w.key, bit: w.bit, began: w.at,
 	}
+	m.past = w.past
 	if w.mail != nil {
-		m.began = w.mail.began
+		m.began, m.past = w.mail.began, w.mail.past
 	}
 	if ask && len(e.cond.inline) > 0 {
 		m.given = make([]float64, len(e.cond.inline))
@@ -255,16 +257,18 @@ func (w *walk) send(i int, e *entryPlan, ask bool, rest uint16) {
 	m.target, raw = w.target(e)
 	m.dest = p.tables[e.target].keyOf(func(i int) uint64 { return p.hashValue(raw[i]) })
 	m.to = m.dest
-	if w.mail != nil || w.past {
-		w.unit.urgent = append(w.unit.urgent, m)
-		return
-	}
+	u := w.unit
 	k := mailKey{m.rule, m.entry, m.origin}
-	if w.unit.mail[k] == nil && len(w.unit.mail) >= w.unit.state.limits.travel {
-		w.unit.shed.Decisions++
-		return
+	switch limit := u.state.limits.travel; {
+	case w.mail != nil: // one for each that came
+		u.urgent = append(u.urgent, m)
+	case w.past && len(u.urgent) < limit:
+		u.urgent = append(u.urgent, m)
+	case !w.past && (u.mail[k] != nil || len(u.mail) < limit):
+		u.mail[k] = m
+	default:
+		u.shed.Decisions++
 	}
-	w.unit.mail[k] = m
 }
 
 func (u *Unit) takeMail() []*message {

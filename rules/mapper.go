@@ -185,24 +185,9 @@ func (m *Mapper) carry(ev *event.Event, out *windows.Deltas) {
 		copy(v[from-1:], size[:w])
 	}
 	for i := len(m.plan.fields); i < len(m.plan.hashed); i++ {
-		m.hashes[i] = m.hash(ev, m.plan.hashed[i])
+		m.hashes[i], m.scratch = m.plan.hashField(ev, m.plan.hashed[i], m.scratch)
 	}
 	out.Values = v
-}
-
-// hash returns the hash of an event's value; 0 where it is absent.
-func (m *Mapper) hash(ev *event.Event, f event.Field) uint64 {
-	if s, ok := ev.Text(f); ok {
-		if s == "" {
-			return 0
-		}
-		return m.plan.hashText(s)
-	}
-	m.scratch = ev.AppendValue(m.scratch[:0], f)
-	if len(m.scratch) == 0 {
-		return 0
-	}
-	return m.plan.hashValue(m.scratch)
 }
 
 // key returns the event's key in a table; ok is false where a field is absent.
@@ -250,35 +235,34 @@ func keptNumber(ev *event.Event, f event.Field) int64 {
 	return int64(n)
 }
 
-// hashField returns the keyed hash of an event's value of f; ok is false where
-// it is absent.
-func (p *Plan) hashField(ev *event.Event, f event.Field) (h uint64, ok bool) {
+// hashField returns the keyed hash of an event's value of f, 0 where it is
+// absent: the same as hashValue of what AppendValue writes. Scratch is where
+// values that are not held as text are written; it comes back, perhaps grown.
+func (p *Plan) hashField(ev *event.Event, f event.Field, scratch []byte) (h uint64, grown []byte) {
 	if s, isText := ev.Text(f); isText {
 		if s == "" {
-			return 0, false
+			return 0, scratch
 		}
-		return p.hashText(s), true
+		return p.hashText(s), scratch
 	}
-	switch f {
-	case event.FieldIP, event.FieldNet:
+	if f == event.FieldIP || f == event.FieldNet {
 		v, n := addressBits(ev.IP, f)
 		if n == 0 {
-			return 0, false
+			return 0, scratch
 		}
-		return present(p.key.HashShort(v, n)), true
-	case event.FieldActor:
-		if ev.Credential != "" {
-			return p.hashText(ev.Credential), true
-		}
-		if ev.Session != "" {
-			return p.hashText(ev.Session), true
-		}
+		return present(p.key.HashShort(v, n)), scratch
 	}
-	v := ev.AppendValue(nil, f)
-	if len(v) == 0 {
-		return 0, false
+	scratch = ev.AppendValue(scratch[:0], f)
+	if len(scratch) == 0 {
+		return 0, scratch
 	}
-	return p.hashValue(v), true
+	return p.hashValue(scratch), scratch
+}
+
+// standingHash is the identity of an event's value in a Standing.
+func (p *Plan) standingHash(ev *event.Event, f event.Field) (uint64, bool) {
+	h, _ := p.hashField(ev, f, nil)
+	return h, h != 0
 }
 
 // addressBits returns the bytes that AppendValue would write of an address.

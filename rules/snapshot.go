@@ -183,7 +183,6 @@ func (w *encoder) onState(s *onState) {
 	w.key(s.key)
 	w.target(s.values)
 	w.raw(s.raw)
-	w.Int(s.first)
 	w.Int(s.until)
 	w.Uint(uint64(s.entries))
 	w.floats(s.features)
@@ -198,6 +197,7 @@ func (w *encoder) message(m *message) {
 	w.Uint(uint64(m.rest))
 	w.Int(m.at)
 	w.Int(m.began)
+	w.Bool(m.past)
 	w.target(m.key)
 	w.raw(m.raw)
 	w.floats(m.features)
@@ -298,7 +298,7 @@ func (r *decoder) grant() *grant {
 
 func (r *decoder) onState() *onState {
 	return &onState{
-		rule: r.rule(), key: r.key(), values: r.target(), raw: r.raw(), first: r.Int(), until: r.Int(),
+		rule: r.rule(), key: r.key(), values: r.target(), raw: r.raw(), until: r.Int(),
 		entries: uint16(r.Uint()), features: r.floats(), spans: r.spans(),
 	}
 }
@@ -308,6 +308,7 @@ func (r *decoder) message() *message {
 	m.entry = r.entry(m.rule)
 	m.to, m.ask, m.rest, m.at = r.key(), r.Bool(), uint16(r.Uint()), r.Int()
 	m.began = r.Int()
+	m.past = r.Bool()
 	m.key, m.raw, m.features, m.given, m.spans = r.target(), r.raw(), r.floats(), r.floats(), r.spans()
 	if r.Bool() {
 		m.on = r.onState()

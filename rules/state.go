@@ -114,7 +114,7 @@ func (st *State) Pending() bool {
 // Publish returns the standing facts as of hour h (a whole hour that all units
 // have run), for the events of the hour that begins one hour later.
 func (st *State) Publish(h int64) *Standing {
-	s := NewStanding(st.defined(h+3600), st.plan.hashField)
+	s := NewStanding(st.defined(h+3600), st.plan.standingHash)
 	for t := range st.plan.tables {
 		tb := &st.plan.tables[t]
 		if tb.visits == nil && (!s.defined || tb.known == nil && tb.seen == nil) {

@@ -130,13 +130,9 @@ func (u *Unit) raise(w *walk, noted uint16) {
 		return
 	}
 	until := w.tick + u.state.plan.rules[w.rule].on
-	first := w.tick
-	if was := u.raised[k]; was != nil {
-		first = was.first
-	}
 	u.raised[k] = &onState{
 		rule: w.rule, key: w.key, values: w.keyTarget(), raw: w.keyRaw(),
-		first: first, until: until, entries: noted, features: w.featureValues(), spans: w.spans(),
+		until: until, entries: noted, features: w.featureValues(), spans: w.spans(),
 	}
 }
 
