@@ -53,9 +53,9 @@ func Guess(lines [][]byte) (Config, error) {
 	}
 	if most*2 <= len(sample) {
 		if len(tally) == 0 {
-			tally = []string{"no format any"}
+			return Config{}, fmt.Errorf("format: cannot be guessed, no format reads any of the first lines (%d tried); set format, fields or pattern", len(sample))
 		}
-		return Config{}, fmt.Errorf("format: cannot be guessed, no format reads more than half of %d lines (%s); set format, fields or pattern", len(sample), strings.Join(tally, ", "))
+		return Config{}, fmt.Errorf("format: cannot be guessed, none reads more than half of the first lines (of %d: %s); set format, fields or pattern", len(sample), strings.Join(tally, ", "))
 	}
 	return best, nil
 }

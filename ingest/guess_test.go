@@ -62,8 +62,8 @@ func TestGuessSaysWhatItTried(t *testing.T) {
 	}{
 		{nil, "format: cannot be guessed, there is no line to guess from"},
 		{[]string{"", "\r", "#Version: 1.0"}, "format: cannot be guessed, there is no line to guess from"},
-		{[]string{"hello", "world"}, "format: cannot be guessed, no format reads more than half of 2 lines (no format any); set format, fields or pattern"},
-		{[]string{"hello", line}, "format: cannot be guessed, no format reads more than half of 2 lines (combined 1); set format, fields or pattern"},
+		{[]string{"hello", "world"}, "format: cannot be guessed, no format reads any of the first lines (2 tried); set format, fields or pattern"},
+		{[]string{"hello", line}, "format: cannot be guessed, none reads more than half of the first lines (of 2: combined 1); set format, fields or pattern"},
 	} {
 		var lines [][]byte
 		for _, l := range c.lines {

@@ -39,6 +39,7 @@ type report struct {
 	StateBytes      int64                            `json:"state_bytes"`
 	Shapes          []rules.Shape                    `json:"shapes"`
 	Degraded        bool                             `json:"degraded"`
+	Broken          []string                         `json:"broken"` // files that could not be read to their end
 	Shed            rules.Shed                       `json:"shed"`
 	Decisions       map[string]*pipeline.RuleSummary `json:"decisions"`
 }
@@ -49,6 +50,9 @@ func newReport(s pipeline.Summary, took time.Duration) *report {
 		Filtered: s.Filtered, Refused: s.Refused, Seconds: took.Seconds(),
 		Shapes: s.Shapes, Keys: s.Keys, StateBytes: s.Bytes, Shed: s.Shed, Decisions: s.Decisions, PeakRSS: peakRSS(),
 		Degraded: s.Shed != rules.Shed{},
+	}
+	for _, err := range s.Broken {
+		r.Broken = append(r.Broken, err.Error())
 	}
 	if took > 0 {
 		r.EventsPerSecond = float64(s.Events) / took.Seconds()

@@ -61,6 +61,9 @@ func (e *environment) explainLogs(ctx context.Context, s *chosenRules, plan *rul
 	if err != nil {
 		return err
 	}
+	if sum.Events == 0 {
+		return fmt.Errorf("no line could be read as %s", in.format)
+	}
 	met.print(p, watch, in.format)
 	return errors.Join(sum.Broken...)
 }
