@@ -267,7 +267,7 @@ func TestInspectSaysInOneSentenceWhatItCannotRead(t *testing.T) {
 		{"directory", []string{dir}, 2, "a directory; name its files"},
 		{"empty file", []string{empty}, 2, "empty.log: empty"},
 		{"blank lines", []string{blank}, 1, "no line to guess from"},
-		{"no format fits", []string{prose}, 1, "reads more than half of 20 lines"},
+		{"no format fits", []string{prose}, 1, "reads any of the first lines (20 tried)"},
 		{"what to do where no format fits", []string{prose}, 1, "pattern: '<ip>"},
 		{"unknown format", []string{"--format", "xml", shopLog}, 2, "xml, must be one of"},
 		{"another format", []string{"--format", "haproxy", shopLog}, 1, "no line could be read as haproxy"},
