@@ -65,6 +65,9 @@ func (t *Tables) Lookups() *Lookups { return t.lookups }
 // Source is what enriching must know of the source that events come from.
 type Source struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	// Reads reports whether anything looks at a field afterwards; nil: at all.
+	// What costs much and is not looked at is left empty.
+	Reads func(event.Field) bool
 }
 
 // Worker enriches batches, one at a time. Its caches are its own and of fixed
@@ -78,6 +81,9 @@ type Worker struct {
 	strings *interner
 	hide    *pseudonyms
 	redact  *redactor
+
+	noAgent, noReferer, noQuery bool // nobody looks at them
+
 	scratch []byte
 }
 
@@ -97,6 +103,11 @@ func (t *Tables) Worker(src Source) *Worker {
 		w.routes.site, w.routes.hosts = t.site, t.site.hosts
 	}
 	w.redact = newRedactor(w.hide, secrets)
+	if reads := src.Reads; reads != nil {
+		w.noAgent = !reads(event.FieldAgentFamily) && !reads(event.FieldAgentOS) && !reads(event.FieldAgentKind)
+		w.noReferer = !reads(event.FieldReferer)
+		w.noQuery = !reads(event.FieldQuery) && t.site == nil // a site file's conditions may read it
+	}
 	return w
 }
 
@@ -111,7 +122,9 @@ func (w *Worker) Enrich(b *event.Batch) {
 func (w *Worker) enrich(e *event.Event, mem *event.Arena) {
 	w.setClient(e)
 	e.Site = siteName(e.Site, mem)
-	w.setAgent(e)
+	if !w.noAgent {
+		w.setAgent(e)
+	}
 	w.setFingerprint(e, mem)
 
 	// The item is cut from the path as it was asked for, so it comes before
@@ -122,6 +135,9 @@ func (w *Worker) enrich(e *event.Event, mem *event.Arena) {
 	w.setEndpoint(e, mem, rt, path)
 	if e.Outcome == event.NoOutcome {
 		e.Outcome, _ = rt.outcome(e)
+	}
+	if w.noQuery {
+		e.Query = "" // it tells kinds apart, so it goes last
 	}
 }
 
@@ -179,11 +195,18 @@ func (w *Worker) setSecrets(e *event.Event, mem *event.Arena) {
 	e.Session = w.hide.keep(mem, session, e.Session)
 	e.Consumer = w.hide.keep(mem, consumer, e.Consumer)
 	e.Path = w.redact.path(mem, e.Path)
-	e.Query = w.redact.query(mem, e.Query)
-	e.Referer = w.redact.referer(mem, e.Referer)
+	if !w.noQuery {
+		e.Query = w.redact.query(mem, e.Query)
+	}
+	if w.noReferer {
+		e.Referer = ""
+	} else {
+		e.Referer = w.redact.referer(mem, e.Referer)
+	}
 }
 
-// setEndpoint says what was asked for. The event's query is free of secrets.
+// setEndpoint says what was asked for. The event's query is free of secrets
+// where anything of it stays.
 func (w *Worker) setEndpoint(e *event.Event, mem *event.Arena, rt *route, path string) {
 	e.Endpoint, e.Kind = rt.endpoint, rt.refined(e.Query)
 	if rt.site != nil {

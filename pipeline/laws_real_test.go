@@ -208,3 +208,38 @@ func TestFilesAreDecidedLikeTheSameRecordsInMemory(t *testing.T) {
 		compare(t, filepath.Base(path), want, linesOf(decisions))
 	}
 }
+
+// What no rule looks at need not be made: nothing comes out differently.
+func TestFieldsThatNobodyReadsChangeNothing(t *testing.T) {
+	w := newRealWorld(t, testkit.Combined, realRules...)
+	log := realLog(t, testkit.Combined, 5)
+	plan, err := rules.NewPlan(w.rules, event.FixedKey(), rules.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Reads(event.FieldReferer) || plan.Reads(event.FieldAgentKind) || !plan.Reads(event.FieldAgent) || !plan.Reads(event.FieldOutcome) {
+		t.Fatal("the plan does not know what its rules read")
+	}
+	run := func(reads func(event.Field) bool) (lines []string) {
+		_, err := pipeline.Run(context.Background(), pipeline.Config{
+			Sources: []pipeline.Source{{
+				Source: ingest.NewMemory("log", [][]ingest.MemoryRecord{recordsIn(log)}), Decode: w.decode,
+				Enrich: enrich.Source{Reads: reads}, Disorder: 2 * time.Second, MaxLateness: time.Hour,
+			}},
+			Enrich: w.tables, Plan: plan, Ceiling: event.Enforce,
+			Emit: func(ds []event.Decision) error {
+				lines = append(lines, linesOf(ds)...)
+				return nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lines
+	}
+	all := run(nil)
+	if len(all) == 0 {
+		t.Fatal("nothing was decided")
+	}
+	compare(t, "read fields only", all, run(plan.Reads))
+}

@@ -601,6 +601,12 @@ func (p *planner) finish() {
 	}
 }
 
+// Reads reports whether any rule looks at a field.
+func (p *Plan) Reads(f event.Field) bool {
+	return slices.Contains(p.hashed, f) || slices.ContainsFunc(p.obs, func(o observation) bool { return o.field == f }) ||
+		slices.ContainsFunc(p.conds, func(c *EventCond) bool { return slices.Contains(c.Fields, f) })
+}
+
 // NeedsStanding reports whether anything asks for what is published by the hour.
 func (p *Plan) NeedsStanding() bool {
 	for t := range p.tables {

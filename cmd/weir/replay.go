@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -183,6 +184,9 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	stages, err := p.cfg.stages(p.rules)
 	if err != nil {
 		return err
+	}
+	p.source.Enrich.Reads = func(f event.Field) bool {
+		return p.plan.Reads(f) || p.source.Only != nil && slices.Contains(p.source.Only.Fields, f)
 	}
 	marks, err := readJournal(o.journal)
 	if err != nil {
