@@ -1,0 +1,150 @@
+package rules
+
+import (
+	"fmt"
+
+	"weir/event"
+	"weir/windows"
+)
+
+// failedText is an outcome condition that the plan itself asks; those that
+// visits can stand in for are tried and succeeded.
+const failedText = `outcome == "failure"`
+
+// tried returns the condition that something was tried.
+func (p *planner) tried() int {
+	if !p.visits {
+		return p.text(`outcome != ""`)
+	}
+	return p.cond(&EventCond{
+		Text: `outcome != "" or unjudged`, Kinds: allKinds,
+		Match: func(ev *event.Event, _ *Facts) bool { return ev.Outcome != event.NoOutcome || ev.Unjudged },
+	})
+}
+
+// succeeded returns the condition that it succeeded, or that a visitor did it.
+func (p *planner) succeeded() int {
+	if !p.visits {
+		return p.text(`outcome == "success"`)
+	}
+	return p.cond(&EventCond{
+		Text: `outcome == "success" or unjudged and visited`, Kinds: allKinds,
+		Match: func(ev *event.Event, f *Facts) bool {
+			return ev.Outcome == event.Success || ev.Unjudged && f != nil && f.Standing.Visited(ev)
+		},
+	})
+}
+
+// targetOf makes t keep what good, tried, clean and law 9 ask of a target.
+//
+// All events of a target count, not only those that the rule sees. Where the
+// target's values fix the kind of endpoint, only events of kinds that the rule
+// sees can be the target's, so the others need not touch the table at all.
+func (p *planner) targetOf(t int, r *Rule) {
+	kinds := ^uint32(0)
+	if fs := p.tables[t].fields; contains(fs, event.FieldEndpoint) || contains(fs, event.FieldKind) {
+		kinds = r.Where.Kinds
+	}
+	if p.tables[t].target == nil {
+		p.tables[t].target = &targetReads{}
+	}
+	p.tables[t].target.kinds |= kinds
+}
+
+// planTarget enters the series behind good, tried, clean and law 9.
+func (p *planner) planTarget(t int) {
+	tr := p.tables[t].target
+	of := p.cond(kindsCond(tr.kinds))
+	tried, ok := p.tried(), p.succeeded()
+	tr.events = p.series(t, windows.Count, p.bit(t, of, noCond), 0, windows.W10m)
+	tr.refused = p.bit(t, refusedBit, of)
+	tr.refusals = p.series(t, windows.Count, tr.refused, 0, windows.W10m)
+	actor := p.observe(event.FieldActor, false)
+	triedBit, okBit := p.bit(t, of, tried), p.bit(t, of, ok)
+	for _, w := range []windows.Window{windows.W1h, windows.W7d} {
+		tr.tries = p.series(t, windows.Count, triedBit, 0, w)
+		tr.successes = p.series(t, windows.Count, okBit, 0, w)
+	}
+	tr.triedActors = p.series(t, windows.Distinct, triedBit, actor, windows.W7d)
+	tr.goodActors = p.series(t, windows.Distinct, okBit, actor, windows.W7d)
+}
+
+// refusedBit stands in for a condition number in the bit of refused events,
+// which no other condition is asked of.
+const refusedBit = -2
+
+// kindsCond is the condition that an event's endpoint is of one of the kinds.
+func kindsCond(kinds uint32) *EventCond {
+	const all = 1<<event.NumKinds - 1
+	if kinds&all == all {
+		return nil
+	}
+	return &EventCond{
+		Text:  fmt.Sprintf("kind in mask %#x", kinds&all),
+		Match: func(ev *event.Event, _ *Facts) bool { return kinds>>ev.Kind&1 == 1 },
+		Kinds: kinds & all,
+	}
+}
+
+// planStanding plans the tables behind the known and seen facts that a rule's
+// conditions and exceptions ask for.
+func (p *planner) planStanding(r *Rule) {
+	known, seen := standingFields(r)
+	for _, f := range known {
+		t := p.table([]event.Field{f}, -1)
+		if p.tables[t].known == nil {
+			p.tables[t].known = &standingReads{
+				success: p.series(t, windows.Count, p.bit(t, noCond, p.succeeded()), 0, windows.W7d),
+				failure: p.series(t, windows.Count, p.bit(t, noCond, p.text(failedText)), 0, windows.W7d),
+			}
+		}
+	}
+	for _, f := range seen {
+		t := p.table([]event.Field{f}, -1)
+		if p.tables[t].seen == nil {
+			p.tables[t].seen = &standingReads{all: p.series(t, windows.Count, p.bit(t, noCond, noCond), 0, windows.W7d)}
+		}
+	}
+}
+
+// planVisits plans the table behind visits: what each actor asked for.
+func (p *planner) planVisits() {
+	unjudged := p.cond(&EventCond{
+		Text: "unjudged", Kinds: allKinds, Match: func(ev *event.Event, _ *Facts) bool { return ev.Unjudged },
+	})
+	t := p.table([]event.Field{event.FieldActor}, -1)
+	p.tables[t].visits = &visitReads{
+		all:    p.series(t, windows.Count, p.bit(t, unjudged, noCond), 0, windows.W7d),
+		assets: p.series(t, windows.Count, p.bit(t, unjudged, p.text(`kind == "asset"`)), 0, windows.W7d),
+	}
+}
+
+// standingFields lists the fields whose standing a rule reads.
+func standingFields(r *Rule) (known, seen []event.Field) {
+	add := func(c *EventCond) {
+		if c != nil {
+			known, seen = append(known, c.Known...), append(seen, c.Seen...)
+		}
+	}
+	aggregates := func(as []Aggregate) {
+		for _, a := range as {
+			add(a.Cond)
+			add(a.Of)
+		}
+	}
+	add(r.Where)
+	for _, f := range r.Features {
+		add(f.Cond)
+		add(f.Of)
+	}
+	aggregates(r.When.Inline)
+	for _, c := range r.Then {
+		if c.If != nil {
+			aggregates(c.If.Inline)
+		}
+		if c.Except != event.NoField {
+			known = append(known, c.Except)
+		}
+	}
+	return known, seen
+}
