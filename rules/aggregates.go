@@ -145,7 +145,7 @@ func (c *checker) aggregate(n ast.Node) (a Aggregate, ok bool) {
 // aggregateCond checks a condition on the events that an aggregate sees; one
 // that always holds is nil unless it is needed.
 func (c *checker) aggregateCond(n ast.Node, needed bool) (cond *EventCond, ok bool) {
-	inner := &checker{phrase: c.phrase, opt: c.opt, nodes: c.nodes}
+	inner := &checker{phrase: c.phrase, opt: c.opt, spent: c.spent}
 	t := inner.cond(n)
 	if t.op == opBad {
 		return nil, false
@@ -210,7 +210,7 @@ func (c *checker) fieldArgument(n ast.Node) (event.Field, bool) {
 		c.bad(n, "unknown field %s%s", n.Value, fieldHint(n.Value, c.opt.Extras))
 		return 0, false
 	case *ast.MemberNode:
-		inner := &checker{phrase: c.phrase, opt: c.opt, nodes: c.nodes}
+		inner := &checker{phrase: c.phrase, opt: c.opt, spent: c.spent}
 		t := inner.extra(n)
 		return t.field, t.op != opBad
 	}

@@ -14,8 +14,8 @@ import (
 type checker struct {
 	*phrase
 	opt   Options
-	feat  *scope // what a condition on features may name; nil: one on an event
-	nodes *int   // of all expressions of the rule
+	feat  *scope  // what a condition on features may name; nil: one on an event
+	spent *budget // by all expressions of the rule
 }
 
 // scope is what a condition on features may name, and what it named.
@@ -29,7 +29,7 @@ type scope struct {
 
 // condition parses and checks the text as a condition; nil was reported.
 func (c *checker) condition() *node {
-	root := c.syntax(c.nodes)
+	root := c.syntax(&c.spent.nodes)
 	if root == nil {
 		return nil
 	}

@@ -12,8 +12,8 @@ import (
 // CompileEvent checks and compiles a condition on the fields of one event: a
 // rule's where, a source's only, a site file's failure.
 func CompileEvent(text string, opt Options) (*EventCond, error) {
-	p, nodes := loose(text), 0
-	c := &checker{phrase: p, opt: opt, nodes: &nodes}
+	p := loose(text)
+	c := &checker{phrase: p, opt: opt, spent: &budget{}}
 	n := c.condition()
 	if n == nil {
 		return nil, p.doc.err()

@@ -137,9 +137,9 @@ func randomEnv(t *rapid.T) *Env {
 
 // compileCond compiles a condition on the features a, b and c.
 func compileCond(t testing.TB, text string) *Cond {
-	p, nodes := loose(text), 0
+	p := loose(text)
 	s := &scope{features: []Feature{{Name: "a"}, {Name: "b"}, {Name: "c"}}, target: true}
-	c := &checker{phrase: p, opt: testOptions, nodes: &nodes, feat: s}
+	c := &checker{phrase: p, opt: testOptions, spent: &budget{}, feat: s}
 	n := c.condition()
 	if n == nil {
 		t.Fatalf("%s: %v", text, p.doc.err())

@@ -106,7 +106,7 @@ func (f *Fault) with(format string, args ...any) *Fault {
 type reader struct {
 	*document
 	opt   Options
-	nodes int // of the expressions read so far
+	spent budget // by the expressions read so far
 }
 
 // ruleKeys are the keys of a rule file; those needed come first.
@@ -259,8 +259,8 @@ func (r *reader) features(rule *Rule, it *item) {
 		}
 		f := Feature{Name: name}
 		if e := r.expression(p.value, key); e != nil {
-			if root := e.syntax(&r.nodes); root != nil {
-				c := &checker{phrase: e, opt: r.opt, nodes: &r.nodes}
+			if root := e.syntax(&r.spent.nodes); root != nil {
+				c := &checker{phrase: e, opt: r.opt, spent: &r.spent}
 				f.Aggregate, _ = c.aggregate(root)
 			}
 		}

@@ -100,7 +100,7 @@ func (r *reader) eventCond(it *item, key string) *EventCond {
 	if p == nil {
 		return nil
 	}
-	c := &checker{phrase: p, opt: r.opt, nodes: &r.nodes}
+	c := &checker{phrase: p, opt: r.opt, spent: &r.spent}
 	n := c.condition()
 	if n == nil {
 		return nil
@@ -115,7 +115,7 @@ func (r *reader) cond(it *item, key string, features []Feature, target bool) *Co
 		return nil
 	}
 	s := &scope{features: features, target: target}
-	c := &checker{phrase: p, opt: r.opt, nodes: &r.nodes, feat: s}
+	c := &checker{phrase: p, opt: r.opt, spent: &r.spent, feat: s}
 	n := c.condition()
 	if n == nil {
 		return nil
