@@ -71,6 +71,9 @@ func FuzzCompileEvent(f *testing.F) {
 		if got, want := e.Match(hotEvent, &st), vmMatch(e.tree)(hotEvent, &st); got != want {
 			t.Errorf("%s as %s: closures %v, machine %v", text, e.Text, got, want)
 		}
+		if len(e.Text) > MaxSource {
+			return // escapes have made it longer than what is read
+		}
 		again, err := CompileEvent(e.Text, testOptions)
 		if err != nil || again.Text != e.Text {
 			t.Errorf("%s as %s reads as %v, %v", text, e.Text, again, err)
