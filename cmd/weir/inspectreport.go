@@ -212,7 +212,7 @@ func (a *addressFacts) printCrawlers(p *page) {
 		p.wrapped("claims", 2+labels, text)
 	}
 	if a.Monitors > 0 {
-		p.wrapped("monitors", 2+labels, fmt.Sprintf("%s of the events say that they are uptime monitors; spare yours with allow: in the site file", percent(a.Monitors)))
+		p.wrapped("monitors", 2+labels, fmt.Sprintf("%s of the events say that they are uptime monitors; anybody can say that too", percent(a.Monitors)))
 	}
 }
 
