@@ -1,2 +1,2 @@
-// Package emit hands over what was decided: for now as lines in a file.
+// Package emit hands over what was decided, as lines of JSON.
 package emit

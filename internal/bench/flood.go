@@ -2,12 +2,10 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -27,18 +25,8 @@ func flood(out io.Writer, weir, dir string, minutes int, memory string) error {
 		if err := os.WriteFile(config, []byte(yaml), 0o644); err != nil {
 			return err
 		}
-		result := path + ".out"
-		cmd := exec.Command(weir, "replay", "-c", config, "--out", result, path)
-		cmd.Env = append(os.Environ(), "GOMEMLIMIT=440MiB")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", cmd, err, text)
-		}
-		b, err := os.ReadFile(filepath.Join(result, "summary.json"))
+		s, err := replay(weir, config, path, "GOMEMLIMIT=440MiB")
 		if err != nil {
-			return err
-		}
-		var s summary
-		if err := json.Unmarshal(b, &s); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "%s lines, %s addresses, state.memory %s: %s events/s, peak RSS %d MiB, %s keys, shed %+v, the guesser found: %v\n",

@@ -105,7 +105,7 @@ func measure(out io.Writer, weir, path, format, density string, truth *testkit.T
 		format, density, info.Size()/int64(truth.Lines), thousands(truth.Addresses))
 	field := `$1`
 	if format == testkit.NginxJSON {
-		field = `$4` // "remote_addr":"…" split at quotes, see below
+		field = `$8` // {"time_iso8601":"…","remote_addr":"…", split at quotes
 	}
 	for _, c := range []struct {
 		name string
@@ -113,7 +113,7 @@ func measure(out io.Writer, weir, path, format, density string, truth *testkit.T
 	}{
 		{"wc -l", exec.Command("wc", "-l", path)},
 		{"wc -l again", exec.Command("wc", "-l", path)},
-		{"gawk, counting by one field", exec.Command("gawk", "-F", `[" ]`, "{n["+field+"]++} END{print length(n)}", path)},
+		{"gawk, counting by address", exec.Command("gawk", "-F", `[" ]`, "{n["+field+"]++} END{print length(n)}", path)},
 	} {
 		took, err := timed(c.cmd)
 		if err != nil {
@@ -129,18 +129,8 @@ func measure(out io.Writer, weir, path, format, density string, truth *testkit.T
 	}
 	const runs = 2
 	for i := range runs {
-		result := path + ".out"
-		cmd := exec.Command(weir, "replay", "-c", config, "--out", result, path)
-		cmd.Stderr = nil
-		if text, err := cmd.Output(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", cmd, err, text)
-		}
-		b, err := os.ReadFile(filepath.Join(result, "summary.json"))
+		s, err := replay(weir, config, path)
 		if err != nil {
-			return err
-		}
-		var s summary
-		if err := json.Unmarshal(b, &s); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "  %-28s %12s events/s   peak RSS %d MiB, %.3f allocations an event, %s keys, %.1f keys and %d bytes an address%s\n", "weir replay",
@@ -154,6 +144,21 @@ func measure(out io.Writer, weir, path, format, density string, truth *testkit.T
 		}
 	}
 	return nil
+}
+
+// replay runs weir over a log and returns its summary.
+func replay(weir, config, path string, env ...string) (s summary, err error) {
+	result := path + ".out"
+	cmd := exec.Command(weir, "replay", "-c", config, "--out", result, path)
+	cmd.Env = append(os.Environ(), env...)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return s, fmt.Errorf("%s: %w\n%s", cmd, err, text)
+	}
+	b, err := os.ReadFile(filepath.Join(result, "summary.json"))
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(b, &s)
 }
 
 func degraded(d bool) string {
