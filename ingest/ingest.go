@@ -53,6 +53,21 @@ type Source interface {
 	Close() error
 }
 
+// Tail is a Source that goes on: Read waits for records as long as ctx lasts
+// and never returns io.EOF. Partitions may rise while it is read; numbers stay.
+// A Read that had to wait returns with what came first, however little.
+type Tail interface {
+	Source
+	// Start returns the offset at which partition p is or was begun to be read.
+	Start(p int) int64
+	// CaughtUp reports whether it is known that partition p has been read to its
+	// end, as of the last few seconds. While the source cannot tell, it is not.
+	CaughtUp(p int) bool
+	// Lag returns how many records (of a topic) or bytes (of a file) of partition
+	// p are still to be read, as far as is known; below 0 where nothing is known.
+	Lag(p int) int64
+}
+
 // Decoder reads one line into ev, which is Reset, and may keep what it makes
 // in mem. Strings of ev may point into line. It is called by several
 // goroutines at once. The only errors are Malformed ones.

@@ -1,11 +1,24 @@
 package pipeline
 
-// Mark is one line of the journal: what a clock or a person decided. From
-// Offset on, the watermark of the partition is at least Watermark (Unix
-// seconds); that is all that an idle partition's waking has to say.
+// Mark is one line of the journal: what a clock decided. From Offset on, the
+// watermark of the partition is at least Watermark. See docs/adr/0005.
 type Mark struct {
-	Source    string `json:"source"`
-	Partition int32  `json:"partition"` // the source's own number
-	Offset    int64  `json:"offset"`
-	Watermark int64  `json:"watermark"`
+	Event     MarkEvent `json:"event"`
+	Source    string    `json:"source"`
+	Partition int32     `json:"partition"` // the source's own number
+	Offset    int64     `json:"offset"`
+	Watermark int64     `json:"watermark,omitempty"` // Unix seconds; 0: none
+	First     string    `json:"first,omitempty"`     // of a file: the keyed hash of its first line
 }
+
+// MarkEvent is why a mark was made.
+type MarkEvent string
+
+// Why marks are made.
+const (
+	MarkStart MarkEvent = "start" // reading began here
+	MarkIdle  MarkEvent = "idle"  // decisions left while the partition did not hold the clock
+	MarkWake  MarkEvent = "wake"  // an idle partition had a record again
+	MarkSlow  MarkEvent = "slow"  // a run of a slow source's records
+	MarkFile  MarkEvent = "file"  // a followed file begins here
+)

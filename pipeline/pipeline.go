@@ -26,6 +26,7 @@ type Source struct {
 	MaxLateness time.Duration      // what is later still is dropped
 	Unjudged    bool               // its lines do not say what came of a request; see docs/adr/0003
 	Only        *rules.EventCond   // events that it does not hold of are passed by; nil: none
+	Slow        bool               // its batches come minutes late: it never holds the clock back in a live run
 }
 
 // The limits on a source's clock.
@@ -40,7 +41,7 @@ type Config struct {
 	Enrich  *enrich.Tables // nil: events stay as they were decoded
 	Plan    *rules.Plan
 	Lookups map[string]func(value string) bool
-	Journal []Mark
+	Journal []Mark      // what a clock decided before
 	Ceiling event.Stage // the highest stage that any rule gets
 	// Stages are, by rule id, the highest stage that the operator gives it.
 	Stages map[string]event.Stage
@@ -53,8 +54,19 @@ type Config struct {
 	Batch   int   // records at a time; 0: 1,000
 	Memory  int64 // bytes that the units may take; 0: no limit
 
+	// Record writes what a clock decided and returns when it is safe. With it the
+	// run is live: partitions may be idle, slow or new. Nil: they may not.
+	Record func([]Mark) error
+	// Observe, in a live run, is told once a second how it stands.
+	Observe func(*Status)
+
 	// Emit takes decisions as they are made, in the order of their lines.
 	Emit func([]event.Decision) error
+	// Review, if set, is called at every boundary (a whole ten seconds) behind
+	// seconds with events, after Emit. Figures says how many distinct actors
+	// succeeded with a target in seven days and how many tried; of the empty
+	// target, with anything. It may be called only within Review.
+	Review func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error
 	// Recode, if set, is asked after each tick of each unit that had events
 	// whether the unit is to be encoded, dropped and decoded. Positions and
 	// pending seconds are then, always.

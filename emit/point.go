@@ -1,0 +1,83 @@
+package emit
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"weir/event"
+)
+
+// Point is one place that enforces: a proxy, a firewall, a cloud list, a feed.
+// It only translates: what goes into a list, how often it is handed out and
+// what is done about errors is decided by the compiler and the reconciler. Its
+// methods are called by one goroutine at a time.
+type Point interface {
+	// Name is the point's name in the configuration.
+	Name() string
+	// Capabilities says what the point can hold.
+	Capabilities() Capabilities
+	// Read returns what the point holds now. A point that cannot be read returns
+	// an error wrapping ErrUnreadable, and its drift is unknown, not none.
+	Read(ctx context.Context) (List, error)
+	// Apply turns have into want, whole or not at all where the point can. It is
+	// called again after a failure; an error wrapping ErrPermanent is not
+	// retried until want is another one. Apply must not retain its arguments.
+	Apply(ctx context.Context, have, want List) error
+	// Try finds out, without changing what is enforced, whether Read and Apply
+	// would work: paths, permissions, programs, sockets, brokers. Each fault is
+	// one sentence that says what to do.
+	Try(ctx context.Context) error
+	// Setup returns the lines with which the operator has the point use what it
+	// is given, with a comment on each part; empty where nothing is needed.
+	Setup() string
+	// Close frees what the point holds; what it enforces stays.
+	Close() error
+}
+
+// The errors by which the reconciler decides what to do next.
+var (
+	ErrUnreadable = errors.New("unreadable")
+	ErrPermanent  = errors.New("permanent")
+)
+
+// Capabilities is what a point can hold.
+type Capabilities struct {
+	Any         bool           // every target and exception, as Entry.Decision; else addresses and endpoints only
+	Actions     []event.Action // that the operator gave it
+	Endpoints   []Endpoint     // that it can tell apart; none: only whole addresses
+	Capacity    int            // entries; 0: no limit of its own
+	Ends        bool           // it keeps the end of an entry, and acts on it without weir
+	MinInterval time.Duration  // between two lists
+}
+
+// Endpoint is an endpoint that a point's configuration knows by an id, so that
+// lists need not name it.
+type Endpoint struct {
+	ID      string // e and 8 hexadecimal digits
+	Pattern string // as decisions name it, "POST /login"; placeholders as in net/http.ServeMux
+}
+
+// Entry is one line of a list. No text of it comes out of a log.
+type Entry struct {
+	Prefix   netip.Prefix // masked; an address is a whole-length prefix. Not valid where the target has no address (Any)
+	Endpoint string       // an Endpoint.ID; empty: all of the site
+	Action   event.Action
+	To       string // of limit, such as 10/1m
+	Until    time.Time
+	ID       string         // the decision's, the first one's of a renewed one
+	Severity event.Severity // the ranking when there is no room for all; not read back
+	// Decision is what stands behind the entry, for points that take every
+	// target; nil in a list that was read back from one that does not.
+	Decision *event.Decision
+}
+
+// List is what a point is to hold, or holds: sorted by action, endpoint, prefix
+// and id, without two entries that agree in all of them.
+type List struct {
+	Entries []Entry
+	// Meant says that the ledger is well and means this list as it is. An empty
+	// list that is not meant is not applied.
+	Meant bool
+}
