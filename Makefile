@@ -3,12 +3,18 @@
 GO ?= go
 FUZZTIME ?= 10s
 
-.PHONY: build test lint fuzz bench demo rules torture
+.PHONY: build test tools lint fuzz bench demo rules torture
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/weir ./cmd/weir
 
-test: build
+# What the tests run against: proxies and log-in guessers from the distribution,
+# and the jars of a real Kafka, fetched once into the user's cache directory.
+tools:
+	scripts/tools.sh
+	$(GO) run ./internal/kafkatest/fetch > /dev/null
+
+test: build tools
 	$(GO) vet ./...
 	$(GO) test ./...
 	bin/weir rules check
@@ -36,6 +42,7 @@ lint:
 bench: build
 	$(GO) run ./internal/bench
 	$(GO) run ./internal/bench -flood 10
+	$(GO) run ./internal/bench -kafka
 	$(GO) test -run '^$$' -bench . ./...
 
 demo: build

@@ -1,7 +1,12 @@
 package emit
 
 import (
+	"errors"
 	"log/slog"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/event"
@@ -13,14 +18,71 @@ type LedgerConfig struct {
 	Key    *event.Key
 	Guards *Guards // nil: none
 	// Now is the ledger's clock; nil: the time of the decisions and reviews
-	// themselves, as in a replay.
+	// themselves, as in a replay. Then lines are synced at the end only.
 	Now func() time.Time
-	Log *slog.Logger
+	Log *slog.Logger // nil: silent
+}
+
+// The limits of a ledger.
+const (
+	maxInForce   = 1 << 19 // entries
+	maxQueue     = 10000   // decisions that wait
+	maxPace      = 200     // entries with a good account behind them that come into force in a minute
+	maxReview    = 2000    // entries that one Review looks at
+	maxSeen      = 1 << 20 // ids that are recognised again
+	maxHeld      = 10000   // held decisions that may still be approved
+	maxUnblocks  = 1000    // targets that are unblocked at a time
+	maxRecent    = 10000   // lines that are kept in memory
+	maxPending   = 8 << 20 // bytes of lines that wait for a disk that has room again
+	maxRules     = 10000   // rules that are counted each by itself
+	maxWords     = 1024    // bytes of a person's name or reason
+	maxBlock     = 366 * 24 * time.Hour
+	maxUnblock   = 30 * 24 * time.Hour
+	aheadOfClock = 5 * time.Minute // that a decision may be of the wall clock
+)
+
+// limits are those that tests lower.
+type ledgerLimits struct {
+	inForce, queue, seen, held, unblocks, pending int
+	fileBytes                                     int64
+	files                                         int
 }
 
 // Ledger is what is in force, and the log of how it came to be. It may be used
 // by several goroutines. See docs/adr/0006.
-type Ledger struct{}
+type Ledger struct {
+	cfg    LedgerConfig
+	log    *slog.Logger
+	limits ledgerLimits
+
+	mu      sync.Mutex
+	closed  bool
+	only    bool // to be read, not to be written
+	at      time.Time
+	clock   drift
+	entries map[string]*entry
+	order   []*entry // as they came into force; those that are over are left out when it is published
+	dead    int      // of order
+	ends    endQueue
+	queue   waiting
+	breaker breaker
+	seen    seen
+	held    heldMemory
+	spared  []unblock
+	stopped *Line // the line that says so
+	byFile  bool  // the file that stops all blocking was seen
+	next    int   // of order: the entry that is reviewed next
+	fresh   []*entry
+	count   Counts
+	file    *ledgerFile // nil: in memory only
+	recent  recent
+
+	dirty   bool
+	version uint64
+	well    bool
+	force   atomic.Pointer[Force]
+	changed atomic.Pointer[chan struct{}]
+}
 
 // InForce is one entry of the ledger that points are to enforce.
 type InForce struct {
@@ -41,28 +103,349 @@ type Force struct {
 	Well    bool // the ledger could be read and written; else an empty Force is not meant
 }
 
+// entry is one decision in force.
+type entry struct {
+	key     string
+	d       event.Decision // the first one, with the latest end
+	action  event.Action
+	since   time.Time
+	good    float64
+	by      string
+	reason  string
+	excused bool // approved: it does not count for the breaker
+	over    bool
+	index   int // in the queue of ends
+	public  *InForce
+}
+
+// soften makes an entry milder where its target is shared.
+func (e *entry) soften(d *event.Decision) (softened bool) {
+	if e.by != "" || !shared(d.Good, d.Tried) || milder(e.action) == e.action {
+		return false
+	}
+	e.action, e.reason = milder(e.action), sharedReason(d)
+	return true
+}
+
+// first names the entry for the decision that a renewal renews.
+func (e *entry) first() {
+	if e.d.Step == event.Renew && e.d.Renews != "" {
+		e.d.Step, e.d.ID, e.d.Renews = event.New, e.d.Renews, ""
+	}
+}
+
+// ruleOperator is the rule of what is made by hand.
+const ruleOperator = "operator"
+
+var errClosed = errors.New("ledger: closed, or only opened to be read")
+
 // OpenLedger reads the ledger's files, if there are any, and goes on with them.
-func OpenLedger(cfg LedgerConfig) (*Ledger, error) { panic("not written yet") }
+func OpenLedger(cfg LedgerConfig) (*Ledger, error) {
+	l := newLedger(cfg)
+	if cfg.Path == "" {
+		l.publish()
+		return l, nil
+	}
+	if err := l.open(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func newLedger(cfg LedgerConfig) *Ledger {
+	if cfg.Key == nil {
+		cfg.Key = event.FixedKey()
+	}
+	l := &Ledger{
+		cfg: cfg, log: cfg.Log, well: true, dirty: true,
+		limits: ledgerLimits{
+			inForce: maxInForce, queue: maxQueue, seen: maxSeen, held: maxHeld, unblocks: maxUnblocks, pending: maxPending,
+			fileBytes: ledgerFileBytes, files: ledgerFiles,
+		},
+		entries: map[string]*entry{}, breaker: breaker{rules: map[string]*ruleState{}},
+		count: newCounts(),
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	changed := make(chan struct{})
+	l.changed.Store(&changed)
+	l.force.Store(&Force{Well: true})
+	if cfg.Now != nil {
+		l.at = wall(cfg.Now())
+	}
+	return l
+}
 
 // Add takes decisions of the engine, in their order. What it has seen already
-// (same step and id) it passes over. It returns when the lines are synced.
-func (l *Ledger) Add(ds []event.Decision) error { panic("not written yet") }
+// (same step and id) it passes over. It returns when the lines are synced. A
+// ledger that cannot be written is not an error here: then nothing new comes
+// into force, Advance says why, and goes on trying.
+func (l *Ledger) Add(ds []event.Decision) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.only {
+		return errClosed
+	}
+	if l.cfg.Now != nil {
+		l.retry()
+		l.advance(l.cfg.Now())
+	}
+	for i := range ds {
+		if l.cfg.Now == nil {
+			l.advance(ds[i].Time)
+		}
+		l.take(&ds[i])
+	}
+	l.settle()
+	return nil
+}
+
+// take writes what comes of one decision.
+func (l *Ledger) take(d *event.Decision) {
+	if d.Step == event.End {
+		return // it comes by the watermark; Advance ends by the clock
+	}
+	if l.seen.add(l.cfg.Key.HashString(d.ID), l.limits.seen) {
+		l.count.Passed++
+		return
+	}
+	w := d.Words()
+	switch {
+	case d.Mode != event.Enforce || d.Would == event.Alert || d.Would == event.NoAction:
+		l.write(Line{Event: w.Event, Decision: *d, Mode: w.Mode, Action: w.Action})
+	case !d.Until.After(l.at):
+		l.count.Late++
+		l.write(Line{Event: w.Event, Decision: *d, Mode: modeLate, Action: noAction})
+	default:
+		l.judge(d)
+	}
+}
+
+// judge puts a decision before the guards, and writes and does what they say.
+func (l *Ledger) judge(d *event.Decision) {
+	key := forceKey(d)
+	if e := l.entries[key]; e != nil && l.well {
+		l.renew(e, d)
+		return
+	}
+	if w := l.queue.find(key); w != nil {
+		w.renew(d)
+		l.write(Line{Event: LineQueued, Decision: *d, Mode: event.Enforce.String(), Action: noAction, Reason: w.reason})
+		return
+	}
+	if guard, reason := l.objects(d); guard != "" {
+		l.hold(d, guard, reason)
+		return
+	}
+	e := &entry{key: key, d: *d, action: d.Would, since: l.at, good: number(d.Good)}
+	e.soften(d)
+	if e.touches() && (len(l.queue.all) > 0 || l.mustWait() != "") {
+		l.wait(e)
+		return
+	}
+	l.enforce(e, LineNew)
+}
+
+// objects asks the guards up to the breaker.
+func (l *Ledger) objects(d *event.Decision) (Guard, string) {
+	switch {
+	case !l.well:
+		return GuardUnwritten, "the ledger cannot be written"
+	case d.Time.After(l.at.Add(aheadOfClock)):
+		return GuardClock, "decided more than " + aheadOfClock.String() + " ahead of the clock"
+	case l.stopped != nil:
+		return GuardStopped, "all blocking was stopped by " + l.stopped.By
+	case len(l.entries) >= l.limits.inForce:
+		return GuardFull, "as many entries in force as the ledger keeps: " + strconv.Itoa(l.limits.inForce)
+	}
+	if by := l.unblocked(d); by != "" {
+		return GuardUnblocked, "unblocked by " + by
+	}
+	guard, reason, allow := l.cfg.Guards.objects(d, l.at)
+	if guard != "" {
+		if allow != nil {
+			l.count.Allowed[allow.String()]++
+		}
+		return guard, reason
+	}
+	return l.breaker.objects(d)
+}
+
+// hold writes that a decision is not enforced.
+func (l *Ledger) hold(d *event.Decision, guard Guard, reason string) {
+	l.held.add(d, l.limits.held)
+	l.write(Line{Event: LineHeld, Decision: *d, Mode: d.Mode.String(), Action: noAction, Guard: guard, Reason: reason})
+}
+
+// noAction is what is done about a decision that is not enforced.
+const noAction = "none"
+
+// enforce puts an entry into force, unless that trips its rule.
+func (l *Ledger) enforce(e *entry, word string) {
+	if e.by == "" {
+		if sum, trips := l.breaker.wouldTrip(e); trips {
+			l.trip(e.d.Rule, sum)
+			_, reason := l.breaker.objects(&e.d)
+			l.hold(&e.d, GuardBreaker, reason)
+			return
+		}
+		if e.touches() {
+			l.breaker.pace.take(l.at)
+		}
+	}
+	if e.d.Step == event.Renew && word == LineNew {
+		word = LineRenew // of what was not in force
+	}
+	l.write(Line{Event: word, Decision: e.d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason, By: e.by})
+	e.first()
+	l.fresh = append(l.fresh, e)
+	l.insert(e)
+}
+
+// renew moves the end of an entry in force.
+func (l *Ledger) renew(e *entry, d *event.Decision) {
+	if d.Step == event.New {
+		// The engine's clock ended it before ours did, and it began anew.
+		until := e.d.Until
+		e.d = *d
+		e.d.Until = later(d.Until, until)
+	}
+	l.breaker.leave(e)
+	e.good = number(d.Good)
+	e.soften(d)
+	l.breaker.enter(e)
+	l.until(e, later(d.Until, e.d.Until))
+	l.write(Line{Event: d.Step.String(), Decision: *d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
+	if sum, trips := l.breaker.tripped(d.Rule); trips {
+		l.trip(d.Rule, sum)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Advance ends what is over by the ledger's clock and lets in what was queued.
+// It returns why the ledger cannot be written, while that is so.
+func (l *Ledger) Advance() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.only {
+		return errClosed
+	}
+	if l.cfg.Now != nil {
+		l.retry()
+		l.advance(l.cfg.Now())
+	}
+	l.lookForFile()
+	l.settle()
+	if l.file != nil {
+		return l.file.fault
+	}
+	return nil
+}
 
 // Review looks at the entries in force again: figures says how a target stands
 // now, and for the empty target how the whole site does; ok is false where
 // nothing is known of it. It is called at whole ten seconds of event time.
 func (l *Ledger) Review(at time.Time, figures func(event.Target) (good, tried float64, ok bool)) error {
-	panic("not written yet")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.only {
+		return errClosed
+	}
+	if l.cfg.Now == nil {
+		l.advance(at)
+	} else {
+		l.retry()
+		l.advance(l.cfg.Now())
+	}
+	if good, _, ok := figures(nil); ok {
+		l.breaker.site, l.breaker.known = number(good), true
+	}
+	l.review(figures)
+	l.letIn()
+	l.settle()
+	return nil
 }
 
-// Advance ends what is over by the ledger's clock and lets in what was queued.
-func (l *Ledger) Advance() error { panic("not written yet") }
+// review looks at the next entries, in turn, and trips the rules that hurt.
+func (l *Ledger) review(figures func(event.Target) (good, tried float64, ok bool)) {
+	l.compact()
+	rules := map[string]bool{}
+	for range min(maxReview, len(l.order)) {
+		if l.next >= len(l.order) {
+			l.next = 0
+		}
+		e := l.order[l.next]
+		l.next++
+		if e.by != "" {
+			continue
+		}
+		rules[e.d.Rule] = true
+		good, tried, ok := figures(e.d.Target)
+		if !ok {
+			continue
+		}
+		l.breaker.sum(e, number(good))
+		if e.public != nil && e.public.Good != e.good {
+			e.public = nil // seen with the next change; not a change by itself
+		}
+		d := e.d
+		d.Good, d.Tried = good, tried
+		l.breaker.leave(e)
+		softened := e.soften(&d)
+		l.breaker.enter(e)
+		if softened {
+			e.public, l.dirty = nil, true
+			l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
+		}
+	}
+	for _, rule := range sortedKeys(rules) {
+		if sum, trips := l.breaker.tripped(rule); trips {
+			l.trip(rule, sum)
+		}
+	}
+}
 
 // InForce returns what is in force now.
-func (l *Ledger) InForce() *Force { panic("not written yet") }
+func (l *Ledger) InForce() *Force { return l.force.Load() }
 
 // Changed returns a channel that is closed when Force's version has risen.
-func (l *Ledger) Changed() <-chan struct{} { panic("not written yet") }
+func (l *Ledger) Changed() <-chan struct{} { return *l.changed.Load() }
 
 // Close syncs and closes the ledger's file.
-func (l *Ledger) Close() error { panic("not written yet") }
+func (l *Ledger) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	if l.file == nil || l.only {
+		return nil
+	}
+	return l.file.close(&l.count)
+}
+
+// dir returns the directory of the ledger's files.
+func (l *Ledger) dir() string { return filepath.Dir(l.cfg.Path) }
+
+// forceKey is what makes two decisions one entry: rule, action, target and
+// exception.
+func forceKey(d *event.Decision) string {
+	b := make([]byte, 0, 128)
+	add := func(s string) { b = append(append(strconv.AppendInt(b, int64(len(s)), 10), ':'), s...) }
+	add(d.Rule)
+	add(d.Would.String())
+	add(d.Except)
+	for _, v := range d.Target {
+		add(v.Field)
+		add(v.Text)
+	}
+	return string(b)
+}

@@ -12,14 +12,17 @@ import (
 // Point is one place that enforces: a proxy, a firewall, a cloud list, a feed.
 // It only translates: what goes into a list, how often it is handed out and
 // what is done about errors is decided by the compiler and the reconciler. Its
-// methods are called by one goroutine at a time.
+// methods are called by one goroutine at a time, and return soon after ctx ends.
 type Point interface {
 	// Name is the point's name in the configuration.
 	Name() string
 	// Capabilities says what the point can hold.
 	Capabilities() Capabilities
-	// Read returns what the point holds now. A point that cannot be read returns
-	// an error wrapping ErrUnreadable, and its drift is unknown, not none.
+	// Read returns what the point holds now, in the order of List.Sort, also what
+	// is over by its own clock. A point that cannot be read returns an error
+	// wrapping ErrUnreadable, and its drift is unknown, not none. What stands
+	// there and is no entry, such as a line that nobody can read, is returned as
+	// an Entry without a prefix, so that it differs from any list and is repaired.
 	Read(ctx context.Context) (List, error)
 	// Apply turns have into want, whole or not at all where the point can. It is
 	// called again after a failure; an error wrapping ErrPermanent is not
@@ -53,7 +56,10 @@ type Capabilities struct {
 }
 
 // Endpoint is an endpoint that a point's configuration knows by an id, so that
-// lists need not name it.
+// lists need not name it. EndpointTable makes them. Decisions name a path with
+// and without a slash at its end alike, so a pattern without placeholders is
+// both; else it means what it means to net/http.ServeMux, GET also HEAD, and of
+// two that match a request the more special one is meant.
 type Endpoint struct {
 	ID      string // e and 8 hexadecimal digits
 	Pattern string // as decisions name it, "POST /login"; placeholders as in net/http.ServeMux
@@ -64,17 +70,20 @@ type Entry struct {
 	Prefix   netip.Prefix // masked; an address is a whole-length prefix. Not valid where the target has no address (Any)
 	Endpoint string       // an Endpoint.ID; empty: all of the site
 	Action   event.Action
-	To       string // of limit, such as 10/1m
-	Until    time.Time
-	ID       string         // the decision's, the first one's of a renewed one
+	To       string         // of limit, such as 10/1m
+	Until    time.Time      // in whole seconds, UTC; zero in a list read back from a point that keeps no ends
+	ID       string         // the decision's, the first one's of a renewed one; empty where a point does not keep it
 	Severity event.Severity // the ranking when there is no room for all; not read back
+	Reason   string         // as the ledger gives it, for points that take every target; not read back
 	// Decision is what stands behind the entry, for points that take every
 	// target; nil in a list that was read back from one that does not.
 	Decision *event.Decision
 }
 
 // List is what a point is to hold, or holds: sorted by action, endpoint, prefix
-// and id, without two entries that agree in all of them.
+// and id. Compiled for a point that takes addresses only, no two entries agree
+// in action, endpoint and prefix, and an entry inside a wider one with the same
+// action ends later than that: the longest prefix may decide.
 type List struct {
 	Entries []Entry
 	// Meant says that the ledger is well and means this list as it is. An empty

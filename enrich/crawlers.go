@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -67,6 +68,20 @@ func (c *Crawlers) Name(a netip.Addr) string {
 		return ""
 	}
 	return c.names[i]
+}
+
+// All returns the ranges and whose they are.
+func (c *Crawlers) All() iter.Seq2[netip.Prefix, string] {
+	return func(yield func(netip.Prefix, string) bool) {
+		if c == nil {
+			return
+		}
+		for p, i := range c.table.All() {
+			if !yield(p, c.names[i]) {
+				return
+			}
+		}
+	}
 }
 
 // Names returns the crawlers that have ranges, in order.

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"errors"
+	"iter"
 	"net/netip"
 	"strings"
 
@@ -61,6 +62,13 @@ func New(cfg Config) (*Tables, error) {
 
 // Lookups returns the operator's sets.
 func (t *Tables) Lookups() *Lookups { return t.lookups }
+
+// Network returns the autonomous system of an address, whose it is and its
+// country; 0 and "" where the table does not know.
+func (t *Tables) Network(a netip.Addr) (asn uint32, org, country string) { return t.nets.Lookup(a) }
+
+// CrawlerNets returns the ranges of verified crawlers and whose they are.
+func (t *Tables) CrawlerNets() iter.Seq2[netip.Prefix, string] { return t.crawlers.All() }
 
 // Source is what enriching must know of the source that events come from.
 type Source struct {

@@ -106,20 +106,35 @@ func appendSized(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
+// Words are what a line says of a decision that is not the engine's alone to
+// say: what happened, how far it goes and what is done.
+type Words struct{ Event, Mode, Action string }
+
+// Words returns what the engine itself says.
+func (d *Decision) Words() Words {
+	return Words{Event: d.Step.String(), Mode: d.Mode.String(), Action: d.Action()}
+}
+
 // AppendJSON appends the decision as one line of JSON, without the newline.
 // Fields stand in a fixed order, so that equal decisions are equal bytes.
 func (d *Decision) AppendJSON(b []byte) []byte {
+	return append(d.AppendOpen(b, d.Words(), d.Step != End), '}')
+}
+
+// AppendOpen appends the line with other words and without the bracket at its
+// end, so that more can follow. An end has no evidence.
+func (d *Decision) AppendOpen(b []byte, w Words, evidence bool) []byte {
 	b = append(b, `{"v":`...)
 	b = strconv.AppendInt(b, DecisionVersion, 10)
-	b = appendStringField(b, "event", d.Step.String())
+	b = appendStringField(b, "event", w.Event)
 	b = appendStringField(b, "id", d.ID)
 	if d.Renews != "" {
 		b = appendStringField(b, "renews", d.Renews)
 	}
 	b = appendTimeField(b, "time", d.Time)
 	b = appendTimeField(b, "until", d.Until)
-	b = appendStringField(b, "mode", d.Mode.String())
-	b = appendStringField(b, "action", d.Action())
+	b = appendStringField(b, "mode", w.Mode)
+	b = appendStringField(b, "action", w.Action)
 	b = appendStringField(b, "would", d.Would.String())
 	if d.To != "" {
 		b = appendStringField(b, "to", d.To)
@@ -135,10 +150,10 @@ func (d *Decision) AppendJSON(b []byte) []byte {
 	b = append(b, `,"version":`...)
 	b = strconv.AppendInt(b, int64(d.Version), 10)
 	b = appendStringField(b, "severity", d.Severity.String())
-	if d.Step != End {
+	if evidence {
 		b = d.appendEvidence(b)
 	}
-	return append(b, '}')
+	return b
 }
 
 func (d *Decision) appendEvidence(b []byte) []byte {
@@ -196,7 +211,9 @@ func appendNumber(b []byte, v float64) []byte {
 	if v == float64(int64(v)) {
 		return strconv.AppendInt(b, int64(v), 10)
 	}
-	v = math.Round(v*1e4) / 1e4
+	if math.Abs(v) < 1<<36 { // beyond it, rounding twice would not be rounding once
+		v = math.Round(v*1e4) / 1e4
+	}
 	if v == 0 {
 		return append(b, '0') // not -0
 	}

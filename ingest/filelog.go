@@ -217,9 +217,7 @@ func (l *fileLog) noteFirst(r *Records, from int) {
 	}
 	if !l.begun {
 		l.begun = true
-		if bytes.HasPrefix(r.Line(from), []byte("\xef\xbb\xbf")) {
-			r.Starts[from] += 3
-		}
+		trimByteOrderMark(r, from)
 	}
 	for i := from; i < r.Len(); i++ {
 		if line := r.Line(i); len(line) > 0 && line[0] != '#' { // W3C files all begin with the same comments

@@ -13,6 +13,8 @@ const (
 	chunk = 256 << 10
 	// batchBytes is about how much one Read returns at most.
 	batchBytes = 1 << 20
+	// keptPend is how much a reader that waits holds beside what it has read.
+	keptPend = 16 << 10
 )
 
 // lineReader cuts what a reader gives into lines. It reads straight into the
@@ -24,6 +26,7 @@ type lineReader struct {
 	scanned int   // len(pend)-lo if that is known to hold no line end, else 0
 	skip    bool  // inside a line that is too long
 	offset  int64 // of pend[lo] in the partition
+	room    int   // how much fill reads at most; 0: a chunk
 }
 
 // take appends up to max lines of those that were read already.
@@ -43,10 +46,13 @@ func (l *lineReader) take(max int, r *Records) {
 // fill reads on and appends up to max lines. All that take could return must
 // have been taken. It returns what the reader did: io.EOF, an error or nil.
 func (l *lineReader) fill(src io.Reader, whole bool, max int, r *Records) error {
-	at, rest := len(r.Data), l.pend[l.lo:]
-	r.Data = append(slices.Grow(r.Data, len(rest)+chunk), rest...)
+	at, rest, room := len(r.Data), l.pend[l.lo:], chunk
+	if l.room > 0 {
+		room = min(room, l.room)
+	}
+	r.Data = append(slices.Grow(r.Data, len(rest)+room), rest...)
 	end := len(r.Data)
-	n, err := readChunk(src, r.Data[end:end+chunk], whole)
+	n, err := readChunk(src, r.Data[end:end+room], whole)
 	buf := r.Data[at : end+n]
 	r.Data = r.Data[:at] // cut numbers its records from here
 	used, keep, full := l.cut(buf, len(rest), max, r)
@@ -127,4 +133,21 @@ func (l *lineReader) finish(err error, r *Records) {
 	}
 	l.offset += int64(len(rest))
 	l.pend, l.lo, l.scanned, l.skip = l.pend[:0], 0, 0, false
+}
+
+// idle gives memory back while there is nothing to read.
+func (l *lineReader) idle() {
+	if cap(l.pend) > keptPend {
+		l.pend, l.lo = append([]byte(nil), l.pend[l.lo:]...), 0
+	}
+}
+
+// byteOrderMark may stand at the beginning of a file and belongs to no line.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// trimByteOrderMark takes it off record i, the first of a file.
+func trimByteOrderMark(r *Records, i int) {
+	if bytes.HasPrefix(r.Line(i), []byte(byteOrderMark)) {
+		r.Starts[i] += uint32(len(byteOrderMark))
+	}
 }

@@ -18,15 +18,17 @@ type clock struct {
 	stopped    bool
 	limit      int        // chunks that may be under way at once
 	underWay   int        // chunks that are
-	low        int64      // the smallest watermark over the partitions that have input
-	lowest     *partition // the first that has it; nil when there is no more input
+	low        int64      // the smallest watermark over the partitions that hold the clock
+	lowest     *partition // the first that has it; nil when none holds it
+	open       bool       // there is input still to come
+	granted    int64      // the highest tick that was handed out
 
 	needsStanding bool
 	published     map[int64]*rules.Standing // by the hour as of which they hold
 }
 
 func newClock(needsStanding bool, limit int) *clock {
-	c := &clock{needsStanding: needsStanding, limit: limit, published: map[int64]*rules.Standing{}}
+	c := &clock{needsStanding: needsStanding, limit: limit, granted: -1 << 62, published: map[int64]*rules.Standing{}}
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }
@@ -40,14 +42,15 @@ func (c *clock) wake() {
 }
 
 // admit gives a partition a chunk once it may be read on: it has few chunks
-// under way, so have all together (unless everybody waits for this one), it is
-// not too far ahead of the slowest, and the units are not behind with more than
-// they may be. It returns nil after a cancellation.
-func (c *clock) admit(p *partition, limit int, backlog func() bool) *chunk {
+// under way, is not too far ahead of the slowest, and the units are not behind
+// with more than they may be. It returns nil after a cancellation.
+func (c *clock) admit(p *partition, backlog func() bool) *chunk {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	full := func() bool { return c.underWay >= c.limit && (p != c.lowest || len(p.queue) > 0) }
-	for !c.stopped && (len(p.queue) >= limit || full() || p.w > c.low+maxSkew || backlog()) {
+	// A partition that waits for records takes its place when it has some: else
+	// those that wait would leave none for the others.
+	full := func() bool { return p.tail == nil && c.full(p) }
+	for !c.stopped && (len(p.queue) >= max(2, inFlight/len(c.partitions)) || full() || p.w > c.low+maxSkew || backlog()) {
 		c.changed.Wait()
 	}
 	if c.stopped {
@@ -56,17 +59,33 @@ func (c *clock) admit(p *partition, limit int, backlog func() bool) *chunk {
 	ch := p.run.pool.chunk()
 	ch.part = p
 	p.queue = append(p.queue, ch)
-	c.underWay++
+	if p.tail == nil {
+		c.underWay++
+	}
 	return ch
+}
+
+// full reports whether as many chunks are under way as may be, unless
+// everybody waits for the next one of this partition.
+func (c *clock) full(p *partition) bool {
+	if c.underWay < c.limit {
+		return false
+	}
+	busy := len(p.queue) > 0 && (p.tail == nil || len(p.queue) > 1) // the last one of a tail's is being read
+	return p != c.lowest || busy
 }
 
 // look finds the slowest partition anew.
 func (c *clock) look() {
-	c.low, c.lowest = math.MaxInt64-maxSkew, nil
+	c.low, c.lowest, c.open = math.MaxInt64-maxSkew, nil, false
 	for _, p := range c.partitions {
-		if !p.closed && (c.lowest == nil || p.w < c.low) {
+		c.open = c.open || !p.closed
+		if p.holding() && (c.lowest == nil || p.w < c.low) {
 			c.low, c.lowest = p.w, p
 		}
+	}
+	if c.lowest == nil && c.open {
+		c.low = c.silence()
 	}
 }
 
@@ -100,14 +119,18 @@ func (p *partition) advance() {
 			return
 		}
 		p.closed = ch.last
+		p.end, p.tally = ch.end, ch.tally
+		if ch.holds {
+			p.holds--
+		}
 		p.queue = append(p.queue[:0], p.queue[1:]...)
 		p.run.clock.underWay--
 		p.run.pool.chunks.Put(ch)
 	}
 }
 
-// await returns a tick beyond `after` up to which no event is still to come,
-// or final at the end of input. ok is false after a cancellation.
+// await grants a tick beyond `after` up to which no event is still to come, or
+// says that input has ended. ok is false after a cancellation.
 func (c *clock) await(after int64) (tick int64, final, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,10 +138,11 @@ func (c *clock) await(after int64) (tick int64, final, ok bool) {
 		if c.stopped {
 			return 0, false, false
 		}
-		if c.lowest == nil {
+		if !c.open {
 			return 0, true, true
 		}
 		if c.low > after {
+			c.granted = max(c.granted, c.low)
 			return c.low, false, true
 		}
 		c.changed.Wait()

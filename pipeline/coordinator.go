@@ -22,6 +22,7 @@ func (r *run) backlog() bool {
 func (r *run) coordinate() error {
 	for {
 		r.clock.caughtUp(&r.count.behind)
+		r.takeFigures()
 		tick, final, ok := r.clock.await(r.current)
 		if !ok {
 			r.interrupted = true
@@ -53,14 +54,9 @@ func (r *run) coordinate() error {
 // endOfInput returns the tick to which the clock runs on when nothing is left:
 // the whole ten seconds behind everything.
 func (r *run) endOfInput() int64 {
-	end := r.current
-	for _, p := range r.partitions {
-		end = max(end, p.clock.end())
-	}
-	if end < math.MinInt64/4 {
-		return r.current // there never was an event
-	}
-	return ceil(end, rules.Boundary)
+	r.clock.mu.Lock()
+	defer r.clock.mu.Unlock()
+	return max(r.current, r.clock.silence())
 }
 
 func (r *run) drain() {
@@ -86,15 +82,17 @@ func (r *run) earliest() (second int64, ok bool) {
 // exchanged, at most to target.
 func (r *run) step(target int64) error {
 	next := target
-	if s, ok := r.earliest(); ok && s < target {
+	s, some := r.earliest()
+	if some && s < target {
 		next = min(next, ceil(s+1, rules.Boundary))
 	}
-	if r.state.Pending() {
+	if r.state.Pending() || r.unreviewed {
 		next = min(next, ceil(r.current+1, rules.Boundary))
 	}
 	if h := r.nextHour(target); h > r.current {
 		next = min(next, h)
 	}
+	r.unreviewed = r.cfg.Review != nil && (r.unreviewed || some && s < next)
 	for _, rd := range r.reducers {
 		rd.orders <- next
 	}
@@ -113,11 +111,26 @@ func (r *run) step(target int64) error {
 	})
 	if len(r.decisions) > 0 {
 		r.count.decided(r.decisions)
-		if r.cfg.Emit != nil {
-			return r.cfg.Emit(r.decisions)
+		if err := r.emit(); err != nil {
+			return err
 		}
 	}
+	if r.unreviewed && next%rules.Boundary == 0 {
+		r.unreviewed = false
+		return r.cfg.Review(next, func(t event.Target) (good, tried float64, ok bool) { return r.state.Figures(t, next) })
+	}
 	return nil
+}
+
+// emit hands out decisions, behind the marks of what they were made without.
+func (r *run) emit() error {
+	if err := r.record(r.clock.absent(r.current)); err != nil {
+		return err
+	}
+	if r.cfg.Emit == nil {
+		return nil
+	}
+	return r.cfg.Emit(r.decisions)
 }
 
 // nextHour returns the next whole hour whose standing facts some event may

@@ -1,5 +1,7 @@
 package pipeline
 
+import "cmp"
+
 // Mark is one line of the journal: what a clock decided. From Offset on, the
 // watermark of the partition is at least Watermark. See docs/adr/0005.
 type Mark struct {
@@ -9,6 +11,7 @@ type Mark struct {
 	Offset    int64     `json:"offset"`
 	Watermark int64     `json:"watermark,omitempty"` // Unix seconds; 0: none
 	First     string    `json:"first,omitempty"`     // of a file: the keyed hash of its first line
+	Log       string    `json:"log,omitempty"`       // of a file: the path of the log whose rotation it is
 }
 
 // MarkEvent is why a mark was made.
@@ -22,3 +25,11 @@ const (
 	MarkSlow  MarkEvent = "slow"  // a run of a slow source's records
 	MarkFile  MarkEvent = "file"  // a followed file begins here
 )
+
+var markEvents = []MarkEvent{MarkStart, MarkIdle, MarkWake, MarkSlow, MarkFile}
+
+// maxLocal is how many partitions a source may have.
+const maxLocal = 1 << 20
+
+// byOffset is the order in which the marks of a partition are applied.
+func byOffset(a, b Mark) int { return cmp.Compare(a.Offset, b.Offset) }

@@ -28,6 +28,8 @@ type world struct {
 	journal    []pipeline.Mark
 	ceiling    event.Stage
 	partitions int
+	options    rules.PlanOptions
+	review     func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error
 }
 
 type worldSource struct {
@@ -122,13 +124,13 @@ func (w *world) run(t testing.TB, s shape) ([]string, pipeline.Summary) {
 // decide puts the world through the pipeline.
 func (w *world) decide(t testing.TB, s shape) ([]event.Decision, pipeline.Summary) {
 	t.Helper()
-	plan, err := rules.NewPlan(w.rules, event.FixedKey(), rules.PlanOptions{})
+	plan, err := rules.NewPlan(w.rules, event.FixedKey(), w.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := pipeline.Config{
 		Plan: plan, Lookups: lookups, Journal: w.journal, Ceiling: w.ceiling,
-		Workers: s.workers, Units: s.units, Batch: s.batch,
+		Workers: s.workers, Units: s.units, Batch: s.batch, Review: w.review,
 	}
 	for i, src := range w.sources {
 		cfg.Sources = append(cfg.Sources, pipeline.Source{

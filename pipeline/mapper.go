@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"errors"
-	"io"
 	"sync"
 
 	"weir/enrich"
@@ -10,34 +8,6 @@ import (
 	"weir/ingest"
 	"weir/rules"
 )
-
-// inFlight is how many chunks of one partition may be under way at once; the
-// more partitions there are, the fewer of each.
-const inFlight = 8
-
-// underWay is how many chunks of all partitions together may be under way for
-// each worker.
-const underWay = 6
-
-// maxSkew is how far ahead of the slowest partition one may be to be read on, in seconds.
-const maxSkew = 60
-
-// partition is one partition of one source being read.
-type partition struct {
-	run    *run
-	source int   // in Config.Sources
-	local  int   // its number there
-	number int32 // over all sources
-
-	marks []Mark
-	clock *partitionClock
-	turn  chan struct{}
-
-	// Under the mutex of the run's clock:
-	w      int64    // no event before it is still to come
-	queue  []*chunk // under way, in order
-	closed bool     // nothing is left
-}
 
 // chunk is a run of records on its way through the mapper.
 type chunk struct {
@@ -48,60 +18,16 @@ type chunk struct {
 	after    []int64 // the partition's watermark after each event
 	w        int64   // the partition's watermark behind all of it
 	last     bool    // there are no records behind it
+	end      int64   // the tick at which everything of the partition up to here has been closed
+	tally    Tally   // of the partition up to here
+	marks    []Mark  // of the journal, that were made while or before it was read
 	turn     <-chan struct{}
 	next     chan<- struct{}
 
 	// Under the mutex of the run's clock:
 	reached int64 // no event before it is still to come from this chunk
+	holds   bool  // it has records: the partition holds the clock until they are mapped
 	done    bool
-}
-
-func newPartition(r *run, source, local int, marks []Mark) *partition {
-	p := &partition{
-		run: r, source: source, local: local, number: int32(len(r.partitions)), marks: marks,
-		turn: make(chan struct{}, 1), w: -1 << 62,
-	}
-	p.clock = p.newClock()
-	p.turn <- struct{}{}
-	return p
-}
-
-// newClock makes the partition's clock as it is before the first record.
-func (p *partition) newClock() *partitionClock {
-	s := &p.run.cfg.Sources[p.source]
-	return newPartitionClock(s.Disorder, s.MaxLateness, p.marks, p.run.total)
-}
-
-// read reads the partition to its end, a chunk at a time, and starts a
-// goroutine for each.
-func (p *partition) read() {
-	r := p.run
-	s := &r.cfg.Sources[p.source]
-	limit := max(2, inFlight/len(r.partitions))
-	turn := (<-chan struct{})(p.turn)
-	for last := false; !last; {
-		c := r.clock.admit(p, limit, r.backlog)
-		if c == nil || r.ctx.Err() != nil {
-			return
-		}
-		err := s.Read(r.ctx, p.local, r.cfg.Batch, &c.recs)
-		var broken *ingest.ErrSource
-		switch {
-		case errors.Is(err, io.EOF):
-			last = true
-		case errors.As(err, &broken):
-			r.count.broken(err)
-			r.cfg.Log.Error("a file could not be read to its end; going on with the next", "error", err)
-		case err != nil:
-			r.fail(err)
-			return
-		}
-		next := make(chan struct{}, 1)
-		c.last, c.turn, c.next = last, turn, next
-		turn = next
-		r.chunks.Add(1)
-		go c.run()
-	}
 }
 
 // run takes the chunk through the mapper.
@@ -133,6 +59,7 @@ func (c *chunk) run() {
 func (c *chunk) judge() {
 	p := c.part
 	pc := p.clock
+	pc.add(c.marks)
 	if pc.heldLine != nil && (len(c.batch.Events) > 0 || c.last) {
 		c.prependHeld()
 	}
@@ -146,15 +73,15 @@ func (c *chunk) judge() {
 	}
 	if n := c.recs.Len(); n > 0 {
 		pc.next = c.recs.Offsets[n-1] + 1
-		pc.journal(pc.next - 1) // also marks at lines that could not be read
 	}
-	c.w = pc.w
+	pc.journal(pc.next) // also marks at lines that could not be read, and behind all of them
+	c.w, c.end, c.tally = pc.w, pc.end(), pc.tally
 	if pc.holding && pc.heldLine == nil {
 		// What is held outlives its batch, so its bytes are kept.
 		pc.heldLine = append([]byte(nil), c.lineAt(pc.held.Offset)...)
 	}
 	if p.run.cfg.Recode != nil {
-		p.clock = p.newClock()
+		p.clock = p.newClock(pc.marks)
 		if err := p.clock.restorePosition(pc.appendPosition(nil)); err != nil {
 			p.run.fail(err)
 		}
@@ -334,7 +261,8 @@ func (p *pools) chunk() *chunk {
 	c.recs.Reset()
 	c.batch.Reset()
 	c.appended, c.after = c.appended[:0], c.after[:0]
-	c.reached, c.done, c.last = -1<<62, false, false
+	c.reached, c.done, c.last, c.holds = -1<<62, false, false, false
+	c.marks = c.marks[:0]
 	return c
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"weir/event"
@@ -209,8 +210,18 @@ func (c *partitionClock) raise(w int64) {
 // journal applies the marks up to an offset.
 func (c *partitionClock) journal(offset int64) {
 	for len(c.marks) > 0 && c.marks[0].Offset <= offset {
-		c.raise(c.marks[0].Watermark)
+		if w := c.marks[0].Watermark; w != 0 {
+			c.raise(w)
+		}
 		c.marks = c.marks[1:]
+	}
+}
+
+// add adds marks to those that are still to be applied.
+func (c *partitionClock) add(marks []Mark) {
+	if len(marks) > 0 {
+		c.marks = append(slices.Clone(c.marks), marks...)
+		slices.SortStableFunc(c.marks, byOffset)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/enrich"
@@ -33,6 +34,8 @@ type Source struct {
 const (
 	MaxDisorder = 10 * time.Minute
 	MaxLateness = 24 * time.Hour
+
+	maxSources = 1024
 )
 
 // Config is all that a run depends on.
@@ -57,7 +60,13 @@ type Config struct {
 	// Record writes what a clock decided and returns when it is safe. With it the
 	// run is live: partitions may be idle, slow or new. Nil: they may not.
 	Record func([]Mark) error
-	// Observe, in a live run, is told once a second how it stands.
+	// Decided is the latest tick (Unix seconds) of which decisions have left in
+	// an earlier life of this journal. What comes of a partition that the journal
+	// does not know counts no earlier, and up to there the clock waits for those
+	// of which nobody can tell whether there is more.
+	Decided int64
+	// Observe, in a live run, is told once a second how it stands. While it
+	// lasts, no partition falls idle.
 	Observe func(*Status)
 
 	// Emit takes decisions as they are made, in the order of their lines.
@@ -90,7 +99,16 @@ func (c *Config) Validate() (err error) {
 	if len(c.Sources) == 0 {
 		err = errors.Join(err, errors.New("sources: none"))
 	}
+	if len(c.Sources) > maxSources {
+		err = errors.Join(err, fmt.Errorf("sources: %d, must be at most %d", len(c.Sources), maxSources))
+	}
+	if c.Record != nil && !slices.ContainsFunc(c.Sources, func(s Source) bool { return !s.Slow }) {
+		err = errors.Join(err, errors.New("sources: all are slow, must have one that is not: nothing would move the clock"))
+	}
 	for _, s := range c.Sources {
+		if n := s.Partitions(); n > maxLocal {
+			err = errors.Join(err, fmt.Errorf("source %s: %d partitions, must be at most %d", s.Name(), n, maxLocal))
+		}
 		if s.Disorder < 0 || s.Disorder > MaxDisorder {
 			err = errors.Join(err, fmt.Errorf("source %s: disorder: %v, must be between 0 and %v", s.Name(), s.Disorder, MaxDisorder))
 		}
@@ -110,8 +128,8 @@ func (c *Config) Validate() (err error) {
 	return err
 }
 
-// Run reads all sources to their end and returns what came in. Its results do
-// not depend on Workers, Units or Batch.
+// Run reads all sources to their end, or a live one until ctx ends, and returns
+// what came in. Its results do not depend on Workers, Units or Batch.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
@@ -131,17 +149,22 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := newRun(ctx, cancel, cfg)
-
-	var wg sync.WaitGroup
+	if cfg.Record != nil {
+		if err := r.record(r.begin()); err != nil {
+			r.stopReducers()
+			return r.summary(), err
+		}
+		r.readers.Go(r.monitor)
+	}
 	for _, p := range r.partitions {
-		wg.Go(func() { p.read() })
+		r.readers.Go(p.read)
 	}
 	stop := context.AfterFunc(ctx, r.clock.wake)
 	err := r.coordinate()
 	cancel(err)
 	stop()
 	r.clock.wake()
-	wg.Wait()
+	r.readers.Wait()
 	r.chunks.Wait()
 	r.stopReducers()
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
@@ -160,43 +183,50 @@ type run struct {
 	cancel context.CancelCauseFunc
 
 	state      *rules.State
-	partitions []*partition
-	total      int // partitions of all sources
+	partitions []*partition // those that were there at the start
+	starts     *starts
+	decided    int64 // the latest tick that an earlier life is known to have come to
+	begun      []int // how many of each source are being read; the monitor's
 	clock      *clock
 	mappers    chan *mapper // free ones: as many as may work at once
 	reducers   []*reducer
+	readers    sync.WaitGroup // and who watches them
 	chunks     sync.WaitGroup
+	recording  sync.Mutex // of what Record is given
 	pool       pools
 
 	current     int64 // the tick that was run last
+	unreviewed  bool  // there were events since the last review
 	interrupted bool
 	decisions   []event.Decision
 	count       counters
+	figures     atomic.Pointer[figures]
 }
 
 func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *run {
 	r := &run{cfg: cfg, ctx: ctx, cancel: cancel, current: -1 << 62}
 	r.clock = newClock(cfg.Plan.NeedsStanding(), underWay*cfg.Workers)
+	var all []partitionID
 	for i := range cfg.Sources {
-		r.total += cfg.Sources[i].Partitions()
-	}
-	for i := range cfg.Sources {
-		s := &cfg.Sources[i]
-		for p := range s.Partitions() {
-			var marks []Mark
-			for _, m := range cfg.Journal {
-				if m.Source == s.Name() && m.Partition == int32(p) {
-					marks = append(marks, m)
-				}
-			}
-			slices.SortStableFunc(marks, func(a, b Mark) int { return int(min(1, max(-1, a.Offset-b.Offset))) })
-			r.partitions = append(r.partitions, newPartition(r, i, p, marks))
+		r.begun = append(r.begun, cfg.Sources[i].Partitions())
+		for p := range r.begun[i] {
+			all = append(all, partitionID{cfg.Sources[i].Name(), int32(p)})
 		}
 	}
-	r.clock.partitions = r.partitions
+	r.starts = newStarts(cfg.Journal, all)
+	if r.decided = max(cfg.Decided, r.starts.floor); r.decided == 0 {
+		r.decided = -1 << 62
+	}
+	for i := range cfg.Sources {
+		for p := range r.begun[i] {
+			r.partitions = append(r.partitions, newPartition(r, i, p))
+		}
+	}
+	r.clock.partitions = slices.Clone(r.partitions)
 	r.clock.look()
-	r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.Memory, cfg.stage, func(p int32) (string, int32) {
-		return cfg.Sources[r.partitions[p].source].Name(), int32(r.partitions[p].local)
+	r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.Memory, cfg.stage, func(number int32) (string, int32) {
+		source, local := numbered(number)
+		return cfg.Sources[source].Name(), local
 	})
 	r.mappers = make(chan *mapper, cfg.Workers)
 	for range cfg.Workers {
@@ -207,6 +237,19 @@ func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *ru
 		r.reducers = append(r.reducers, newReducer(r, i, n))
 	}
 	return r
+}
+
+// record has marks written, and returns when they are safe.
+func (r *run) record(marks []Mark) error {
+	if len(marks) == 0 {
+		return nil
+	}
+	r.recording.Lock()
+	defer r.recording.Unlock()
+	if err := r.cfg.Record(marks); err != nil {
+		return fmt.Errorf("record what the clock decided: %w", err)
+	}
+	return nil
 }
 
 // fail ends the run with an error.

@@ -70,7 +70,7 @@ func (c *partitionClock) restorePosition(b []byte) error {
 		c.ahead += int(n)
 	}
 	c.tally = Tally{Events: r.Int(), Late: r.Int(), Dropped: r.Int(), Future: r.Int(), Clamped: r.Int()}
-	for len(c.marks) > 0 && c.marks[0].Offset < c.next {
+	for len(c.marks) > 0 && c.marks[0].Offset <= c.next {
 		c.marks = c.marks[1:]
 	}
 	if r.Err != nil {

@@ -6,7 +6,7 @@ import "time"
 type Status struct {
 	At         time.Time
 	Summary    Summary // so far; keys and bytes as of the last tick
-	Tick       int64   // the one that was run last
+	Tick       int64   // the one that was run last; below 0 before the first
 	Partitions []PartitionStatus
 	OnRules    int // on-states that are shown
 	Pending    int64

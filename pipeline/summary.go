@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,7 +19,8 @@ type Summary struct {
 	Filtered  int64            // passed by for the source's `only`
 	Refused   int64            // events that an enforcement point had refused
 	Rejected  map[string]int64 // lines that could not be read, by reason
-	Broken    []error          // files that could not be read to their end
+	Broken    []error          // files that could not be read to their end, the first 1,000
+	Unnamed   int64            // further ones
 	Keys      int64
 	Bytes     int64 // accounted by the units
 	Shapes    []rules.Shape
@@ -44,6 +46,7 @@ type counters struct {
 	mu       sync.Mutex
 	rejected map[string]int64
 	files    []error
+	unnamed  int64
 	rules    map[string]*RuleSummary
 }
 
@@ -68,9 +71,16 @@ func (c *counters) reject(log *slog.Logger, source string, err error, line []byt
 	}
 }
 
+// maxBroken is how many files that could not be read to their end are named.
+const maxBroken = 1000
+
 func (c *counters) broken(err error) {
 	c.mu.Lock()
-	c.files = append(c.files, err)
+	if len(c.files) < maxBroken {
+		c.files = append(c.files, err)
+	} else {
+		c.unnamed++
+	}
 	c.mu.Unlock()
 }
 
@@ -104,20 +114,35 @@ func (c *counters) decided(ds []event.Decision) {
 	}
 }
 
-func (r *run) summary() Summary {
-	s := Summary{
-		Filtered: r.count.filtered.Load(), Refused: r.count.refused.Load(),
-		Rejected: map[string]int64{}, Broken: r.count.files, Decisions: map[string]*RuleSummary{}, LastTick: r.current,
+// add adds what was counted so far.
+func (c *counters) add(s *Summary) {
+	s.Filtered, s.Refused = c.filtered.Load(), c.refused.Load()
+	s.Rejected, s.Decisions = map[string]int64{}, map[string]*RuleSummary{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Broken, s.Unnamed = slices.Clone(c.files), c.unnamed
+	maps.Copy(s.Rejected, c.rejected)
+	for id, rule := range c.rules {
+		of := *rule
+		of.Would = maps.Clone(rule.Would)
+		s.Decisions[id] = &of
 	}
-	maps.Copy(s.Rejected, r.count.rejected)
-	maps.Copy(s.Decisions, r.count.rules)
-	for _, p := range r.partitions {
-		t := p.clock.tally
-		s.Events += t.Events
-		s.Late += t.Late
-		s.Dropped += t.Dropped
-		s.Future += t.Future
-		s.Clamped += t.Clamped
+}
+
+// add adds another partition's.
+func (t *Tally) add(u Tally) {
+	t.Events += u.Events
+	t.Late += u.Late
+	t.Dropped += u.Dropped
+	t.Future += u.Future
+	t.Clamped += u.Clamped
+}
+
+func (r *run) summary() Summary {
+	s := Summary{LastTick: r.current}
+	r.count.add(&s)
+	for _, p := range r.clock.partitions {
+		s.Tally.add(p.clock.tally)
 	}
 	t := r.state.Totals()
 	s.Keys, s.Bytes, s.Shed = t.Keys, t.Bytes, t.Shed

@@ -60,6 +60,7 @@ type table struct {
 	known   *standingReads
 	seen    *standingReads
 	visits  *visitReads
+	site    *siteReads // of the table without fields
 }
 
 // evaluation is a rule that is looked at when a row has the bit.
@@ -91,6 +92,9 @@ type targetReads struct {
 
 // standingReads are the series behind known and seen of a table's one field.
 type standingReads struct{ success, failure, all int }
+
+// siteReads are the series, Distinct over 7d, behind the whole site's figures.
+type siteReads struct{ good, tried int }
 
 // visitReads are the series behind the visits of an actor.
 type visitReads struct{ all, assets int }
@@ -136,6 +140,9 @@ type PlanOptions struct {
 	// Visits reports that the log of some source does not say what came of a
 	// request: there visits stand in for successes (see docs/adr/0003).
 	Visits bool
+	// Site reports that the figures of the empty target are asked for: how many
+	// actors succeeded with anything.
+	Site bool
 }
 
 // NewPlan plans the checked rules. The seed of all its hashes is key's.
@@ -146,7 +153,7 @@ func NewPlan(rs []*Rule, key *event.Key, opt PlanOptions) (*Plan, error) {
 	}
 	sort.Slice(p.Rules, func(i, j int) bool { return p.Rules[i].ID < p.Rules[j].ID })
 	b := planner{Plan: p}
-	if err := b.plan(); err != nil {
+	if err := b.plan(opt.Site); err != nil {
 		return nil, err
 	}
 	return p, nil

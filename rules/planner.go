@@ -20,7 +20,7 @@ func (p *planner) fail(format string, args ...any) {
 	p.err = errors.Join(p.err, fmt.Errorf(format, args...))
 }
 
-func (p *planner) plan() error {
+func (p *planner) plan(site bool) error {
 	p.rules = make([]rulePlan, len(p.Rules))
 	index := map[string]int{}
 	for i, r := range p.Rules {
@@ -34,6 +34,9 @@ func (p *planner) plan() error {
 	}
 	if p.visits {
 		p.planVisits()
+	}
+	if site {
+		p.planSite()
 	}
 	p.finish()
 	return p.err
@@ -314,6 +317,7 @@ func (p *planner) finish() {
 	}
 }
 
+// fieldsName returns how a key of these fields is called; without any, nothing.
 func fieldsName(fs []event.Field) string {
 	names := make([]string, len(fs))
 	for i, f := range fs {

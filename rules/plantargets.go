@@ -119,6 +119,18 @@ func (p *planner) planVisits() {
 	}
 }
 
+// planSite plans the table of a single key, that of no values, behind the
+// figures of the empty target. Behind all other tables, and it brings no field:
+// nothing else comes out differently.
+func (p *planner) planSite() {
+	t := p.table(nil, -1)
+	actor := p.observe(event.FieldActor, false)
+	p.tables[t].site = &siteReads{
+		good:  p.series(t, windows.Distinct, p.bit(t, noCond, p.succeeded()), actor, windows.W7d),
+		tried: p.series(t, windows.Distinct, p.bit(t, noCond, p.tried()), actor, windows.W7d),
+	}
+}
+
 // standingFields lists the fields whose standing a rule reads.
 func standingFields(r *Rule) (known, seen []event.Field) {
 	add := func(c *EventCond) {

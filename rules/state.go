@@ -186,6 +186,9 @@ func (st *State) Drain(dst []event.Decision) []event.Decision {
 	return dst
 }
 
+// OnRules returns how many on-states units show each other.
+func (st *State) OnRules() int { return len(st.board.on) }
+
 // Totals is how much a state holds and what it gave up.
 type Totals struct {
 	Keys, Bytes int64
@@ -242,7 +245,7 @@ func (st *State) Shapes() []Shape {
 			continue
 		}
 		shapes = append(shapes, Shape{
-			Key: fieldsName(st.plan.tables[i].fields), Keys: t.Keys, Bytes: t.Bytes,
+			Key: cmp.Or(fieldsName(st.plan.tables[i].fields), "(everything)"), Keys: t.Keys, Bytes: t.Bytes,
 			P50: t.Quantile(0.5), P99: t.Quantile(0.99),
 		})
 	}

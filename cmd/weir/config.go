@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
+	"net"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"weir/emit"
 	"weir/enrich"
 	"weir/event"
 	"weir/ingest"
@@ -23,13 +24,16 @@ import (
 
 // config is weir.yaml: every package's own configuration, put together.
 type config struct {
-	Stage   string         `yaml:"stage"`
-	Sources []sourceConfig `yaml:"sources"`
-	Site    string         `yaml:"site"`
-	Enrich  enrichConfig   `yaml:"enrich"`
-	KeyFile string         `yaml:"key_file"`
-	Rules   rulesConfig    `yaml:"rules"`
-	State   stateConfig    `yaml:"state"`
+	Stage   string             `yaml:"stage"`
+	Sources []sourceConfig     `yaml:"sources"`
+	Site    string             `yaml:"site"`
+	Enrich  enrichConfig       `yaml:"enrich"`
+	KeyFile string             `yaml:"key_file"`
+	Rules   rulesConfig        `yaml:"rules"`
+	State   stateConfig        `yaml:"state"`
+	Points  []emit.PointConfig `yaml:"points"`
+	Protect []string           `yaml:"protect"` // addresses and prefixes that no list ever meets
+	API     apiConfig          `yaml:"api"`
 
 	dir string // relative paths begin here
 }
@@ -53,7 +57,12 @@ type stageSet struct {
 }
 
 type stateConfig struct {
+	Dir    string `yaml:"dir"`
 	Memory string `yaml:"memory"`
+}
+
+type apiConfig struct {
+	Listen string `yaml:"listen"`
 }
 
 // Defaults where a configuration says nothing. A log whose disorder nobody
@@ -88,13 +97,13 @@ func loadConfig(path string) (*config, error) {
 }
 
 // laterKeys are keys of the configuration that this version does not have.
-var laterKeys = []string{"kafka", "follow", "slow", "points", "api", "checkpoint"}
+var laterKeys = []string{"checkpoint"}
 
 // laterKey explains an unknown key that documents on weir name.
 func laterKey(err error) string {
 	for _, k := range laterKeys {
 		if strings.Contains(err.Error(), fmt.Sprintf("unknown field %q", k)) {
-			return "\n" + k + " is not in this version, which reads files on one machine"
+			return "\n" + k + " is not in this version, which keeps its state in memory"
 		}
 	}
 	return ""
@@ -131,10 +140,56 @@ func (c *config) Validate() (err error) {
 			err = errors.Join(err, fmt.Errorf("rules: set[%d]: stage: %q, must be shadow, alert or enforce", i, set.Stage))
 		}
 	}
+	for _, text := range c.Protect {
+		if _, e := prefixOf(text); e != nil {
+			err = errors.Join(err, fmt.Errorf("protect: %w", e))
+		}
+	}
+	err = errors.Join(err, emit.ValidatePoints(c.Points))
+	if c.API.Listen != "" {
+		if _, _, e := net.SplitHostPort(c.API.Listen); e != nil {
+			err = errors.Join(err, fmt.Errorf("api: listen: %q, must be host:port such as 127.0.0.1:8480", c.API.Listen))
+		}
+	}
 	if c.State.Memory != "" {
 		if _, e := parseBytes(c.State.Memory); e != nil {
 			err = errors.Join(err, fmt.Errorf("state: memory: %w", e))
 		}
+	}
+	return err
+}
+
+// faultsLive reports what a live run needs and the configuration does not have.
+func (c *config) faultsLive() (err error) {
+	fault := func(format string, args ...any) { err = errors.Join(err, fmt.Errorf(format, args...)) }
+	if len(c.Sources) == 0 {
+		fault("sources: none")
+	}
+	slow := 0
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		switch {
+		case s.Kafka == nil && s.File.Path == "":
+			fault("sources[%d] %s: neither kafka: nor file:, a run needs one of them", i, s.Name)
+		case s.Kafka != nil && s.Kafka.Start == "":
+			fault("sources[%d] %s: kafka: start: missing; where a new state begins: end, begin, or how far back such as -1h", i, s.Name)
+		case s.Kafka == nil && !s.File.Follow:
+			fault("sources[%d] %s: file: follow: true is needed in a run; weir replay reads a file once", i, s.Name)
+		case s.Kafka != nil && s.unknownFormat():
+			fault("sources[%d] %s: format: missing; weir inspect guesses it from a file with some of the lines", i, s.Name)
+		}
+		if s.Slow {
+			slow++
+		}
+	}
+	if slow > 0 && slow == len(c.Sources) {
+		fault("sources: all are slow, one must not be: it drives the clock")
+	}
+	if c.KeyFile == "" {
+		fault("key_file: missing; make one with: (umask 077; head -c 32 /dev/urandom > key)")
+	}
+	if c.State.Dir == "" {
+		fault("state: dir: missing; where the journal and the ledger are kept, such as /var/lib/weir")
 	}
 	return err
 }
@@ -291,7 +346,7 @@ func loadRules(dirs []ruleDir, opt rules.Options) (all []*rules.Rule, err error)
 }
 
 // tables loads what events are enriched from.
-func (c *config) tables(k *event.Key, opt rules.Options, log *slog.Logger) (*enrich.Tables, error) {
+func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, *enrich.Site, error) {
 	ec := enrich.Config{
 		ASN: c.optionalPath(c.Enrich.ASN), Crawlers: c.paths(c.Enrich.Crawlers), Lookups: map[string]string{},
 		Key: k,
@@ -310,17 +365,14 @@ func (c *config) tables(k *event.Key, opt rules.Options, log *slog.Logger) (*enr
 		p := c.path(c.Site)
 		src, err := os.ReadFile(p)
 		if err != nil {
-			return nil, usagef("site: %w", err)
+			return nil, nil, usagef("site: %w", err)
 		}
 		if ec.Site, err = enrich.ParseSite(p, src); err != nil {
-			return nil, usagef("%w", err)
+			return nil, nil, usagef("%w", err)
 		}
 	}
 	t, err := enrich.New(ec)
-	if err == nil && ec.Site != nil && len(ec.Site.Allow) > 0 {
-		log.Warn("the site file's allow entries are checked but not applied by this version", "entries", len(ec.Site.Allow))
-	}
-	return t, err
+	return t, ec.Site, err
 }
 
 // unjudged reports whether a source is declared to have no outcomes.

@@ -101,7 +101,7 @@ func (e *environment) demo(ctx context.Context, dir string) (*demo, error) {
 	if err := d.read(); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
-	if d.prepared, err = quiet.prepare(ctx, "", "", []string{d.log}); err != nil {
+	if d.prepared, err = quiet.prepare(ctx, "", "", []string{d.log}, nil); err != nil {
 		return nil, err
 	}
 	d.score = newScore(d.truth, d.made)

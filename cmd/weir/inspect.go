@@ -59,11 +59,11 @@ func (e *environment) inspect(ctx context.Context, o *inspectOptions) error {
 	}
 	quiet := *e // what prepare would log stands in the report
 	quiet.log = slog.New(slog.DiscardHandler)
-	p, err := quiet.prepare(ctx, o.config, o.format, o.files)
+	p, err := quiet.prepare(ctx, o.config, o.format, o.files, nil)
 	if err != nil {
 		return withPatternHelp(err, o)
 	}
-	defer p.source.Close()
+	defer p.close()
 	s := newSurvey(p, o)
 	if err := s.sample(ctx); err != nil {
 		return err

@@ -84,7 +84,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return usagef("%w (see %s --help)", err, cmd.CommandPath())
 	})
 	e := &environment{out: out, errOut: errOut, log: slog.New(slog.NewTextHandler(errOut, nil))}
-	root.AddCommand(replayCommand(e), inspectCommand(e), rulesCommand(e), demoCommand(e))
+	root.AddCommand(
+		inspectCommand(e), replayCommand(e), rulesCommand(e), demoCommand(e),
+		checkCommand(e), runCommand(e), statusCommand(e), decisionsCommand(e), whyCommand(e),
+		blockCommand(e), unblockCommand(e), approveCommand(e), stopBlockingCommand(e), pointsCommand(e),
+	)
 	err := root.ExecuteContext(ctx)
 	if interrupted := interruptedError(""); errors.Is(err, context.Canceled) && !errors.As(err, &interrupted) {
 		return interruptedError("interrupted")

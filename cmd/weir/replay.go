@@ -1,26 +1,22 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"weir/emit"
-	"weir/enrich"
 	"weir/event"
 	"weir/ingest"
 	"weir/pipeline"
-	"weir/rules"
 )
 
 // replayOptions are the flags of weir replay.
@@ -57,66 +53,48 @@ func replayCommand(e *environment) *cobra.Command {
 	return cmd
 }
 
-// prepared is everything a replay needs, opened.
+// prepared is everything that reading recorded logs needs, opened.
 type prepared struct {
-	cfg     *config
-	key     *event.Key
-	extras  event.Extras
-	opt     rules.Options
-	rules   []*rules.Rule
-	plan    *rules.Plan
-	tables  *enrich.Tables
-	source  pipeline.Source
+	*engine
+	source  pipeline.Source   // the first
+	sources []pipeline.Source // all
 	guessed bool
 	format  string
 }
 
-// prepare opens what a replay of these files needs.
-func (e *environment) prepare(ctx context.Context, configPath, format string, files []string) (*prepared, error) {
-	var p prepared
-	var err error
-	if p.cfg, err = loadConfig(configPath); err != nil {
+// prepare opens what reading these files needs; without any, what the
+// configuration's sources name, as the marks of a journal say.
+func (e *environment) prepare(ctx context.Context, configPath, format string, files []string, marks []pipeline.Mark) (*prepared, error) {
+	g, err := e.engine(configPath, false)
+	if err != nil {
 		return nil, err
 	}
-	var fixed bool
-	if p.key, fixed, err = p.cfg.key(); err != nil {
-		return nil, err
+	p := &prepared{engine: g}
+	if len(files) == 0 && len(g.cfg.Sources) > 0 {
+		err = e.openRecorded(ctx, p, format, marks)
+	} else {
+		err = e.open(ctx, p, format, files)
 	}
-	if fixed {
-		e.log.Info("no key_file: pseudonyms are made with a key that everybody knows")
+	if err != nil {
+		return nil, errors.Join(err, p.close())
 	}
-	if p.extras, err = p.cfg.extras(); err != nil {
-		return nil, err
-	}
-	p.opt = p.cfg.ruleOptions(p.extras)
-	if p.rules, err = p.cfg.loadRules(p.opt); err != nil {
-		return nil, usagef("%w", err)
-	}
-	if p.plan, err = rules.NewPlan(p.rules, p.key, rules.PlanOptions{Extras: p.extras, Visits: p.cfg.unjudged()}); err != nil {
-		return nil, usagef("%w", err)
-	}
-	if p.tables, err = p.cfg.tables(p.key, p.opt, e.log); err != nil {
-		return nil, usagef("%w", err)
-	}
-	if err := e.open(ctx, &p, format, files); err != nil {
-		return nil, err
-	}
-	return &p, nil
+	p.source = p.sources[0]
+	return p, nil
 }
 
-// open opens the files and finds out how to read them.
+// close frees what the sources hold.
+func (p *prepared) close() (err error) {
+	for i := range p.sources {
+		err = errors.Join(err, p.sources[i].Close())
+	}
+	return err
+}
+
+// open opens files, which are read as the first source says.
 func (e *environment) open(ctx context.Context, p *prepared, format string, files []string) error {
-	var sc sourceConfig
+	sc := sourceConfig{Name: "replay", Disorder: guessedDisorder.String()}
 	if len(p.cfg.Sources) > 0 {
 		sc = p.cfg.Sources[0]
-	} else {
-		sc = sourceConfig{Name: "replay", Disorder: guessedDisorder.String()}
-	}
-	if format != "" {
-		sc.Config = ingest.Config{Format: format}
-	}
-	if len(files) == 0 && sc.File.Path != "" {
-		files = []string{p.cfg.path(sc.File.Path)}
 	}
 	if len(files) == 0 {
 		return usagef("no file given (weir replay FILE…)")
@@ -125,16 +103,53 @@ func (e *environment) open(ctx context.Context, p *prepared, format string, file
 	if err != nil {
 		return usagef("%w", err)
 	}
-	if sc.Config.Format == "" && sc.Config.Pattern == "" || sc.Config.Format == "w3c" && len(sc.Config.Columns) == 0 {
+	return p.add(ctx, sc, format, src)
+}
+
+// openRecorded opens what the configuration's sources name: files with their
+// rotations, topics up to the ends that they have now.
+func (e *environment) openRecorded(ctx context.Context, p *prepared, format string, marks []pipeline.Mark) error {
+	for _, sc := range p.cfg.Sources {
+		var src ingest.Source
+		var err error
+		switch {
+		case sc.Kafka != nil:
+			src, err = sc.openTopic(ctx, p.engine, marks, true, e.log)
+		case sc.File.Path != "":
+			src, err = sc.openRotations(p.cfg)
+		default:
+			err = usagef("source %s: no file given (weir replay -c FILE FILE…)", sc.Name)
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.add(ctx, sc, format, src); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add puts a source together with what is opened for it, and guesses the format
+// where nobody names it.
+func (p *prepared) add(ctx context.Context, sc sourceConfig, format string, src ingest.Source) (err error) {
+	if format != "" {
+		sc.Config = ingest.Config{Format: format}
+	}
+	if sc.unknownFormat() {
 		if src, sc.Config, err = guess(ctx, src, sc.Config); err != nil {
 			return errors.Join(err, src.Close())
 		}
 		p.guessed = true
 	}
-	p.format = sc.Config.Format
-	if p.source, err = sc.source(src, p.key, p.extras, p.opt); err != nil {
+	s, err := sc.source(src, p.key, p.extras, p.opt)
+	if err != nil {
 		return errors.Join(err, src.Close())
 	}
+	if name := sc.formatName(); !strings.Contains(p.format, name) {
+		p.format = strings.TrimPrefix(p.format+", "+name, ", ")
+	}
+	p.sources = append(p.sources, s)
 	return nil
 }
 
@@ -166,13 +181,27 @@ func guess(ctx context.Context, src ingest.Source, cfg ingest.Config) (ingest.So
 }
 
 func (e *environment) replay(ctx context.Context, o *replayOptions) error {
-	p, err := e.prepare(ctx, o.config, o.format, o.files)
+	var marks []pipeline.Mark
+	if o.journal != "" {
+		var cut string
+		var err error
+		if marks, cut, err = pipeline.ReadJournal(o.journal); err != nil {
+			return usagef("%w", err)
+		}
+		if cut != "" {
+			e.log.Warn("the journal ends within a line", "what", cut)
+		}
+	}
+	p, err := e.prepare(ctx, o.config, o.format, o.files, marks)
 	if err != nil {
 		return err
 	}
-	defer p.source.Close()
-	if p.source.Unjudged {
-		e.log.Info("the source has no outcomes: visits stand in for successes", "source", p.source.Name())
+	defer p.close()
+	for i := range p.sources {
+		p.reads(&p.sources[i])
+		if p.sources[i].Unjudged {
+			e.log.Info("the source has no outcomes: visits stand in for successes", "source", p.sources[i].Name())
+		}
 	}
 	if p.guessed {
 		e.log.Info("guessed the format", "format", p.format)
@@ -181,40 +210,31 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	if err != nil {
 		return err
 	}
-	stages, err := p.cfg.stages(p.rules)
-	if err != nil {
-		return err
-	}
-	p.source.Enrich.Reads = func(f event.Field) bool {
-		return p.plan.Reads(f) || p.source.Only != nil && slices.Contains(p.source.Only.Fields, f)
-	}
-	marks, err := readJournal(o.journal)
-	if err != nil {
-		return err
-	}
 	sink, err := newSink(o.out, o.json, e.out)
 	if err != nil {
 		return err
 	}
-	ceiling := event.Enforce
-	if p.cfg.Stage != "" {
-		ceiling, _ = event.StageByName(p.cfg.Stage)
+	ledger, err := p.newReplayLedger(o.out, e.log)
+	if err != nil {
+		return err
 	}
 	found := newFindings()
 	stopProgress := showProgress(e.errOut, p.source.Source)
 	start := time.Now()
 	sum, runErr := pipeline.Run(ctx, pipeline.Config{
-		Sources: []pipeline.Source{p.source}, Enrich: p.tables, Plan: p.plan, Lookups: p.tables.Lookups().Funcs(),
-		Journal: marks, Ceiling: ceiling, Stages: stages, Since: since, Workers: o.workers, Memory: p.cfg.memory(),
+		Sources: p.sources, Enrich: p.tables, Plan: p.plan, Lookups: p.tables.Lookups().Funcs(),
+		Journal: marks, Ceiling: p.ceiling(event.Enforce), Stages: p.stages, Since: since, Workers: o.workers, Memory: p.cfg.memory(),
 		Log: e.log,
 		Emit: func(ds []event.Decision) error {
 			found.add(ds)
-			return sink.write(ds)
+			return errors.Join(sink.write(ds), ledger.add(ds))
 		},
+		Review: ledger.review(),
 	})
 	stopProgress()
 	took := time.Since(start)
-	closeErr := sink.close(runErr == nil && sum.Events > 0)
+	whole := runErr == nil && sum.Events > 0
+	closeErr := errors.Join(sink.close(whole), ledger.close(whole))
 	if errors.Is(runErr, context.Canceled) {
 		where := ""
 		if o.out != "" {
@@ -253,32 +273,6 @@ func parseSince(since string) (second int64, err error) {
 		}
 	}
 	return 0, usagef("--since %s: must be like 2026-03-01 or 2026-03-01T10:00:00Z", since)
-}
-
-func readJournal(path string) (marks []pipeline.Mark, err error) {
-	if path == "" {
-		return nil, nil
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, usagef("journal: %w", err)
-	}
-	for n, line := range bytes.Split(b, []byte{'\n'}) {
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		var m pipeline.Mark
-		dec := json.NewDecoder(bytes.NewReader(line))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&m); err != nil {
-			return nil, usagef("%s:%d: %w", path, n+1, err)
-		}
-		if m.Watermark < 0 || m.Watermark > pipeline.LastSecond || m.Offset < 0 {
-			return nil, usagef("%s:%d: offset %d and watermark %d, must be at least 0, the watermark at most %d", path, n+1, m.Offset, m.Watermark, int64(pipeline.LastSecond))
-		}
-		marks = append(marks, m)
-	}
-	return marks, nil
 }
 
 // sink is where a replay's decisions go: a file, or what prints them, or both.

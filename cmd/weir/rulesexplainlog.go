@@ -29,14 +29,15 @@ func (e *environment) explainLogs(ctx context.Context, s *chosenRules, plan *rul
 	if err != nil {
 		return err
 	}
-	in := &prepared{cfg: s.cfg, key: key, extras: s.opt.Extras, opt: s.opt, rules: plan.Rules, plan: plan}
-	if in.tables, err = s.cfg.tables(key, s.opt, e.log); err != nil {
+	in := &prepared{engine: &engine{cfg: s.cfg, key: key, extras: s.opt.Extras, opt: s.opt, rules: plan.Rules, plan: plan}}
+	if in.tables, in.site, err = s.cfg.tables(key, s.opt); err != nil {
 		return err
 	}
+	defer in.close()
 	if err := e.open(ctx, in, o.format, o.files); err != nil {
 		return err
 	}
-	defer in.source.Close()
+	in.source = in.sources[0]
 	met := &onLog{sight: newRuleSight(x.Rule, in.extras), fields: newFieldTally(key, in.extras), decisions: map[event.Step]int64{}}
 	facts := rules.Facts{Lookups: in.tables.Lookups().Funcs()}
 	only := in.source.Only

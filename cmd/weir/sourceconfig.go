@@ -9,24 +9,38 @@ import (
 
 	"weir/event"
 	"weir/ingest"
+	"weir/internal/broker"
 	"weir/pipeline"
 	"weir/rules"
 )
 
 type sourceConfig struct {
-	Name           string     `yaml:"name"`
-	File           fileConfig `yaml:"file"`
+	Name           string       `yaml:"name"`
+	File           fileConfig   `yaml:"file"`
+	Kafka          *kafkaConfig `yaml:"kafka"`
 	ingest.Config  `yaml:",inline"`
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	Disorder       string   `yaml:"disorder"`
 	MaxLateness    string   `yaml:"max_lateness"`
 	Outcomes       string   `yaml:"outcomes"` // none: the log does not say what came of a request
 	Only           string   `yaml:"only"`
+	Slow           bool     `yaml:"slow"` // its batches come minutes late: it never holds the clock back
 }
 
-// fileConfig names the files of a source: a path or a glob.
+// fileConfig names the files of a source: a path or a glob. A live run follows
+// them.
 type fileConfig struct {
-	Path string `yaml:"path"`
+	Path   string `yaml:"path"`
+	Follow bool   `yaml:"follow"`
+	Start  string `yaml:"start"` // of a new state: begin (with the rotations) or end
+}
+
+// kafkaConfig names a topic and how to reach it.
+type kafkaConfig struct {
+	broker.Config `yaml:",inline"`
+	Topic         string `yaml:"topic"`
+	Start         string `yaml:"start"` // of a new state: end, begin or -1h
+	Group         string `yaml:"group"` // under which the position is shown to the broker's tools
 }
 
 // faults reports what is wrong with a source, as far as its configuration says.
@@ -54,7 +68,28 @@ func (s *sourceConfig) faults(c *config) (faults []error) {
 	}
 	_, err = s.only(opt)
 	note(err)
+	if s.Kafka != nil && s.File.Path != "" {
+		note(errors.New("kafka and file: a source is one of them"))
+	}
+	if s.Kafka != nil {
+		note(s.Kafka.validate())
+	}
+	if s.File.Start != "" && s.File.Start != "begin" && s.File.Start != "end" {
+		note(fmt.Errorf("file: start: %s, must be begin or end", s.File.Start))
+	}
 	return faults
+}
+
+// unknownFormat reports whether the lines themselves must tell how they are read.
+func (s *sourceConfig) unknownFormat() bool {
+	return s.Config.Format == "" && s.Config.Pattern == "" || s.Config.Format == "w3c" && len(s.Config.Columns) == 0
+}
+
+func (s *sourceConfig) formatName() string {
+	if s.Config.Format == "" && s.Config.Pattern != "" {
+		return "pattern"
+	}
+	return s.Config.Format
 }
 
 func (s *sourceConfig) decoder(k *event.Key, x event.Extras) (ingest.Decoder, error) {
@@ -94,18 +129,26 @@ func short(d time.Duration) string {
 
 func (s *sourceConfig) proxies() (ps []netip.Prefix, err error) {
 	for _, text := range s.TrustedProxies {
-		p, e := netip.ParsePrefix(text)
+		p, e := prefixOf(text)
 		if e != nil {
-			if a, e := netip.ParseAddr(text); e == nil {
-				ps = append(ps, netip.PrefixFrom(a, a.BitLen()))
-				continue
-			}
-			err = errors.Join(err, fmt.Errorf("trusted_proxies: %q, must be an address or a prefix such as 10.0.0.0/8", text))
+			err = errors.Join(err, fmt.Errorf("trusted_proxies: %w", e))
 			continue
 		}
 		ps = append(ps, p)
 	}
 	return ps, err
+}
+
+// prefixOf reads an address or a prefix.
+func prefixOf(text string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return p, nil
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("%q, must be an address or a prefix such as 10.0.0.0/8", text)
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 
 func (s *sourceConfig) only(opt rules.Options) (*rules.EventCond, error) {
@@ -121,7 +164,7 @@ func (s *sourceConfig) only(opt rules.Options) (*rules.EventCond, error) {
 
 // source puts a source together.
 func (s *sourceConfig) source(src ingest.Source, k *event.Key, x event.Extras, opt rules.Options) (p pipeline.Source, err error) {
-	p.Source, p.Unjudged = src, s.Outcomes == noOutcomes
+	p.Source, p.Unjudged, p.Slow = src, s.Outcomes == noOutcomes, s.Slow
 	var errs [5]error
 	p.Decode, errs[0] = s.decoder(k, x)
 	p.Disorder, errs[1] = durationOf("disorder", s.Disorder, defaultDisorder, pipeline.MaxDisorder)

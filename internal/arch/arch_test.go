@@ -17,21 +17,23 @@ import (
 // imports is which packages of the module each package may import: those that
 // lie below it. cmd/weir may import all.
 var imports = map[string][]string{
-	"event":            {},
-	"state":            {"event"},
-	"windows":          {"event", "state"},
-	"ingest":           {"event", "internal/broker"},
-	"enrich":           {"event"},
-	"emit":             {"event", "internal/broker"},
-	"rules":            {"event", "windows", "state"},
-	"pipeline":         {"event", "ingest", "enrich", "windows", "rules", "emit", "state"},
-	"replay":           {"event", "ingest", "enrich", "rules", "pipeline"},
-	"api":              {"event", "emit", "pipeline"},
-	"rulesets":         {},
-	"internal/arch":    {},
-	"internal/broker":  {},
-	"internal/bench":   {"event", "ingest", "enrich", "windows", "rules", "pipeline", "rulesets", "internal/testkit"},
-	"internal/testkit": {"event", "ingest"},
+	"event":                    {},
+	"state":                    {"event"},
+	"windows":                  {"event", "state"},
+	"ingest":                   {"event", "internal/broker"},
+	"enrich":                   {"event"},
+	"emit":                     {"event", "internal/broker"},
+	"rules":                    {"event", "windows", "state"},
+	"pipeline":                 {"event", "ingest", "enrich", "windows", "rules", "emit", "state"},
+	"replay":                   {"event", "ingest", "enrich", "rules", "pipeline"},
+	"api":                      {"event", "emit", "pipeline"},
+	"rulesets":                 {},
+	"internal/arch":            {},
+	"internal/broker":          {},
+	"internal/kafkatest":       {},
+	"internal/kafkatest/fetch": {"internal/kafkatest"},
+	"internal/bench":           {"event", "ingest", "enrich", "windows", "rules", "pipeline", "rulesets", "internal/testkit"},
+	"internal/testkit":         {"event", "ingest"},
 }
 
 // free may import every package.

@@ -1,10 +1,13 @@
 package broker
 
 import (
-	"context"
-	"log/slog"
-
-	"github.com/twmb/franz-go/pkg/kgo"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Config is how to reach a cluster.
@@ -30,19 +33,77 @@ type SASL struct {
 	PasswordEnv  string `yaml:"password_env"` // the name of an environment variable
 }
 
-// Validate reports every fault that can be seen without opening anything.
-func (c Config) Validate() error { panic("not written yet") }
+// maxBrokers bounds what is tried at once; a client needs only a few to find
+// the rest.
+const maxBrokers = 64
 
-// Options returns what a client needs. Path makes a path of the configuration
-// absolute.
-func (c Config) Options(path func(string) string, log *slog.Logger) ([]kgo.Opt, error) {
-	panic("not written yet")
+// mechanisms is every SASL mechanism, as the configuration names it.
+var mechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
+
+// Validate reports every fault that can be seen without opening anything.
+func (c Config) Validate() (err error) {
+	fault := func(format string, args ...any) { err = errors.Join(err, fmt.Errorf(format, args...)) }
+	if n := len(c.Brokers); n == 0 {
+		fault("brokers: none, must be at least one host:port")
+	} else if n > maxBrokers {
+		fault("brokers: %d, must be at most %d; a few are enough to find the rest", n, maxBrokers)
+	}
+	for _, b := range c.Brokers {
+		if e := checkAddress(b); e != nil {
+			fault("brokers: %w", e)
+		}
+	}
+	if t := c.TLS; t != nil && (t.CertFile == "") != (t.KeyFile == "") {
+		fault("tls: cert_file and key_file belong together, only one is given")
+	}
+	s := c.SASL
+	if s == nil {
+		return err
+	}
+	if !slices.Contains(mechanisms, s.Mechanism) {
+		fault("sasl: mechanism: %q, must be one of %s", s.Mechanism, strings.Join(mechanisms, ", "))
+	}
+	if s.User == "" {
+		fault("sasl: user: empty")
+	}
+	switch {
+	case s.PasswordFile == "" && s.PasswordEnv == "":
+		fault("sasl: no password: give password_file or password_env")
+	case s.PasswordFile != "" && s.PasswordEnv != "":
+		fault("sasl: password_file and password_env are both given, must be one of them")
+	}
+	if s.Mechanism == "plain" && c.TLS == nil && !c.loopback() {
+		fault("sasl: mechanism plain without tls would send the password in the clear: add tls, or use scram-sha-512")
+	}
+	return err
 }
 
-// Try connects and returns within five seconds whether the cluster answers,
-// with a sentence that says what is wrong and what to do.
-func Try(ctx context.Context, opts []kgo.Opt) error { panic("not written yet") }
+// checkAddress says what is wrong with a host:port.
+func checkAddress(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q: must be host:port", addr)
+	}
+	if host == "" || strings.ContainsAny(host, " /\t\r\n@") {
+		return fmt.Errorf("%q: %q is not a host", addr, host)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q: port %q, must be between 1 and 65535", addr, port)
+	}
+	return nil
+}
 
-// Sentence turns an error of a client or a broker into one that an operator can
-// act on; it wraps the error.
-func Sentence(err error) error { panic("not written yet") }
+// loopback reports whether all brokers are on this machine.
+func (c Config) loopback() bool {
+	for _, b := range c.Brokers {
+		host, _, err := net.SplitHostPort(b)
+		if err != nil {
+			return false
+		}
+		addr, err := netip.ParseAddr(host)
+		if host != "localhost" && (err != nil || !addr.IsLoopback()) {
+			return false
+		}
+	}
+	return true
+}

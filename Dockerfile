@@ -1,0 +1,20 @@
+# syntax=docker/dockerfile:1
+# A static binary, run as nobody: docker build -t weir . && docker run weir --help
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /weir ./cmd/weir \
+ && mkdir /state && chown 65532:65532 /state && chmod 700 /state
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /weir /weir
+COPY --from=build --chown=65532:65532 /state /var/lib/weir
+USER 65532:65532
+VOLUME /var/lib/weir
+# The configuration is mounted: -v /etc/weir:/etc/weir:ro. The API listens on
+# loopback inside; the commands (weir status, why …) are run in the container.
+ENTRYPOINT ["/weir"]
+CMD ["run", "-c", "/etc/weir/weir.yaml"]

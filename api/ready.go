@@ -1,0 +1,79 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"weir/pipeline"
+)
+
+// The limits of readiness.
+const (
+	maxStatusAge = 10 * time.Second // the engine speaks once a second
+	maxBehind    = time.Minute      // of a partition that has more to read
+)
+
+// Health is the answer of /healthz.
+type Health struct {
+	Status  string    `json:"status"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+}
+
+// health says that the process answers; whether it does its work is what ready
+// says. A process is not to be killed for a broker that is down.
+func (a *Server) health(*http.Request) (any, error) {
+	return Health{"ok", a.cfg.Version, a.cfg.Started.UTC()}, nil
+}
+
+// Readiness is the answer of /readyz.
+type Readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons"` // why not
+}
+
+func (a *Server) ready(*http.Request) (any, error) {
+	reasons := a.reasons(a.cfg.Status(), a.cfg.Now())
+	doc := Readiness{len(reasons) == 0, reasons}
+	if !doc.Ready {
+		return doc, refuse(http.StatusServiceUnavailable, "not ready")
+	}
+	return doc, nil
+}
+
+// reasons returns why what the lists hold may not be what the logs ask for.
+func (a *Server) reasons(st *pipeline.Status, now time.Time) []string {
+	reasons := []string{}
+	if !a.cfg.Ledger.InForce().Well {
+		reasons = append(reasons, "the ledger could not be read or written: nothing new comes into force (see the log, and the disk of state: dir:)")
+	}
+	if a.cfg.Ready != nil {
+		if err := a.cfg.Ready(); err != nil {
+			reasons = append(reasons, err.Error())
+		}
+	}
+	if st == nil {
+		return append(reasons, "the engine has not started reading yet")
+	}
+	if age := now.Sub(st.At); age > maxStatusAge {
+		reasons = append(reasons, fmt.Sprintf("the engine has not said how it stands for %s", age.Round(time.Second)))
+	}
+	for _, s := range summarise(st.Partitions) {
+		if s.Lost > 0 {
+			reasons = append(reasons, fmt.Sprintf("source %s: %d of %d partitions cannot be asked whether there is more", s.Name, s.Lost, s.Partitions))
+		}
+		if s.Behind.Partitions == 0 {
+			continue
+		}
+		far := "and has not come to its first event"
+		if !s.Behind.Watermark.IsZero() {
+			if now.Sub(s.Behind.Watermark) <= maxBehind {
+				continue
+			}
+			far = fmt.Sprintf("and is %s behind the clock", now.Sub(s.Behind.Watermark).Round(time.Second))
+		}
+		reasons = append(reasons, fmt.Sprintf("source %s is catching up: it has %d still to read %s", s.Name, s.Behind.Lag, far))
+	}
+	return reasons
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"weir/event"
+)
+
+func checkCommand(e *environment) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "check -c weir.yaml",
+		Short: "Try everything that a run would need, and change nothing",
+		Long: "check loads what the configuration names, reaches every broker and file, reads the newest\n" +
+			"lines of each source as a run would, and tries every point without changing what it holds.\n" +
+			"It exits with 1 if a run could not work.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" {
+				return usagef("no configuration given (weir check -c weir.yaml)")
+			}
+			return e.check(cmd.Context(), path)
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration")
+	return cmd
+}
+
+// checklist prints what was tried as it goes.
+type checklist struct {
+	page
+	faults int
+}
+
+const checkIndent = 24
+
+func (c *checklist) ok(what, format string, args ...any)   { c.item("ok", what, format, args...) }
+func (c *checklist) note(what, format string, args ...any) { c.item("note", what, format, args...) }
+
+func (c *checklist) fault(what string, err error) {
+	c.faults++
+	c.item("FAULT", what, "%v", err)
+}
+
+func (c *checklist) item(mark, what, format string, args ...any) {
+	lines := strings.Split(fmt.Sprintf(format, args...), "\n")
+	c.wrapped(fmt.Sprintf("%-6s%s", mark, what), checkIndent, lines[0])
+	for _, l := range lines[1:] {
+		c.wrapped("", checkIndent, l)
+	}
+}
+
+// checkTime bounds what one source or point may take to answer.
+const checkTime = 10 * time.Second
+
+func (e *environment) check(ctx context.Context, configPath string) error {
+	quiet := *e
+	quiet.log = slog.New(slog.DiscardHandler)
+	g, err := quiet.engine(configPath, true)
+	if err != nil {
+		return err
+	}
+	c := &checklist{page: page{w: e.out}}
+	c.ok("configuration", "%s: %s, %s, %s", configPath, several(len(g.cfg.Sources), "source"), several(len(g.cfg.Points), "point"), several(len(g.rules), "rule"))
+	enforcing := 0
+	for _, r := range g.rules {
+		stage, set := g.stages[r.ID]
+		if !set {
+			stage = event.Enforce
+		}
+		if min(r.Stage, stage, g.ceiling(event.Shadow)) == event.Enforce {
+			enforcing++
+		}
+	}
+	switch {
+	case g.ceiling(event.Shadow) < event.Enforce:
+		c.note("stage", "%s: nothing will be enforced (stage: enforce would)", g.ceiling(event.Shadow))
+	case enforcing == 0:
+		c.note("stage", "enforce, but no rule asks for it: nothing will be enforced")
+	default:
+		c.ok("stage", "enforce: %d of %s may enforce", enforcing, several(len(g.rules), "rule"))
+	}
+	g.checkState(c)
+	for _, sc := range g.cfg.Sources {
+		quiet.checkSource(ctx, c, g, sc)
+	}
+	quiet.checkPoints(ctx, c, g)
+	if l := g.cfg.API.Listen; l != "" {
+		if ln, err := net.Listen("tcp", l); err != nil {
+			c.fault("api", fmt.Errorf("listen: %w", err))
+		} else {
+			c.ok("api", "%s is free", l)
+			err = ln.Close()
+			c.err = errors.Join(c.err, err)
+		}
+	}
+	if c.err != nil {
+		return fmt.Errorf("check: %w", c.err)
+	}
+	if c.faults > 0 {
+		return fmt.Errorf("check: %w: %d", errFindings, c.faults)
+	}
+	c.line("\n  start it with: weir run -c %s", configPath)
+	return c.err
+}
+
+// checkState tries whether the state's directory could be made, held and written.
+func (g *engine) checkState(c *checklist) {
+	dir := g.cfg.path(g.cfg.State.Dir)
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		parent := filepath.Dir(dir)
+		if err := syscall.Access(parent, 2); err != nil { // W_OK
+			c.fault("state", fmt.Errorf("dir: %s does not exist and cannot be made in %s: %w", dir, parent, err))
+			return
+		}
+		c.ok("state", "%s will be made", dir)
+		return
+	}
+	d, err := openState(dir)
+	switch {
+	case errors.Is(err, errHeld):
+		c.note("state", "%v: that run goes on, this one could not be started beside it", err)
+		return
+	case err != nil:
+		c.fault("state", err)
+		return
+	}
+	f, err := os.CreateTemp(dir, "check-")
+	if err == nil {
+		err = errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	if err := errors.Join(err, d.close()); err != nil {
+		c.fault("state", fmt.Errorf("dir: %w", err))
+		return
+	}
+	c.ok("state", "%s", dir)
+}
+
+// checkSource reaches a source and reads its newest lines.
+func (e *environment) checkSource(ctx context.Context, c *checklist, g *engine, sc sourceConfig) {
+	what := "source " + sc.Name
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	p := &prepared{engine: g}
+	src, from, err := sc.newest(ctx, g)
+	if err != nil {
+		c.fault(what, err)
+		return
+	}
+	err = p.add(ctx, sc, "", src)
+	defer p.close()
+	if err != nil {
+		c.fault(what, fmt.Errorf("%s: %w", from, err))
+		return
+	}
+	p.source = p.sources[0]
+	one := *g.cfg
+	one.Sources = []sourceConfig{sc}
+	view := *g
+	view.cfg = &one
+	p.engine = &view
+	s := newSurvey(p, &inspectOptions{config: "-"})
+	if err := errors.Join(ignoreEmpty(s.sample(ctx)), s.read(ctx, 0)); err != nil {
+		c.fault(what, fmt.Errorf("%s: %w", from, err))
+		return
+	}
+	if s.lines == 0 {
+		c.note(what, "%s: there is no line yet", from)
+		return
+	}
+	in := s.result(&inspectOptions{})
+	if in.Lines.Events+in.Lines.Filtered == 0 {
+		c.fault(what, fmt.Errorf("%s: none of its newest %s reads as %s (%s: %s)", from, several(int(s.lines), "line"), p.format, count(in.Rejected[0].Lines), in.Rejected[0].Reason))
+		return
+	}
+	text := fmt.Sprintf("%s: %s of its newest %s read as %s", from, count(in.Lines.Events+in.Lines.Filtered), several(int(s.lines), "line"), p.format)
+	if in.Lines.Rejected > 0 {
+		text += fmt.Sprintf("; %s not: %s", count(in.Lines.Rejected), in.Rejected[0].Reason)
+	}
+	c.ok(what, "%s", text)
+	c.checkLines(what, in)
+}
+
+// checkLines says what in the lines would keep rules from working.
+func (c *checklist) checkLines(what string, in *inspection) {
+	if a := in.Addresses; a.None > privateShare {
+		c.fault(what, fmt.Errorf("%s of the requests have no client address: name the field that has it (fields: {ip: NAME})", percent(a.None)))
+	} else if a.Private+a.Loopback > privateShare {
+		c.note(what, "%s of the addresses are private or this machine's: that is a proxy in front, and nothing private is ever blocked; say whose X-Forwarded-For to believe (trusted_proxies: [10.0.0.0/8]) and log it", percent(a.Private+a.Loopback))
+	} else if len(a.Proxies) > 0 && !a.Trusted {
+		c.note(what, "nearly all requests come from %s, which looks like a proxy in front (trusted_proxies)", strings.Join(a.Proxies, ", "))
+	}
+	var blind []string
+	for _, r := range in.Rules {
+		if r.State == ruleBlind {
+			blind = append(blind, r.Rule)
+		}
+	}
+	if len(blind) > 0 {
+		var lack []string
+		for _, m := range in.Missing {
+			lack = append(lack, m.Name)
+		}
+		text := fmt.Sprintf("%d of %s cannot work on these lines (%s)", len(blind), several(len(in.Rules), "rule"), strings.Join(blind, ", "))
+		if len(lack) > 0 {
+			text += "; fields that they lack: " + strings.Join(lack, ", ")
+		}
+		c.note(what, "%s; weir inspect says more", text)
+	}
+}
+
+// checkPoints tries every point.
+func (e *environment) checkPoints(ctx context.Context, c *checklist, g *engine) {
+	if _, err := g.newGuards(true); err != nil {
+		c.fault("guards", err)
+	}
+	points, err := g.openPoints(e.log)
+	if err != nil {
+		c.fault("points", err)
+		return
+	}
+	for _, p := range points {
+		ctx, cancel := context.WithTimeout(ctx, checkTime)
+		if err := p.Try(ctx); err != nil {
+			c.fault("point "+p.Name(), err)
+		} else {
+			c.ok("point "+p.Name(), "reached; it gets: %s", actionNames(p.Capabilities().Actions))
+		}
+		cancel()
+		if err := p.Close(); err != nil {
+			c.fault("point "+p.Name(), err)
+		}
+	}
+}
+
+// ignoreEmpty makes a source without lines no error here: it is new.
+func ignoreEmpty(err error) error {
+	if err != nil && strings.Contains(err.Error(), "no line to read") {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"weir/ingest"
+	"weir/pipeline"
+)
+
+// validate reports what is wrong with a topic's configuration, as far as it says.
+func (k *kafkaConfig) validate() error {
+	err := k.Config.Validate()
+	if k.Topic == "" {
+		err = errors.Join(err, errors.New("topic: missing"))
+	}
+	if k.Start != "" && k.Start != "begin" && k.Start != "end" {
+		if d, e := time.ParseDuration(k.Start); e != nil || d >= 0 {
+			err = errors.Join(err, fmt.Errorf("start: %q, must be end, begin or how far back, such as -1h", k.Start))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: %w", err)
+	}
+	return nil
+}
+
+// openTopic opens a source's topic: to be read on and on, or, for a replay, up
+// to the ends that it has now. A replay without a journal reads all of it.
+func (s *sourceConfig) openTopic(ctx context.Context, g *engine, marks []pipeline.Mark, untilEnd bool, log *slog.Logger) (*ingest.Topic, error) {
+	opts, err := s.Kafka.Options(g.cfg.path, log)
+	if err != nil {
+		return nil, usagef("source %s: %w", s.Name, err)
+	}
+	start := s.Kafka.Start
+	if untilEnd && start == "end" {
+		start = "begin"
+	}
+	t, err := ingest.OpenTopic(ctx, ingest.TopicConfig{
+		Name: s.Name, Client: opts, Topic: s.Kafka.Topic, Start: start, Starts: startsOf(marks, s.Name),
+		Group: s.Kafka.Group, UntilEnd: untilEnd, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("source %s: %w", s.Name, err)
+	}
+	return t, nil
+}
+
+// startsOf returns where the partitions of a source were begun, as a journal says.
+func startsOf(marks []pipeline.Mark, source string) map[int32]int64 {
+	starts := map[int32]int64{}
+	for _, m := range marks {
+		if m.Source == source && m.Event == pipeline.MarkStart {
+			starts[m.Partition] = m.Offset
+		}
+	}
+	return starts
+}
+
+// openRotations opens a file and its rotations, as a live run that began with
+// them read them.
+func (s *sourceConfig) openRotations(c *config) (ingest.Source, error) {
+	path := c.path(s.File.Path)
+	paths := []string{path}
+	if s.File.Follow {
+		for _, pattern := range []string{path + ".*", path + "-*"} {
+			found, err := filepath.Glob(pattern)
+			if err != nil {
+				return nil, usagef("source %s: %s: %w", s.Name, path, err)
+			}
+			paths = append(paths, found...)
+		}
+	}
+	src, err := ingest.OpenFiles(s.Name, paths)
+	if err != nil {
+		return nil, usagef("source %s: %w", s.Name, err)
+	}
+	return src, nil
+}
+
+// openLive opens a source to be read on and on. Note writes where a followed
+// file begins.
+func (e *environment) openLive(ctx context.Context, g *engine, sc sourceConfig, marks []pipeline.Mark, note func(pipeline.Mark) error) (s pipeline.Source, err error) {
+	if sc.unknownFormat() {
+		if sc.Config, err = sc.peekFormat(ctx, g.cfg); err != nil {
+			return s, err
+		}
+		e.log.Info("guessed the format", "source", sc.Name, "format", sc.formatName())
+	}
+	var src ingest.Source
+	if sc.Kafka != nil {
+		src, err = sc.openTopic(ctx, g, marks, false, e.log)
+	} else {
+		src, err = sc.follow(g, marks, note, e.log)
+	}
+	if err != nil {
+		return s, err
+	}
+	if s, err = sc.source(src, g.key, g.extras, g.opt); err != nil {
+		return s, errors.Join(err, src.Close())
+	}
+	g.reads(&s)
+	return s, nil
+}
+
+// peekFormat finds the format from the lines that a followed file has already.
+func (s *sourceConfig) peekFormat(ctx context.Context, c *config) (cfg ingest.Config, err error) {
+	path := c.path(s.File.Path)
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return cfg, usagef("source %s: format: missing, and %s has no line yet to guess it from", s.Name, path)
+	}
+	src, err := ingest.OpenFiles(s.Name, []string{path})
+	if err != nil {
+		return cfg, usagef("source %s: %w", s.Name, err)
+	}
+	peeked, cfg, err := guess(ctx, src, s.Config)
+	if err := errors.Join(err, peeked.Close()); err != nil {
+		return cfg, fmt.Errorf("source %s: %s: %w", s.Name, path, err)
+	}
+	return cfg, nil
+}
+
+func (s *sourceConfig) follow(g *engine, marks []pipeline.Mark, note func(pipeline.Mark) error, log *slog.Logger) (ingest.Source, error) {
+	cfg := ingest.FollowConfig{
+		Name: s.Name, Paths: []string{g.cfg.path(s.File.Path)}, Start: s.File.Start, Key: g.key, Log: log,
+		Reached: map[int32]int64{},
+		Note: func(m ingest.FileMark) error {
+			return note(pipeline.Mark{
+				Event: pipeline.MarkFile, Source: s.Name, Partition: m.Partition, Offset: m.Offset, First: m.First, Log: m.Log,
+			})
+		},
+	}
+	for _, m := range marks {
+		if m.Source != s.Name {
+			continue
+		}
+		mark := ingest.FileMark{Partition: m.Partition, Log: m.Log, Offset: m.Offset, First: m.First}
+		switch m.Event {
+		case pipeline.MarkStart:
+			cfg.Starts = append(cfg.Starts, mark)
+		case pipeline.MarkFile:
+			cfg.Files = append(cfg.Files, mark)
+		}
+		cfg.Reached[m.Partition] = max(cfg.Reached[m.Partition], m.Offset)
+	}
+	f, err := ingest.FollowFiles(cfg)
+	if err != nil {
+		return nil, usagef("source %s: %w", s.Name, err)
+	}
+	return f, nil
+}

@@ -1,0 +1,409 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"weir/api"
+	"weir/emit"
+)
+
+// orderOptions are the flags of the commands that change what is in force.
+type orderOptions struct {
+	config  string
+	account string
+	action  string
+	to      string
+	span    time.Duration
+	reason  string
+	resume  bool
+}
+
+func blockCommand(e *environment) *cobra.Command {
+	var o orderOptions
+	cmd := &cobra.Command{
+		Use:   "block TARGET --for 1h --reason TEXT",
+		Short: "Block a target by hand, for a time",
+		Long: "block puts a target into force by hand. " + targetHelp + "\n" +
+			"The guards look at it as at any other: what is protected is not blocked.",
+		Example: "  weir block 192.0.2.7 --for 1h --reason 'probes the login, ticket 4711'\n" +
+			"  weir block 'fingerprint=9f2c,endpoint=\"POST /login\"' --action challenge --for 30m --reason test",
+		Args: oneTarget,
+		RunE: func(cmd *cobra.Command, args []string) error { return e.block(cmd.Context(), &o, args[0]) },
+	}
+	f := orderFlags(cmd, &o)
+	f.DurationVar(&o.span, "for", 0, "how long, such as 30m, 2h or 24h (required)")
+	f.StringVar(&o.action, "action", "block", "block, limit, challenge or deceive")
+	f.StringVar(&o.to, "to", "", "of --action limit: how many requests, such as 10/1m")
+	return cmd
+}
+
+func unblockCommand(e *environment) *cobra.Command {
+	var o orderOptions
+	cmd := &cobra.Command{
+		Use:   "unblock TARGET --reason TEXT [--for 1h]",
+		Short: "Take back what is in force against a target, and hold new decisions on it for a while",
+		Long:  "unblock withdraws every decision that covers the target and holds new ones on it. " + targetHelp,
+		Example: "  weir unblock 192.0.2.7 --reason 'an office, they called'\n" +
+			"  weir unblock --account alice@shop.example --reason 'reset her password' --for 24h",
+		Args: func(_ *cobra.Command, args []string) error { return oneTargetOr(o.account, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.unblock(cmd.Context(), &o, strings.Join(args, " "))
+		},
+	}
+	f := orderFlags(cmd, &o)
+	f.DurationVar(&o.span, "for", time.Hour, "how long new decisions on it are held")
+	f.StringVar(&o.account, "account", "", "the name of an account, instead of TARGET; weir makes its pseudonym here")
+	return cmd
+}
+
+func approveCommand(e *environment) *cobra.Command {
+	var o orderOptions
+	cmd := &cobra.Command{
+		Use:   "approve RULE|ID",
+		Short: "Let a rule go on whose breaker is open, or one decision that was held",
+		Long: "approve says that a person has looked: a rule whose breaker tripped since it would have hit\n" +
+			"too many accounts that log in well may go on, or a decision that a guard held is enforced.",
+		Example: "  weir approve ato.low_and_slow",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("approve: %d arguments, must be a rule or the id of a decision", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return e.approve(cmd.Context(), &o, args[0]) },
+	}
+	configFlag(cmd, &o.config)
+	return cmd
+}
+
+func stopBlockingCommand(e *environment) *cobra.Command {
+	var o orderOptions
+	cmd := &cobra.Command{
+		Use:   "stop-blocking --reason TEXT",
+		Short: "Empty every list at once and let nothing new into force, until --resume",
+		Long: "stop-blocking is the handle for when weir does harm: every list is emptied and stays empty\n" +
+			"until stop-blocking --resume. It works with a weir that runs, one that does not answer (by a\n" +
+			"file in its state's directory), and with none (then it empties the points itself).",
+		Example: "  weir stop-blocking --reason 'customers cannot log in'\n  weir stop-blocking --resume --reason 'it was the release'",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.resume {
+				return e.resumeBlocking(cmd.Context(), &o)
+			}
+			return e.stopBlocking(cmd.Context(), &o)
+		},
+	}
+	orderFlags(cmd, &o).BoolVar(&o.resume, "resume", false, "let blocks into force again")
+	return cmd
+}
+
+const targetHelp = "TARGET is an address, a prefix, or fields such as\nasn=64500,endpoint=\"POST /login\" (between single quotes, for the shell)."
+
+func orderFlags(cmd *cobra.Command, o *orderOptions) interface {
+	DurationVar(p *time.Duration, name string, value time.Duration, usage string)
+	StringVar(p *string, name, value, usage string)
+	BoolVar(p *bool, name string, value bool, usage string)
+} {
+	configFlag(cmd, &o.config)
+	cmd.Flags().StringVar(&o.reason, "reason", "", "why; it stands in the ledger beside your name")
+	return cmd.Flags()
+}
+
+func oneTarget(_ *cobra.Command, args []string) error { return oneTargetOr("", args) }
+
+// oneTargetOr refuses anything but one target, or an account instead.
+func oneTargetOr(account string, args []string) error {
+	switch {
+	case account != "" && len(args) > 0:
+		return usagef("a target and --account: must be one of them")
+	case account != "":
+		return nil
+	case len(args) == 0:
+		return usagef("no target given: an address, a prefix, or fields such as 'asn=64500,endpoint=\"POST /login\"'")
+	case len(args) > 1:
+		return usagef("%d targets, must be one; put fields with spaces between single quotes", len(args))
+	}
+	return nil
+}
+
+// operatorName is who calls, to the operating system.
+func operatorName() string {
+	name := "uid " + strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	if from := os.Getenv("SUDO_USER"); from != "" && from != name {
+		return shown(from, 60) + " as " + name
+	}
+	return name
+}
+
+// needReason refuses an order without a reason.
+func (o *orderOptions) needReason() error {
+	if strings.TrimSpace(o.reason) == "" {
+		return usagef("--reason: missing; whoever reads the ledger later will ask")
+	}
+	return nil
+}
+
+// answered turns what a weir answers to an order into this program's errors.
+func answered(err error, what string) error {
+	if refusal, ok := errors.AsType[*api.Refusal](err); ok {
+		if refusal.Code == 400 {
+			return usageError{refusal}
+		}
+		return fmt.Errorf("%s: %w", what, refusal)
+	}
+	if errors.Is(err, api.ErrNotRunning) {
+		return fmt.Errorf("%s: %w; start it with weir run", what, err)
+	}
+	return err
+}
+
+func (e *environment) block(ctx context.Context, opt *orderOptions, target string) error {
+	t, err := api.ParseTarget(target)
+	if err != nil {
+		return usageError{err}
+	}
+	if opt.span <= 0 {
+		return usagef("--for: missing; every block has an end, such as --for 1h")
+	}
+	if err := opt.needReason(); err != nil {
+		return err
+	}
+	o, err := e.operator(opt.config)
+	if err != nil {
+		return err
+	}
+	text := api.FormatTarget(t)
+	done, err := o.client.Block(ctx, api.Order{
+		Target: text, Action: opt.action, To: opt.to, For: opt.span.String(), By: operatorName(), Reason: opt.reason,
+	})
+	if err != nil {
+		return answered(err, "block")
+	}
+	where := o.settled(ctx, text, done)
+	p := &page{w: e.out}
+	p.wrapped("", 0, fmt.Sprintf("%s: %s until %s, for %s (%s)", shown(text, 200), opt.action, dayText(done.Until, time.Now()), short(opt.span), shown(done.ID, 64)))
+	for _, w := range where {
+		p.wrapped(shown(w.Point, 40), 16, shown(w.Text, 400))
+	}
+	if len(where) == 0 {
+		p.wrapped("", 2, "It is in force, but there are no points in the configuration to enforce it.")
+	}
+	p.wrapped("", 2, fmt.Sprintf("to undo: weir unblock %s --reason '…'", quoted(text)))
+	return p.err
+}
+
+// settleTime is how long a command waits to see the points follow.
+const settleTime = 4 * time.Second
+
+// settled waits a little for the points to have what was asked for, and says
+// how they stand then.
+func (o *operator) settled(ctx context.Context, target string, done *api.Done) []api.Where {
+	where := done.Where
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for pendingAt(where) {
+		select {
+		case <-ctx.Done():
+			return where
+		case <-time.After(100 * time.Millisecond):
+		}
+		w, err := o.client.Why(ctx, target)
+		if err != nil {
+			return where // what was answered to the order still holds
+		}
+		if now, ok := w.Where[done.ID]; ok {
+			where = now
+		}
+	}
+	return where
+}
+
+func pendingAt(where []api.Where) bool {
+	for _, w := range where {
+		if w.State == api.Pending {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *environment) unblock(ctx context.Context, opt *orderOptions, target string) error {
+	if err := opt.needReason(); err != nil {
+		return err
+	}
+	if opt.span <= 0 {
+		return usagef("--for: %s, must be more than nothing", opt.span)
+	}
+	o, err := e.operator(opt.config)
+	if err != nil {
+		return err
+	}
+	asked, err := o.targetOf(target, opt.account)
+	if err != nil {
+		return err
+	}
+	before := time.Now()
+	done, err := o.client.Unblock(ctx, api.Order{Target: asked, For: opt.span.String(), By: operatorName(), Reason: opt.reason})
+	if err != nil {
+		return answered(err, "unblock")
+	}
+	p := &page{w: e.out}
+	text := fmt.Sprintf("%s: nothing was in force", shown(asked, 200))
+	if done.Withdrawn > 0 {
+		text = fmt.Sprintf("%s: withdrew %s", shown(asked, 200), several(done.Withdrawn, "decision"))
+	}
+	p.wrapped("", 0, fmt.Sprintf("%s; new ones on it are held until %s", text, dayText(done.Until, before)))
+	o.printFollowed(ctx, p, before)
+	return p.err
+}
+
+// printFollowed waits a little for the points to follow, and says how they stand.
+func (o *operator) printFollowed(ctx context.Context, p *page, since time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	var last *api.Status
+	for {
+		s, err := o.client.Status(ctx)
+		if err != nil {
+			if last == nil {
+				p.wrapped("", 2, fmt.Sprintf("how the points stand is not known: %v", err))
+				return
+			}
+			break
+		}
+		if last = s; followed(s, since) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+			continue
+		}
+		break
+	}
+	for i := range last.Points {
+		p.wrapped(shown(last.Points[i].Name, 40), 16, pointText(&last.Points[i], last.Now))
+	}
+}
+
+// followed reports whether every point was read since and holds what it is to.
+func followed(s *api.Status, since time.Time) bool {
+	for i := range s.Points {
+		if pt := &s.Points[i]; pt.Error == "" && (pt.Drift != 0 || pt.Seen.Before(since)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *environment) approve(ctx context.Context, opt *orderOptions, what string) error {
+	o, err := e.operator(opt.config)
+	if err != nil {
+		return err
+	}
+	if _, err := o.client.Approve(ctx, api.Order{What: what, By: operatorName()}); err != nil {
+		return answered(err, "approve")
+	}
+	_, err = fmt.Fprintf(e.out, "%s: approved\n", shown(what, 200))
+	return err
+}
+
+func (e *environment) stopBlocking(ctx context.Context, opt *orderOptions) error {
+	if err := opt.needReason(); err != nil {
+		return err
+	}
+	o, err := e.operator(opt.config)
+	if err != nil {
+		return err
+	}
+	before := time.Now()
+	by := operatorName()
+	// The file first: whatever becomes of the rest, a run obeys it, the one that
+	// is there and the next one that is started.
+	if err := os.WriteFile(o.file(emit.StopFile), []byte(by+": "+oneLine(opt.reason)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("stop-blocking: %w", err)
+	}
+	p := &page{w: e.out}
+	_, asked := o.client.Stop(ctx, api.Order{By: by, Reason: opt.reason})
+	if asked == nil {
+		p.wrapped("", 0, "Stopped: every list is emptied, and nothing new comes into force until weir stop-blocking --resume.")
+		o.printFollowed(ctx, p, before)
+		return p.err
+	}
+	dir, err := openState(o.dir)
+	if errors.Is(err, errHeld) {
+		p.wrapped("", 0, fmt.Sprintf("weir runs and did not do it when it was asked (%s). It obeys the file %s, which is there now, within seconds; weir points show says what the points hold.", shown(asked.Error(), 300), o.file(emit.StopFile)))
+		return p.err
+	}
+	if err != nil {
+		return err
+	}
+	a, err := o.applyOnce(ctx, func(l *emit.Ledger) error {
+		if err := l.Advance(); err != nil || l.Stopped() != nil { // it saw the file
+			return err
+		}
+		return l.Stop(by, opt.reason)
+	})
+	if a.force != nil {
+		p.wrapped("", 0, "Stopped. weir is not running; this command emptied the points itself. A run that is started holds everything until weir stop-blocking --resume.")
+		a.print(p)
+	}
+	return errors.Join(err, dir.close(), p.err)
+}
+
+func (e *environment) resumeBlocking(ctx context.Context, opt *orderOptions) error {
+	o, err := e.operator(opt.config)
+	if err != nil {
+		return err
+	}
+	before := time.Now()
+	by := operatorName()
+	p := &page{w: e.out}
+	_, asked := o.client.Resume(ctx, api.Order{By: by})
+	if asked == nil {
+		p.wrapped("", 0, "Resumed: what was in force and is not over is in force again, and new decisions come into force.")
+		o.printFollowed(ctx, p, before)
+		return p.err
+	}
+	if refusal, ok := errors.AsType[*api.Refusal](asked); ok {
+		return fmt.Errorf("stop-blocking --resume: %w", refusal)
+	}
+	dir, err := openState(o.dir)
+	if errors.Is(err, errHeld) {
+		if err := os.Remove(o.file(emit.StopFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("stop-blocking --resume: %w", err)
+		}
+		p.wrapped("", 0, fmt.Sprintf("weir runs but does not answer (%s). The file %s is gone, and it resumes within seconds.", shown(asked.Error(), 300), o.file(emit.StopFile)))
+		return p.err
+	}
+	if err != nil {
+		return err
+	}
+	a, err := o.applyOnce(ctx, func(l *emit.Ledger) error {
+		if err := l.Advance(); err != nil {
+			return err
+		}
+		return l.Resume(by)
+	})
+	if a.force != nil {
+		p.wrapped("", 0, "Resumed. weir is not running, so that nothing new comes into force; start it with weir run.")
+		a.print(p)
+	}
+	return errors.Join(err, dir.close(), p.err)
+}
+
+// oneLine makes a text one line.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

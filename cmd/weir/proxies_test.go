@@ -1,0 +1,311 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/internal/proxytest"
+)
+
+const (
+	proxyDisorder = 2 * time.Second
+	proxyBlock    = 10 * time.Second // how long a decision holds
+	proxyTries    = 10               // of the rule, until it is true
+)
+
+const proxyRule = `id: proxies.many_tries
+version: 1
+title: One source fails to log in again and again
+severity: high
+false_positives: [somebody who forgot a password]
+blind_spots: [slow tries]
+key: ip
+where: kind == "login"
+features:
+  failed: count("1m", outcome == "failure")
+when: failed >= 10
+then: {block: ip, for: 10s}
+stage: enforce
+`
+
+// proxyWorld is a site behind a real nginx and a real HAProxy, each set up with
+// the lines that weir prints for it, and weir beside them.
+type proxyWorld struct {
+	dir, config string
+	nginx       *proxytest.Nginx
+	haproxy     *proxytest.HAProxy
+}
+
+// weir runs one command of weir's and returns what it prints.
+func (w *proxyWorld) weir(args ...string) (string, error) {
+	var out, errOut bytes.Buffer
+	err := run(context.Background(), append(args, "-c", w.config), &out, &errOut)
+	return out.String() + errOut.String(), err
+}
+
+func newProxyWorld(t *testing.T) *proxyWorld {
+	t.Helper()
+	w := &proxyWorld{dir: t.TempDir(), nginx: proxytest.NewNginx(t), haproxy: proxytest.NewHAProxy(t)}
+	w.config = filepath.Join(w.dir, "weir.yaml")
+	proxytest.WriteFile(t, filepath.Join(w.dir, "key"), strings.Repeat("k", 32))
+	if err := os.Chmod(filepath.Join(w.dir, "key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(w.dir, "rules", "proxies"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	proxytest.WriteFile(t, filepath.Join(w.dir, "rules", "proxies", "many_tries.yaml"), proxyRule)
+	quoted := func(args []string) string {
+		b, err := json.Marshal(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	proxytest.WriteFile(t, w.config, fmt.Sprintf(`stage: enforce
+sources:
+  - {name: nginx, file: {path: %q, follow: true}, format: nginx-json, disorder: %[3]s}
+  - name: haproxy
+    file: {path: %[2]q, follow: true}
+    format: haproxy
+    fields: {site: request.1, agent: request.2, refused: request.3}
+    disorder: %[3]s
+key_file: key
+rules: {dirs: [rules]}
+state: {dir: state, memory: 256MiB}
+points:
+  - {name: edge, nginx: {conf: %[4]q, test: %[5]s, reload: %[6]s, probe: "%[7]s/weir-generation"}}
+  - {name: balancer, haproxy: {map: %[8]q, socket: %[9]q}}
+`, w.nginx.Log, w.haproxy.Log, proxyDisorder, filepath.Join(w.nginx.Dir, "weir.conf"), quoted(w.nginx.Test), quoted(w.nginx.Reload),
+		w.nginx.URL, filepath.Join(w.haproxy.Dir, "weir.map"), w.haproxy.Socket))
+
+	edge, err := w.weir("points", "show", "edge", "--setup")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, edge)
+	}
+	balancer, err := w.weir("points", "show", "balancer", "--setup")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, balancer)
+	}
+	site := proxytest.Site(t)
+	server := strings.ReplaceAll(proxytest.Part(t, edge, "server { }, each"), "/var/log/nginx/weir.log", w.nginx.Log)
+	w.nginx.Configure(t, proxytest.Part(t, edge, "http { }"),
+		server+proxytest.Part(t, edge, "server { }, the one")+"location / { proxy_pass http://"+site+"; }\n")
+	w.haproxy.Configure(t, proxytest.Part(t, balancer, "global"), proxytest.Part(t, balancer, "frontend"), site)
+	if out, err := w.weir("check"); err == nil {
+		t.Errorf("no proxy runs yet, and weir check finds nothing:\n%s", out)
+	}
+	w.nginx.Start(t) // weir check has made the files that they are to read
+	w.haproxy.Start(t)
+	if out, err := w.weir("check"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return w
+}
+
+// visitor is an honest one: he asks for a page now and then until ctx ends, and
+// logs in.
+func visitor(ctx context.Context, t *testing.T, url, address string) {
+	wget := proxytest.Program(t, "wget")
+	asked := 0
+	for ; ctx.Err() == nil; asked++ {
+		args := []string{"-q", "-O", "-", "-T", "10", "-t", "1", "--header=X-Forwarded-For: " + address}
+		if asked%10 == 5 {
+			args = append(args, "--post-data=username=ann&password="+strings.ReplaceAll(proxytest.Password, " ", "+"), url+"/login")
+		} else {
+			args = append(args, url+"/products/7")
+		}
+		out, err := exec.Command(wget, args...).Output()
+		if text := string(out); err != nil || text != "ok\n" && text != "welcome\n" {
+			t.Errorf("the visitor %s was not served at %s: %q, %v", address, args[len(args)-1], out, err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	if asked < 20 {
+		t.Errorf("the visitor %s asked %d times only", address, asked)
+	}
+}
+
+// attack tries to log in until it is refused, and then a little on. It returns
+// the time from the answer that made the rule true to the first refusal.
+func attack(t *testing.T, url, address string) (took time.Duration, ok bool) {
+	var tipped time.Time
+	for i := 1; i < 2000; i++ {
+		status, _ := proxytest.Ask(t, url, address, "POST /login")
+		switch {
+		case i == proxyTries:
+			tipped = time.Now()
+		case status == http.StatusForbidden && i > proxyTries:
+			took = time.Since(tipped)
+			for range 5 {
+				if status, _ := proxytest.Ask(t, url, address, "GET /products/7"); status != http.StatusForbidden {
+					t.Errorf("%s: %d after its first refusal", address, status)
+				}
+			}
+			return took, true
+		case status != http.StatusUnauthorized:
+			t.Errorf("%s: %d at try %d", address, status, i)
+			return 0, false
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("%s was never refused", address)
+	return 0, false
+}
+
+// hydra guesses passwords at a log-in until it is ended.
+func hydra(ctx context.Context, t *testing.T, url, address, words string) {
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	cmd := exec.CommandContext(ctx, proxytest.Program(t, "hydra"), "-I", "-l", "ann", "-P", words, "-t", "2", "-s", port, "127.0.0.1",
+		"http-post-form", "/login:username=^USER^&password=^PASS^:S=welcome:g=:H=X-Forwarded-For\\: "+address)
+	cmd.Dir = filepath.Dir(words) // it leaves a file to go on from
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() == nil && err != nil {
+		t.Errorf("hydra: %v: %s", err, out)
+	}
+}
+
+func TestProxiesRefuseAttackersAndServeThemAgain(t *testing.T) {
+	w := newProxyWorld(t)
+	ctx, stop := context.WithCancel(context.Background())
+	var weir sync.WaitGroup
+	weir.Go(func() {
+		e := &environment{out: t.Output(), errOut: t.Output(), log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+		if err := e.live(ctx, w.config); err != nil {
+			t.Error(err)
+		}
+	})
+	honest, leave := context.WithCancel(context.Background())
+	var visitors sync.WaitGroup
+	visitors.Go(func() { visitor(honest, t, w.nginx.URL, "198.51.100.1") })
+	visitors.Go(func() { visitor(honest, t, w.haproxy.URL, "198.51.100.2") })
+	defer func() {
+		leave()
+		visitors.Wait()
+		stop()
+		weir.Wait()
+	}()
+
+	words := filepath.Join(w.dir, "words")
+	proxytest.WriteFile(t, words, numbered(5000))
+	guessing, endGuessing := context.WithCancel(context.Background())
+	var attackers sync.WaitGroup
+	attackers.Go(func() { hydra(guessing, t, w.nginx.URL, "203.0.113.201", words) })
+	attackers.Go(func() { hydra(guessing, t, w.haproxy.URL, "203.0.113.202", words) })
+	var mu sync.Mutex
+	times := map[string][]time.Duration{}
+	var attacked []string
+	for i := range 16 {
+		name, url := "nginx", w.nginx.URL
+		if i%2 == 1 {
+			name, url = "haproxy", w.haproxy.URL
+		}
+		address := fmt.Sprintf("203.0.113.%d", i+1)
+		attacked = append(attacked, address)
+		attackers.Go(func() {
+			time.Sleep(time.Duration(i) * 130 * time.Millisecond) // at different times within a second
+			if took, ok := attack(t, url, address); ok {
+				mu.Lock()
+				defer mu.Unlock()
+				times[name] = append(times[name], took)
+			}
+		})
+	}
+	// hydra goes on until it has been refused for a while, through both.
+	for _, log := range []struct{ path, with string }{
+		{w.nginx.Log, `"refused":"block"`}, {w.haproxy.Log, "|block}"},
+	} {
+		proxytest.Lines(t, log.path, log.with, 20)
+	}
+	endGuessing()
+	attackers.Wait()
+	for name, ds := range times {
+		slices.Sort(ds)
+		t.Logf("%s: from the request that made the rule true to the first 403, %d attackers: median %v, longest %v",
+			name, len(ds), ds[len(ds)/2].Round(10*time.Millisecond), ds[len(ds)-1].Round(10*time.Millisecond))
+	}
+	if ds := times["haproxy"]; len(ds) > 0 && ds[len(ds)-1] > proxyDisorder+2*time.Second {
+		t.Errorf("haproxy: %v, must be at most disorder + 2 s", ds[len(ds)-1])
+	}
+
+	// The blocks end, and with them the refusals.
+	for _, at := range []struct{ url, address string }{
+		{w.nginx.URL, attacked[0]}, {w.haproxy.URL, attacked[1]}, {w.nginx.URL, "203.0.113.201"}, {w.haproxy.URL, "203.0.113.202"},
+	} {
+		for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			status, _ := proxytest.Ask(t, at.url, at.address, "GET /products/7")
+			if status == http.StatusOK {
+				break
+			}
+			if time.Since(begun) > 3*proxyBlock {
+				t.Fatalf("%s is still answered with %d", at.address, status)
+			}
+		}
+	}
+	leave()
+	visitors.Wait()
+	stop()
+	weir.Wait()
+	w.expectOneDecisionEach(t, append(attacked, "203.0.113.201", "203.0.113.202"))
+}
+
+func numbered(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%d\n", i)
+	}
+	return b.String()
+}
+
+// expectOneDecisionEach demands that each attacker was decided about once: what
+// the proxies refused is no evidence.
+func (w *proxyWorld) expectOneDecisionEach(t *testing.T, addresses []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.dir, "state", decisionsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		var d struct {
+			Event  string
+			Target map[string]string
+		}
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatal(err)
+		}
+		if d.Event == "new" {
+			made[d.Target["ip"]]++
+		}
+	}
+	for _, a := range addresses {
+		if made[a] != 1 {
+			t.Errorf("%d new decisions about %s, must be 1", made[a], a)
+		}
+		delete(made, a)
+	}
+	if len(made) > 0 {
+		t.Errorf("decisions about others: %v", made)
+	}
+}

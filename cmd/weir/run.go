@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"weir/api"
+	"weir/emit"
+	"weir/event"
+	"weir/pipeline"
+)
+
+func runCommand(e *environment) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "run -c weir.yaml",
+		Short: "Read live logs, decide, and keep the lists of proxies and firewalls",
+		Long: "run follows the sources of the configuration, runs the rules over them and keeps what is\n" +
+			"in force on the points: until it is told to stop (Ctrl-C, SIGTERM; a second time at once).\n" +
+			"Without stage: in the configuration nothing is enforced: decisions are written, and that is all.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" {
+				return usagef("no configuration given (weir run -c weir.yaml)")
+			}
+			return e.live(cmd.Context(), path)
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration")
+	return cmd
+}
+
+// Once told to stop, this much time is left for the last lists, all points at once.
+const lastLists = 5 * time.Second
+
+// live is weir run.
+func (e *environment) live(ctx context.Context, configPath string) error {
+	l, err := e.openLiveRun(ctx, configPath)
+	if err != nil {
+		return err
+	}
+	err = l.run(ctx)
+	return errors.Join(err, l.close())
+}
+
+// liveRun is everything that a live run holds.
+type liveRun struct {
+	*engine
+	env       *environment
+	dir       *stateDir
+	journal   *pipeline.Journal
+	sources   []pipeline.Source
+	decisions *emit.Decisions
+	guards    *emit.Guards
+	ledger    *emit.Ledger
+	points    []emit.Point
+	keepers   []*emit.Reconciler
+	server    *api.Server
+	status    atomic.Pointer[pipeline.Status]
+}
+
+func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *liveRun, err error) {
+	g, err := e.engine(configPath, true)
+	if err != nil {
+		return nil, err
+	}
+	l = &liveRun{engine: g, env: e}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	if l.dir, err = openState(g.cfg.path(g.cfg.State.Dir)); err != nil {
+		return l, err
+	}
+	if l.journal, err = pipeline.OpenJournal(l.dir.file(journalFile)); err != nil {
+		return l, err
+	}
+	if what := l.journal.Repaired(); what != "" {
+		e.log.Warn("the journal was repaired", "what", what)
+	}
+	var cut int64
+	if l.decisions, cut, err = emit.OpenDecisions(l.dir.file(decisionsFile)); err != nil {
+		return l, err
+	}
+	if cut > 0 {
+		e.log.Warn("decisions.jsonl ended within a line, which was cut off", "bytes", cut)
+	}
+	if l.guards, err = g.newGuards(true); err != nil {
+		return l, err
+	}
+	if l.ledger, err = emit.OpenLedger(emit.LedgerConfig{
+		Path: l.dir.file(ledgerFile), Key: g.key, Guards: l.guards, Now: time.Now, Log: e.log,
+	}); err != nil {
+		return l, err
+	}
+	if l.points, err = g.openPoints(e.log); err != nil {
+		return l, err
+	}
+	for _, p := range l.points {
+		l.keepers = append(l.keepers, emit.NewReconciler(l.ledger, p, l.guards, e.log))
+	}
+	if l.server, err = l.newServer(); err != nil {
+		return l, err
+	}
+	marks := l.journal.Marks()
+	for _, sc := range g.cfg.Sources {
+		s, err := e.openLive(ctx, g, sc, marks, func(m pipeline.Mark) error {
+			return insist(ctx, e.log, func() error { return l.journal.Append([]pipeline.Mark{m}) })
+		})
+		if err != nil {
+			return l, err
+		}
+		l.sources = append(l.sources, s)
+	}
+	return l, nil
+}
+
+// run runs until ctx ends or a part fails.
+func (l *liveRun) run(ctx context.Context) error {
+	log := l.env.log
+	l.announce()
+	var wg sync.WaitGroup
+	// The parts around the pipeline go on until it has ended, so that its last
+	// decisions are dealt with.
+	around, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	for _, k := range l.keepers {
+		wg.Go(func() {
+			if err := k.Run(around); err != nil && around.Err() == nil {
+				fail(err)
+			}
+		})
+	}
+	wg.Go(func() {
+		if err := l.server.Run(around); err != nil && around.Err() == nil {
+			fail(err)
+		}
+	})
+	wg.Go(func() { l.tick(around) })
+
+	sum, err := pipeline.Run(ctx, pipeline.Config{
+		Sources: l.sources, Enrich: l.tables, Plan: l.plan, Lookups: l.tables.Lookups().Funcs(),
+		Journal: l.journal.Marks(), Ceiling: l.ceiling(event.Shadow), Stages: l.stages, Memory: l.cfg.memory(), Log: log,
+		Record: func(ms []pipeline.Mark) error {
+			return insist(ctx, log, func() error { return l.journal.Append(ms) })
+		},
+		Observe: l.status.Store,
+		Emit: func(ds []event.Decision) error {
+			if err := insist(ctx, log, func() error { return l.decisions.Add(ds) }); err != nil {
+				return err
+			}
+			return l.ledger.Add(ds)
+		},
+		Review: func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error {
+			return l.ledger.Review(time.Unix(tick, 0), figures)
+		},
+	})
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	stop()
+	wg.Wait()
+	log.Info("stopping", "events", sum.Events)
+	err = errors.Join(plainEnd(err), l.lastLists())
+	return err
+}
+
+// plainEnd makes being told to stop no error: that is how a run ends.
+func plainEnd(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// tick has the ledger end what is over.
+func (l *liveRun) tick(ctx context.Context) {
+	every := time.NewTicker(time.Second)
+	defer every.Stop()
+	var said time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		if err := l.ledger.Advance(); err != nil && time.Since(said) > 10*time.Second {
+			l.env.log.Error("the ledger cannot be written: nothing new is enforced", "error", err)
+			said = time.Now()
+		}
+	}
+}
+
+// lastLists leaves every point with what is in force now.
+func (l *liveRun) lastLists() error {
+	ctx, cancel := context.WithTimeout(context.Background(), lastLists)
+	defer cancel()
+	var wg sync.WaitGroup
+	errs := make([]error, len(l.keepers))
+	for i, k := range l.keepers {
+		wg.Go(func() {
+			if err := k.Once(ctx); err != nil {
+				errs[i] = fmt.Errorf("point %s: its last list: %w", l.points[i].Name(), err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// close frees everything, whether or not it was opened.
+func (l *liveRun) close() (err error) {
+	for i := range l.sources {
+		err = errors.Join(err, l.sources[i].Close())
+	}
+	for _, p := range l.points {
+		err = errors.Join(err, p.Close())
+	}
+	if l.ledger != nil {
+		err = errors.Join(err, l.ledger.Close())
+	}
+	if l.decisions != nil {
+		err = errors.Join(err, l.decisions.Close())
+	}
+	if l.journal != nil {
+		err = errors.Join(err, l.journal.Close())
+	}
+	if l.dir != nil {
+		err = errors.Join(err, l.dir.close())
+	}
+	return err
+}
+
+// actionNames lists actions in words.
+func actionNames(as []event.Action) string {
+	var names []string
+	for _, a := range as {
+		names = append(names, a.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// announce says what the run will do, in a few lines of its log.
+func (l *liveRun) announce() {
+	log := l.env.log
+	for i := range l.sources {
+		s := &l.sources[i]
+		log.Info("reading", "source", s.Name(), "partitions", s.Partitions(), "disorder", s.Disorder, "slow", s.Slow)
+		if s.Unjudged {
+			log.Info("the source has no outcomes: visits stand in for successes", "source", s.Name())
+		}
+	}
+	for _, p := range l.points {
+		log.Info("keeping", "point", p.Name(), "actions", actionNames(p.Capabilities().Actions))
+	}
+	ceiling := l.ceiling(event.Shadow)
+	if ceiling < event.Enforce {
+		log.Warn("nothing is enforced: stage: enforce in the configuration would, for rules that ask for it", "stage", ceiling.String())
+	} else if len(l.points) == 0 {
+		log.Warn("there are no points: decisions are written to the state's directory only")
+	}
+}

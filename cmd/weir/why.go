@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"weir/api"
+	"weir/enrich"
+	"weir/rules"
+)
+
+// whyOptions are the flags of weir why.
+type whyOptions struct {
+	config  string
+	account string
+	target  string
+	json    bool
+}
+
+func whyCommand(e *environment) *cobra.Command {
+	var o whyOptions
+	cmd := &cobra.Command{
+		Use:   "why TARGET [-c weir.yaml]",
+		Short: "Say what was decided about an address, an account or any target, and why",
+		Long: "why finds every decision that covers a target, and says what is done, since when and how\n" +
+			"long, which rule saw what, where it is enforced, and how to undo it. " + targetHelp + "\n" +
+			"An account's name stays here: what is asked for is its pseudonym.",
+		Example: "  weir why 192.0.2.7\n  weir why --account alice@shop.example\n  weir why 'asn=64500,endpoint=\"POST /login\"'",
+		Args:    func(_ *cobra.Command, args []string) error { return oneTargetOr(o.account, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.target = strings.Join(args, " ")
+			return e.why(cmd.Context(), &o)
+		},
+	}
+	configFlag(cmd, &o.config)
+	cmd.Flags().StringVar(&o.account, "account", "", "the name of an account, instead of TARGET")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the lines of the ledger, a line each")
+	return cmd
+}
+
+// targetOf returns the target that a person names, in the form that weir asks
+// with. An account's name becomes its pseudonym here and goes nowhere.
+func (o *operator) targetOf(target, account string) (string, error) {
+	if account != "" {
+		if o.cfg.KeyFile == "" {
+			return "", usagef("--account: the configuration names no key_file, without which nobody's pseudonym is known")
+		}
+		key, _, err := o.cfg.key()
+		if err != nil {
+			return "", err
+		}
+		pseudonym := enrich.Credential(key, account)
+		if pseudonym == "" {
+			return "", usagef("--account: empty, must be the name of an account")
+		}
+		return "credential=" + pseudonym, nil
+	}
+	t, err := api.ParseTarget(target)
+	if err != nil {
+		return "", usageError{err}
+	}
+	return api.FormatTarget(t), nil
+}
+
+func (e *environment) why(ctx context.Context, opt *whyOptions) error {
+	o, err := e.operator(opt.config)
+	if err != nil {
+		return err
+	}
+	target, err := o.targetOf(opt.target, opt.account)
+	if err != nil {
+		return err
+	}
+	// The rules are asked for their texts only; what was decided can be told
+	// without them.
+	quiet := *e
+	quiet.log = slog.New(slog.DiscardHandler)
+	g, noRules := quiet.engine(o.path, false)
+
+	w, err := o.client.Why(ctx, target)
+	running := err == nil
+	if errors.Is(err, api.ErrNotRunning) {
+		w, err = o.whyLeft(target)
+	}
+	if err != nil {
+		return answered(err, "why")
+	}
+	if opt.json {
+		for _, l := range w.Lines {
+			if err := printLine(e.out, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	a := &whyAnswer{
+		asked: cmp0(opt.target, target), now: w.Now, where: w.Where, running: running, stopped: w.Stopped, config: opt.config,
+		explain: func(rule string) (*rules.Explanation, error) {
+			if noRules != nil {
+				return nil, noRules
+			}
+			return g.plan.Explain(rule)
+		},
+	}
+	if opt.account != "" {
+		a.asked = "the account with the pseudonym " + strings.TrimPrefix(target, "credential=")
+	} else {
+		a.target = target
+	}
+	a.take(w)
+	return printWhy(e.out, a)
+}
+
+// take takes over the lines of an answer.
+func (a *whyAnswer) take(w *api.Why) {
+	for _, l := range w.Lines {
+		line := l.Line
+		line.Lacks = w.Lacks[line.Decision.ID]
+		a.lines = append(a.lines, line)
+	}
+	a.more = w.More
+}
+
+// whyLeft asks the ledger's files, as nothing runs.
+func (o *operator) whyLeft(target string) (*api.Why, error) {
+	l, err := o.left()
+	if err != nil {
+		return nil, err
+	}
+	t, err := api.ParseTarget(target)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return api.WhyOf(l, t, nil, time.Now()), l.Close()
+}

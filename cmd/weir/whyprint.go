@@ -1,0 +1,340 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/api"
+	"weir/emit"
+	"weir/event"
+	"weir/rules"
+)
+
+// whyAnswer is what is known of a target.
+type whyAnswer struct {
+	asked   string // as the person wrote it
+	target  string // as weir understood it; FormatTarget
+	now     time.Time
+	lines   []emit.Line
+	where   map[string][]api.Where // by the id of what is in force
+	explain func(rule string) (*rules.Explanation, error)
+	running bool
+	stopped bool
+	more    bool   // there may be older lines
+	config  string // that was named, for what people are told to type
+}
+
+// whyIndent is where the texts of a decision begin.
+const whyIndent = 13
+
+// printWhy tells a person everything that was decided about a target.
+func printWhy(w io.Writer, a *whyAnswer) error {
+	p := &page{w: w}
+	all := stories(a.lines)
+	sortStories(all, a.now)
+	name := shown(a.asked, 80)
+	if a.target != "" && a.target != a.asked {
+		name += " (" + shown(a.target, 100) + ")"
+	}
+	active := 0
+	for _, s := range all {
+		if s.fate(a.now) == inForce {
+			active++
+		}
+	}
+	switch {
+	case len(all) == 0:
+		p.wrapped("", 0, "Nothing in the ledger covers "+name+".")
+		p.wrapped("", 0, "weir does not block it, and no rule that it keeps a line of has asked for it. If its requests are "+
+			"refused, something else refuses them; if it ought to be found, weir rules explain says what a rule needs. "+
+			"The ledger goes back 16 files of 64 MiB.")
+		return p.err
+	case active == 0:
+		p.wrapped("", 0, fmt.Sprintf("Nothing is in force against %s now; %s in the ledger:", name, several(len(all), "decision")))
+	default:
+		p.wrapped("", 0, fmt.Sprintf("%s in force against %s, of %s in the ledger:", isAre(active), name, several(len(all), "decision")))
+	}
+	if a.stopped {
+		p.wrapped("", 0, "All blocking is stopped: the lists are empty, whatever is said below (weir stop-blocking --resume ends that).")
+	}
+	if !a.running {
+		p.wrapped("", 0, "weir is not running: this is what the ledger's files say, and whether the points hold it is not known.")
+	}
+	for i, s := range all {
+		if i == maxStories {
+			p.line("")
+			p.wrapped("", 0, fmt.Sprintf("and %s, older (weir why --json has all of them)", several(len(all)-i, "decision")))
+			break
+		}
+		a.printStory(p, s)
+	}
+	return p.err
+}
+
+// maxStories is how many decisions one answer tells in full.
+const maxStories = 12
+
+func isAre(n int) string {
+	if n == 1 {
+		return "1 decision is"
+	}
+	return count(int64(n)) + " decisions are"
+}
+
+// printStory tells one decision.
+func (a *whyAnswer) printStory(p *page, s *story) {
+	d := &s.line.Decision
+	p.line("")
+	p.wrapped("", 0, a.headline(s))
+	p.wrapped("target", whyIndent, targetWords(d))
+	if len(s.lacks) > 0 {
+		p.wrapped("", whyIndent, "so only requests that have all of that; of "+strings.Join(s.lacks, " and ")+" the question did not speak")
+	}
+	a.printTimes(p, s)
+	if d.Rule == operatorRule {
+		p.wrapped("by hand", whyIndent, byText(s.line))
+	} else {
+		a.printRule(p, s)
+	}
+	a.printFate(p, s)
+	p.wrapped("id", whyIndent, shown(s.id, 64))
+	a.printUndo(p, s)
+}
+
+// operatorRule is the rule of what a person blocked.
+const operatorRule = "operator"
+
+// headline says what is done, in one line.
+func (a *whyAnswer) headline(s *story) string {
+	done := deed(s)
+	switch s.fate(a.now) {
+	case inForce:
+		return fmt.Sprintf("%s until %s, for another %s", upper(done), dayText(s.until, a.now), spanText(s.until.Sub(a.now)))
+	case waiting:
+		return fmt.Sprintf("To be %s, and waits", done)
+	case reported:
+		return "Reported, nothing is done"
+	case watched:
+		return fmt.Sprintf("Only watched (shadow): it would be %s", wouldBe(s))
+	case heldBack:
+		return fmt.Sprintf("Not %s: a guard held it", wouldBe(s))
+	case tooLate:
+		return fmt.Sprintf("Found too late to be %s: its end had passed when it was found", wouldBe(s))
+	case takenBack:
+		return fmt.Sprintf("Was %s, and is not any more: it was withdrawn %s", done, ago(s.withdrawn.At, a.now))
+	}
+	return fmt.Sprintf("Was %s until %s", done, dayText(s.until, a.now))
+}
+
+// deed says what is done to a target, as "blocked".
+func deed(s *story) string {
+	action, ok := event.ActionByName(s.action)
+	if !ok || action == event.NoAction {
+		action = s.line.Decision.Would
+	}
+	return deedOf(action, s.line.Decision.To)
+}
+
+func wouldBe(s *story) string { return deedOf(s.line.Decision.Would, s.line.Decision.To) }
+
+func deedOf(a event.Action, to string) string {
+	switch a {
+	case event.Block:
+		return "blocked"
+	case event.Limit:
+		return "limited to " + shown(to, 20)
+	case event.Challenge:
+		return "challenged"
+	case event.Deceive:
+		return "deceived"
+	}
+	return "reported"
+}
+
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// targetWords writes a target and its exception.
+func targetWords(d *event.Decision) string {
+	text := clip(targetText(d.Target), 400)
+	if d.Except != "" {
+		text += ", except " + exceptWords(d.Except)
+	}
+	return text
+}
+
+// exceptWords explains an exception.
+func exceptWords(except string) string {
+	if field, ok := strings.CutPrefix(except, "known("); ok {
+		return fmt.Sprintf("where its %s has succeeded here before (%s)", shown(strings.TrimSuffix(field, ")"), 40), shown(except, 60))
+	}
+	return shown(except, 60)
+}
+
+func (a *whyAnswer) printTimes(p *page, s *story) {
+	text := "decided " + dayText(s.made, a.now)
+	if s.line.Decision.Rule != operatorRule {
+		text += " by the log's time"
+	}
+	if !s.since.IsZero() && s.since.After(s.made.Add(time.Second)) {
+		text += fmt.Sprintf(", in force since %s", dayText(s.since, a.now))
+	}
+	text += ", " + ago(s.made, a.now)
+	switch {
+	case s.renewals == 1:
+		text += "; renewed since it went on"
+	case s.renewals > 1:
+		text += fmt.Sprintf("; renewed %d times since it went on", s.renewals)
+	}
+	if !s.renewed.IsZero() {
+		text += ", last " + dayText(s.renewed, a.now)
+	}
+	p.wrapped("since", whyIndent, text)
+}
+
+func ago(t, now time.Time) string {
+	if d := now.Sub(t); d >= 0 {
+		return spanText(d) + " ago"
+	}
+	return "in " + spanText(t.Sub(now))
+}
+
+func byText(l *emit.Line) string {
+	text := "by " + cmp0(shown(l.By, 128), "somebody")
+	if l.Reason != "" {
+		text += ": " + shown(l.Reason, 400)
+	}
+	return text
+}
+
+// printRule says which rule it was and what it saw.
+func (a *whyAnswer) printRule(p *page, s *story) {
+	d := &s.line.Decision
+	x, err := a.explain(d.Rule)
+	if err != nil {
+		p.wrapped("rule", whyIndent, fmt.Sprintf("%s, version %d, severity %s; the configuration has no such rule any more", shown(d.Rule, 80), d.Version, d.Severity))
+		printMeasures(p, d.Evidence, nil)
+		return
+	}
+	p.wrapped("rule", whyIndent, fmt.Sprintf("%s, version %d, severity %s: %s", d.Rule, d.Version, d.Severity, x.Rule.Title))
+	if x.Rule.Version != d.Version {
+		p.wrapped("", whyIndent, fmt.Sprintf("what follows is the text of version %d, which is the one there is now", x.Rule.Version))
+	}
+	p.wrapped("because", whyIndent, "for this "+strings.Join(x.Key, " and ")+besideKey(d)+" it read")
+	printMeasures(p, d.Evidence, x.Features)
+	p.wrapped("", whyIndent, "and it fires where "+x.Rule.When.Text)
+	p.wrapped("behind it", whyIndent, goodText(d))
+}
+
+// besideKey names the key where the target does not.
+func besideKey(d *event.Decision) string {
+	if slices.Equal(d.Key, d.Target) || len(d.Key) == 0 {
+		return ""
+	}
+	return " (" + clip(targetText(d.Key), 200) + ")"
+}
+
+// printMeasures writes the evidence in the order of the rule's features, each
+// beside its definition.
+func printMeasures(p *page, evidence []event.Measure, features []rules.FeatureUse) {
+	var rows [][]string
+	pad := strings.Repeat(" ", whyIndent-3)
+	for _, m := range evidence {
+		text := ""
+		if i := slices.IndexFunc(features, func(f rules.FeatureUse) bool { return f.Name == m.Name }); i >= 0 {
+			text = "= " + features[i].Text
+		}
+		v := "none"
+		if m.Value == m.Value {
+			v = fmt.Sprintf("%.4g", m.Value)
+		}
+		rows = append(rows, []string{pad, shown(m.Name, 40), v, text})
+	}
+	p.table("llrl", rows...)
+}
+
+// goodText says whom the decision meets besides.
+func goodText(d *event.Decision) string {
+	tried, good := int64(d.Tried), int64(d.Good)
+	if tried == 0 && good == 0 {
+		return "no account is known to have tried to log in with this target in seven days"
+	}
+	text := fmt.Sprintf("of %s that tried with this target in seven days, %s got in", plural(tried, "account"), count(good))
+	if good > 0 && good*5 >= tried {
+		text += ": that is how honest people look"
+	} else if good == 0 {
+		text += ": nobody honest is known to stand behind it"
+	}
+	return text
+}
+
+// printFate says what came of the decision, and who did it.
+func (a *whyAnswer) printFate(p *page, s *story) {
+	switch s.fate(a.now) {
+	case heldBack:
+		p.wrapped("held by", whyIndent, fmt.Sprintf("%s: %s", cmp0(string(s.held.Guard), "a guard"), shown(s.held.Reason, 400)))
+	case waiting:
+		p.wrapped("waits", whyIndent, cmp0(shown(s.held.Reason, 400), "for its turn"))
+	case takenBack:
+		p.wrapped("withdrawn", whyIndent, byText(s.withdrawn))
+	case inForce:
+		a.printWhere(p, s)
+	}
+	if m := s.milder; m != nil {
+		p.wrapped("milder", whyIndent, cmp0(shown(m.Reason, 400), "than the rule asks for"))
+	} else if l := s.line; s.fate(a.now) == inForce && l.Decision.Rule != operatorRule && l.Action != "" && l.Action != l.Decision.Would.String() {
+		p.wrapped("milder", whyIndent, fmt.Sprintf("the rule asks for %s; %s", l.Decision.Would, shown(l.Reason, 400)))
+	}
+	if ap := s.approved; ap != nil {
+		p.wrapped("approved", whyIndent, byText(ap))
+	}
+}
+
+// printWhere says which points enforce the decision.
+func (a *whyAnswer) printWhere(p *page, s *story) {
+	where := a.where[s.id]
+	label := "enforced"
+	for _, w := range where {
+		p.wrapped(label, whyIndent, fmt.Sprintf("at %s: %s", shown(w.Point, 64), shown(w.Text, 400)))
+		label = ""
+	}
+	if len(where) == 0 && a.running {
+		p.wrapped(label, whyIndent, "nowhere: there are no points in the configuration")
+	}
+}
+
+// printUndo says how to end it, or to begin it after all.
+func (a *whyAnswer) printUndo(p *page, s *story) {
+	target := api.FormatTarget(s.line.Decision.Target)
+	switch s.fate(a.now) {
+	case inForce, waiting:
+		p.wrapped("to undo", whyIndent, a.command("unblock "+quoted(target))+" --reason '…'")
+	case heldBack:
+		what := s.id
+		if s.held.Guard == emit.GuardBreaker {
+			what = s.line.Decision.Rule
+		}
+		if s.held.Guard == emit.GuardBreaker || s.held.Guard == emit.GuardQueue {
+			p.wrapped("to allow it", whyIndent+2, a.command("approve "+quoted(what)))
+		}
+	}
+}
+
+// command is what a person is told to type.
+func (a *whyAnswer) command(text string) string {
+	if a.config == "" {
+		return "weir " + text
+	}
+	return "weir " + text + " -c " + shown(a.config, 200)
+}
+
+// quoted puts a text between single quotes where a shell needs them; there is
+// none in it.
+func quoted(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/@+,=") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", "") + "'"
+}

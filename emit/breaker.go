@@ -1,0 +1,165 @@
+package emit
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"weir/event"
+)
+
+// The breaker's limits: a rule is tripped when at least tripLeast good accounts
+// stand behind its entries, and more than tripShare of all that succeeded.
+const (
+	tripLeast   = 5
+	tripShare   = 0.005
+	tripWindow  = 10 * time.Minute // entries that came into force within it are withdrawn
+	paceWindow  = time.Minute
+	challengeIs = 0.1 // of a block: who is challenged can pass
+)
+
+// breaker holds what each rule's entries in force would hurt.
+type breaker struct {
+	rules map[string]*ruleState
+	site  float64 // accounts that succeeded anywhere in seven days
+	known bool    // site is
+	pace  pace
+}
+
+// ruleState is how a rule stands.
+type ruleState struct {
+	sum     float64 // good accounts behind its entries in force
+	entries int
+	trip    *Line // it is tripped since; nil: it is not
+}
+
+// weight is how much of an account's trouble an entry is. An exception spares
+// those who are known; a challenge alone can be passed.
+func (e *entry) weight() float64 {
+	switch {
+	case e.by != "" || e.excused:
+		return 0
+	case e.action != event.Challenge:
+		return 1
+	case e.d.Except != "":
+		return 0
+	}
+	return challengeIs
+}
+
+// touches reports whether a good account stands behind an entry that would
+// notice it.
+func (e *entry) touches() bool { return e.weight() > 0 && e.good >= 1 }
+
+// number makes a figure one that can be summed.
+func number(v float64) float64 {
+	if math.IsNaN(v) || v < 0 {
+		return 0
+	}
+	return min(v, 1e15)
+}
+
+func (b *breaker) rule(id string) *ruleState {
+	r := b.rules[id]
+	if r == nil {
+		r = &ruleState{}
+		b.rules[id] = r
+	}
+	return r
+}
+
+// enter and leave count an entry in and out.
+func (b *breaker) enter(e *entry) {
+	r := b.rule(e.d.Rule)
+	r.sum += e.weight() * e.good
+	r.entries++
+}
+
+func (b *breaker) leave(e *entry) {
+	r := b.rule(e.d.Rule)
+	r.sum -= e.weight() * e.good
+	if r.entries--; r.entries == 0 {
+		if r.sum = 0; r.trip == nil {
+			delete(b.rules, e.d.Rule)
+		}
+	}
+}
+
+// sum notes how many good accounts stand behind an entry now.
+func (b *breaker) sum(e *entry, good float64) {
+	b.rule(e.d.Rule).sum += e.weight() * (number(good) - e.good)
+	e.good = number(good)
+}
+
+// over reports whether so many good accounts are too many.
+func (b *breaker) over(sum float64) bool { return sum >= tripLeast && sum > tripShare*b.site }
+
+// wouldTrip reports whether a rule may not have this entry too.
+func (b *breaker) wouldTrip(e *entry) (sum float64, trips bool) {
+	if !e.touches() || !b.known {
+		return 0, false
+	}
+	if r := b.rules[e.d.Rule]; r != nil {
+		sum = r.sum
+	}
+	sum += e.weight() * e.good
+	return sum, b.over(sum)
+}
+
+// tripped reports whether a rule that is not tripped must be.
+func (b *breaker) tripped(rule string) (sum float64, trips bool) {
+	r := b.rules[rule]
+	if r == nil || r.trip != nil || !b.known {
+		return 0, false
+	}
+	return r.sum, b.over(r.sum)
+}
+
+// objects says that a decision's rule is tripped.
+func (b *breaker) objects(d *event.Decision) (Guard, string) {
+	if r := b.rules[d.Rule]; r != nil && r.trip != nil {
+		return GuardBreaker, fmt.Sprintf("%s is tripped since %s: weir approve %s", d.Rule, r.trip.At.UTC().Format(time.RFC3339), d.Rule)
+	}
+	return "", ""
+}
+
+// trip withdraws a rule's entries of the last ten minutes and holds its new ones.
+func (l *Ledger) trip(rule string, sum float64) {
+	var out []*entry
+	for _, e := range l.order {
+		if !e.over && e.d.Rule == rule && e.by == "" && e.since.After(l.at.Add(-tripWindow)) {
+			out = append(out, e)
+		}
+	}
+	line := Line{Event: LineTripped, Rule: rule, Sum: sum, Site: l.breaker.site, Entries: len(out), Reason: fmt.Sprintf(
+		"%s good accounts stand behind its entries, of %s that succeeded in 7 days: more than %s; %d entries of the last 10 minutes are withdrawn",
+		figure(sum), figure(l.breaker.site), figure(max(tripLeast, tripShare*l.breaker.site)), len(out))}
+	r := l.breaker.rule(rule)
+	r.trip = &line
+	l.write(line)
+	line.At = l.at
+	l.log.Warn("breaker: a rule is tripped and its new entries are held until somebody approves it", "rule", rule,
+		"good", sum, "of", l.breaker.site, "withdrawn", len(out))
+	for _, e := range out {
+		l.withdraw(e, "breaker: "+rule+" is tripped", "")
+	}
+}
+
+// pace lets in so many entries a minute.
+type pace struct{ times []time.Time }
+
+// free reports whether one more may come in.
+func (p *pace) free(at time.Time) bool {
+	return len(p.times) < maxPace || at.Sub(p.times[0]) >= paceWindow
+}
+
+// take notes that one came in.
+func (p *pace) take(at time.Time) {
+	if p.times = append(p.times, at); len(p.times) > maxPace {
+		p.times = slices.Delete(p.times, 0, len(p.times)-maxPace)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,307 @@
+package emit
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/event"
+)
+
+// behind gives a decision its figures.
+func behind(d event.Decision, good, tried float64) event.Decision {
+	d.Good, d.Tried = good, tried
+	return d
+}
+
+func (t *tester) review(figures func(event.Target) (float64, float64, bool)) {
+	t.Helper()
+	if err := t.Review(t.clock.now, figures); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestABreakerTripsAtItsThreshold(t *testing.T) {
+	for _, c := range []struct {
+		site  float64
+		goods []float64
+		trips bool
+	}{
+		{100, []float64{4}, false}, {100, []float64{4, 1}, true}, {0, []float64{1, 1, 1, 1}, false}, {0, []float64{1, 1, 1, 1, 1}, true},
+		{2000, []float64{10}, false}, {2000, []float64{10, 1}, true}, // half a percent is 10
+		{1e6, []float64{4, 4, 4, 4, 4, 4}, false},
+		{100, []float64{0, 0, 0, 0, 0, 0, 0, 0}, false}, // volume alone does nothing
+	} {
+		l := testLedger(t, &Guards{})
+		l.review(accounts(c.site))
+		for i, good := range c.goods {
+			l.add(behind(ruled("r", dawn, "ip", fmt.Sprintf("198.51.100.%d", i)), good, 1000))
+		}
+		if got := len(l.Tripped()) == 1; got != c.trips {
+			t.Errorf("%+v: tripped %v", c, got)
+		}
+		if want := len(c.goods); !c.trips && len(l.force()) != want || c.trips && len(l.force()) != 0 {
+			t.Errorf("%+v: %d in force", c, len(l.force()))
+		}
+	}
+}
+
+func TestARuleThatIsAlwaysTrueIsTripped(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	warm := func(tg event.Target) (float64, float64, bool) {
+		if len(tg) == 0 {
+			return 8000, 9000, true
+		}
+		return 2, 20, true
+	}
+	l.review(warm)
+	other := ruled("other", dawn, "ip", "203.0.113.5")
+	l.add(other, ruled("true", dawn, "ip", "203.0.113.6"))
+	l.tick(11 * time.Minute)
+	at := l.clock.now
+	var ds []event.Decision
+	for i := range 5000 {
+		ds = append(ds, behind(ruled("true", at, "ip", fmt.Sprintf("198.18.%d.%d", i/250, i%250)), 2, 20))
+	}
+	l.add(ds...)
+	// What was in force for longer stays, and other rules are not concerned.
+	l.wantForce("block 203.0.113.5 1h0m0s", "block 203.0.113.6 1h0m0s")
+	c := l.Counts()
+	if len(c.Tripped) != 1 || c.Tripped[0] != "true" {
+		t.Errorf("tripped %v", c.Tripped)
+	}
+	if entered := c.Decisions[DecisionCount{"true", "new", "enforce"}]; entered != 21 { // 1 + 20, the 21st is more than 40
+		t.Errorf("%d came into force before", entered)
+	}
+	if c.Decisions[DecisionCount{"true", "withdrawn", "enforce"}] != 20 || c.Held[GuardBreaker] != 4980 {
+		t.Errorf("%+v", c)
+	}
+	var line *Line
+	for _, x := range l.Recent(maxRecent) {
+		if x.Event == LineTripped {
+			line = &x
+		}
+	}
+	if line == nil || line.Rule != "true" || line.Sum != 42 || line.Site != 8000 || line.Entries != 20 || !strings.Contains(line.Reason, "42 good accounts") || !strings.Contains(line.Reason, "more than 40") {
+		t.Errorf("line %+v", line)
+	}
+
+	// Approved, its sum starts anew, and a second time it trips again.
+	if err := l.Approve("true", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(time.Minute)
+	for i := range 5000 {
+		ds[i] = behind(ruled("true", l.clock.now, "ip", fmt.Sprintf("198.19.%d.%d", i/250, i%250)), 2, 20)
+	}
+	l.add(ds[:20]...)
+	if n := len(l.force()); n != 22 || len(l.Tripped()) != 0 {
+		t.Errorf("after the approval %d in force, tripped %v", n, l.Tripped())
+	}
+	l.add(ds[20:]...)
+	if n := len(l.force()); n != 2 || len(l.Tripped()) != 1 {
+		t.Errorf("%d in force, tripped %v", n, l.Tripped())
+	}
+	if err := l.Approve("other", "ann"); err == nil {
+		t.Error("a rule that is not tripped is approved")
+	}
+}
+
+func TestABreakerTripsOnWhatAReviewFinds(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.review(accounts(100))
+	for i := range 10 {
+		l.add(ruled("r", dawn, "ip", fmt.Sprintf("198.51.100.%d", i)))
+	}
+	good := 0.0
+	figures := func(tg event.Target) (float64, float64, bool) {
+		if len(tg) == 0 {
+			return 100, 1000, true
+		}
+		return good, 1000, tg[0].Text != "198.51.100.3"
+	}
+	l.review(figures)
+	if len(l.Tripped()) != 0 {
+		t.Error("tripped by nothing")
+	}
+	good = 1
+	l.review(figures)
+	if len(l.Tripped()) != 1 || len(l.force()) != 0 {
+		t.Errorf("tripped %v, in force %v", l.Tripped(), l.force())
+	}
+}
+
+func TestAReviewLooksAtSoManyInTurn(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.review(accounts(1e6))
+	var ds []event.Decision
+	const n = 5000
+	for i := range n {
+		ds = append(ds, ruled("r", dawn, "ip", fmt.Sprintf("198.18.%d.%d", i/250, i%250)))
+	}
+	l.add(ds...)
+	asked := map[string]int{}
+	for round := 1; round <= 5; round++ {
+		calls := 0
+		l.review(func(tg event.Target) (float64, float64, bool) {
+			if len(tg) == 0 {
+				return 1e6, 1e6, true
+			}
+			calls++
+			asked[tg[0].Text]++
+			return 0, 0, true
+		})
+		if calls != maxReview {
+			t.Fatalf("round %d: %d were asked for", round, calls)
+		}
+	}
+	if len(asked) != n {
+		t.Errorf("%d of %d were looked at in five rounds", len(asked), n)
+	}
+	for target, times := range asked {
+		if times != 2 {
+			t.Fatalf("%s was looked at %d times", target, times)
+		}
+	}
+}
+
+func TestACampaignDoesNotTripAndGoodOnesWaitTheirTurn(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.review(accounts(250_000))
+	var ds []event.Decision
+	for i := range 30_000 {
+		d := ruled("campaign", dawn, "ip", fmt.Sprintf("198.%d.%d.%d", 18+i/65536, i/256%256, i%256))
+		if d.Tried = 40; i%1000 == 7 {
+			d.Good = 1
+		}
+		ds = append(ds, d)
+	}
+	l.add(ds...)
+	if n := len(l.force()); n != 30_000 || len(l.Tripped()) != 0 {
+		t.Errorf("%d in force, tripped %v", n, l.Tripped())
+	}
+	// One that hits many with somebody behind them: 200 a minute, in order.
+	ds = ds[:0]
+	for i := range 700 {
+		ds = append(ds, behind(ruled(fmt.Sprintf("other%d", i%7), dawn, "ip", fmt.Sprintf("203.0.113.%d", i%256), "fingerprint", fmt.Sprint(i)), 1, 40))
+	}
+	l.add(ds...)
+	in := func() int { return len(l.force()) - 30_000 }
+	if in() != 170 || l.Counts().Queue != 530 { // 30 came in before
+		t.Errorf("%d at once, %d wait", in(), l.Counts().Queue)
+	}
+	l.tick(59 * time.Second)
+	if in() != 170 {
+		t.Errorf("%d within the minute", in())
+	}
+	l.tick(time.Second)
+	if in() != 370 {
+		t.Errorf("%d after a minute", in())
+	}
+	e := l.InForce().Entries
+	if last := e[len(e)-1].Decision.Target; last[1].Text != "369" {
+		t.Errorf("the last that came in is %v", last)
+	}
+	l.tick(time.Minute)
+	l.tick(time.Minute)
+	if in() != 700 || l.Counts().Queue != 0 {
+		t.Errorf("%d at last, %d wait", in(), l.Counts().Queue)
+	}
+}
+
+func TestTheQueueHasALimitAndLapses(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.limits.queue = 3
+	// Before anything is known of the site nobody good is touched.
+	for i := range 5 {
+		l.add(behind(ruled(fmt.Sprintf("r%d", i), dawn, "ip", fmt.Sprintf("198.51.100.%d", i)), 1, 100))
+	}
+	l.add(ruled("r", dawn, "ip", "203.0.113.1"))
+	l.wantForce("block 203.0.113.1 1h0m0s")
+	l.wantLines("queued enforce none", "queued enforce none", "queued enforce none", "held enforce none queue", "held enforce none queue", "new enforce block")
+	// A renewal keeps its place for longer.
+	l.add(renewal(behind(ruled("r1", dawn, "ip", "198.51.100.1"), 1, 100), dawn.Add(time.Minute)))
+	// An unblocked one is held when its turn comes.
+	if _, err := l.Unblock(targetOf("ip", "198.51.100.2"), 3*time.Hour, "ann", "x"); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(59 * time.Minute)
+	if q := l.Counts().Queue; q != 3 {
+		t.Errorf("%d wait", q)
+	}
+	l.tick(time.Minute)
+	if c := l.Counts(); c.Queue != 1 || c.Held[GuardQueue] != 4 {
+		t.Errorf("%+v", c)
+	}
+	l.review(accounts(1000))
+	l.wantForce("block 198.51.100.1 1h1m0s")
+
+	l = testLedger(t, &Guards{})
+	d := behind(ruled("r2", dawn, "ip", "198.51.100.2"), 1, 100)
+	l.add(d)
+	if _, err := l.Unblock(targetOf("ip", "198.51.100.2"), 3*time.Hour, "ann", "x"); err != nil {
+		t.Fatal(err)
+	}
+	l.review(accounts(1000))
+	l.wantForce()
+	l.wantLines("queued enforce none", "unblocked ann", "held enforce none unblocked")
+	// A person may have it sooner.
+	if err := l.Approve(d.ID, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	l.wantForce("block 198.51.100.2 1h0m0s")
+}
+
+func TestAChallengeCountsLess(t *testing.T) {
+	for _, c := range []struct {
+		would  event.Action
+		except string
+		good   float64
+		trips  bool
+	}{
+		{event.Challenge, "", 49, false}, {event.Challenge, "", 51, true}, {event.Challenge, "known(ip)", 1e5, false},
+		{event.Block, "known(ip)", 6, true}, {event.Limit, "", 6, true}, {event.Deceive, "", 6, true},
+	} {
+		l := testLedger(t, &Guards{})
+		l.review(accounts(1000))
+		d := behind(ruled("r", dawn, "ip", "198.51.100.7"), c.good, 1e6)
+		d.Would, d.Except = c.would, c.except
+		l.add(d)
+		if got := len(l.Tripped()) == 1; got != c.trips {
+			t.Errorf("%+v: tripped %v", c, got)
+		}
+	}
+}
+
+func TestWhatTurnsOutSharedIsMadeMilder(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.review(accounts(1e6))
+	l.add(ruled("r", dawn, "ip", "198.51.100.7"))
+	l.review(func(tg event.Target) (float64, float64, bool) {
+		if len(tg) == 0 {
+			return 1e6, 1e6, true
+		}
+		return 50, 60, true
+	})
+	l.wantForce("challenge 198.51.100.7 1h0m0s")
+	l.wantLines("new enforce block", "milder enforce challenge")
+	l.review(accounts(1e6))
+	l.add(renewal(ruled("r", dawn, "ip", "198.51.100.7"), dawn.Add(time.Second)))
+	l.wantForce("challenge 198.51.100.7 1h0m1s") // not back
+	l.whole(t)
+}
+
+func TestFiguresThatAreNoneDoNotCount(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	nan := func(event.Target) (float64, float64, bool) { var z float64; return z / z, -1, true }
+	l.review(nan)
+	d := ruled("r", dawn, "ip", "198.51.100.7")
+	d.Good, _, _ = nan(nil)
+	l.add(d)
+	l.review(nan)
+	if e := l.InForce().Entries; len(e) != 1 || e[0].Good != 0 {
+		t.Errorf("%v", l.force())
+	}
+	l.whole(t)
+}

@@ -1,0 +1,183 @@
+package emit
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"weir/event"
+)
+
+// The limits of decisions.jsonl in a state's directory.
+const (
+	decisionsFile  = 64 << 20 // bytes, then it is put aside as decisions-N.jsonl
+	decisionsFiles = 16       // that are kept besides
+	maxLine        = 1 << 20
+)
+
+// Decisions is the file of all that the engine decided, in a state's directory.
+// A run that begins again makes the decisions of its last life once more, in
+// the same order; what the file has of them is passed over.
+type Decisions struct {
+	path string
+	file *os.File
+	size int64
+	last time.Time       // of the newest line
+	held map[string]bool // the lines of that second, by step and id
+	buf  []byte
+}
+
+// OpenDecisions opens or makes the file at path. A torn last line, which
+// nothing depended on, is cut off; cut says how many bytes it had.
+func OpenDecisions(path string) (d *Decisions, cut int64, err error) {
+	d = &Decisions{path: path, held: map[string]bool{}}
+	if d.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, 0, fmt.Errorf("decisions: %w", err)
+	}
+	whole, err := d.read(path)
+	if err == nil && whole == 0 {
+		// Nothing since it was put aside: the one before says how far it was.
+		if n := d.newest(); n > 0 {
+			_, err = d.read(d.aside(n))
+		}
+	}
+	if err == nil {
+		var end int64
+		if end, err = d.file.Seek(0, 2); err == nil && end > whole {
+			cut = end - whole
+			if err = d.file.Truncate(whole); err == nil {
+				_, err = d.file.Seek(whole, 0)
+			}
+		}
+	}
+	if err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("decisions: %w", err), d.file.Close())
+	}
+	d.size = whole
+	return d, cut, nil
+}
+
+// read finds the newest lines of a file and returns where its last whole line ends.
+func (d *Decisions) read(path string) (whole int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, maxLine)
+	for number := 1; ; number++ {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			if errors.Is(err, bufio.ErrBufferFull) {
+				return 0, fmt.Errorf("%s:%d: a line of more than %d bytes", path, number, maxLine)
+			}
+			return whole, nil // the rest is no whole line
+		}
+		var head struct {
+			Event string    `json:"event"`
+			ID    string    `json:"id"`
+			Time  time.Time `json:"time"`
+		}
+		if err := json.Unmarshal(bytes.TrimSpace(line), &head); err != nil {
+			return 0, fmt.Errorf("%s:%d: not a decision: %w", path, number, err)
+		}
+		d.note(head.Event, head.ID, head.Time)
+		whole += int64(len(line))
+	}
+}
+
+func (d *Decisions) note(step, id string, at time.Time) {
+	if at.After(d.last) {
+		d.last = at
+		clear(d.held)
+	}
+	d.held[step+id] = true
+}
+
+// Add writes the decisions that the file does not have yet. What it wrote is
+// safe when Add returns; after an error nothing of it stands in the file.
+func (d *Decisions) Add(ds []event.Decision) error {
+	d.buf = d.buf[:0]
+	first := -1
+	for i := range ds {
+		at := ds[i].Time
+		if at.Before(d.last) || at.Equal(d.last) && d.held[ds[i].Step.String()+ds[i].ID] {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		d.buf = append(ds[i].AppendJSON(d.buf), '\n')
+	}
+	if first < 0 {
+		return nil
+	}
+	_, err := d.file.Write(d.buf)
+	if err == nil {
+		err = d.file.Sync()
+	}
+	if err != nil {
+		err = fmt.Errorf("decisions: %w", err)
+		if back := d.file.Truncate(d.size); back == nil {
+			_, back = d.file.Seek(d.size, 0)
+			return errors.Join(err, back)
+		}
+		return err
+	}
+	d.size += int64(len(d.buf))
+	for i := first; i < len(ds); i++ {
+		d.note(ds[i].Step.String(), ds[i].ID, ds[i].Time.UTC())
+	}
+	if d.size >= decisionsFile {
+		return d.putAside()
+	}
+	return nil
+}
+
+func (d *Decisions) aside(n int) string {
+	return d.path[:len(d.path)-len(".jsonl")] + "-" + strconv.Itoa(n) + ".jsonl"
+}
+
+// newest returns the highest number of a file put aside; 0: there is none.
+func (d *Decisions) newest() int {
+	n := 0
+	for _, err := os.Stat(d.aside(n + 1)); err == nil; _, err = os.Stat(d.aside(n + 1)) {
+		n++
+	}
+	return n
+}
+
+// putAside begins a new file. The oldest of those put aside goes when there are
+// too many; the others keep their order.
+func (d *Decisions) putAside() error {
+	n := d.newest()
+	if n >= decisionsFiles {
+		for i := 1; i < n; i++ {
+			if err := os.Rename(d.aside(i+1), d.aside(i)); err != nil {
+				return fmt.Errorf("decisions: %w", err)
+			}
+		}
+		n--
+	}
+	if err := d.file.Close(); err != nil {
+		return fmt.Errorf("decisions: %w", err)
+	}
+	if err := os.Rename(d.path, d.aside(n+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("decisions: %w", err)
+	}
+	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("decisions: %w", err)
+	}
+	d.file, d.size = f, 0
+	return nil
+}
+
+// Close closes the file.
+func (d *Decisions) Close() error { return d.file.Close() }

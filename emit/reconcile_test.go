@@ -1,0 +1,521 @@
+package emit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/event"
+)
+
+// scripted is a point whose moods a test decides.
+type scripted struct {
+	caps Capabilities
+
+	mu      sync.Mutex
+	held    []Entry
+	stale   []Entry // what Read returns while it lags
+	lag     time.Time
+	rng     *rand.Rand // nil: it is well
+	fail    error      // of each Apply
+	unread  error      // of each Read
+	applies []time.Time
+	lists   [][]Entry
+	reads   int
+	inside  bool
+}
+
+func (p *scripted) Name() string               { return "scripted" }
+func (p *scripted) Capabilities() Capabilities { return p.caps }
+func (p *scripted) Try(context.Context) error  { return nil }
+func (p *scripted) Setup() string              { return "" }
+func (p *scripted) Close() error               { return nil }
+func (p *scripted) do(f func(*scripted))       { p.mu.Lock(); defer p.mu.Unlock(); f(p) }
+func (p *scripted) chance(percent int) bool    { return p.rng != nil && p.rng.IntN(100) < percent }
+func (p *scripted) count() (applies, reads int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.applies), p.reads
+}
+
+// enter notes that one call at a time is made.
+func (p *scripted) enter() func() {
+	p.do(func(p *scripted) {
+		if p.inside {
+			panic("two calls at once")
+		}
+		p.inside = true
+	})
+	return func() { p.do(func(p *scripted) { p.inside = false }) }
+}
+
+func (p *scripted) mood(ctx context.Context, errs, hangs int) error {
+	p.mu.Lock()
+	hang, fail := p.chance(hangs), p.chance(errs)
+	p.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if fail {
+		return errors.New("status 503")
+	}
+	return nil
+}
+
+func (p *scripted) Read(ctx context.Context) (List, error) {
+	defer p.enter()()
+	p.do(func(p *scripted) { p.reads++ })
+	if err := p.mood(ctx, 40, 10); err != nil {
+		return List{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.unread != nil {
+		return List{}, p.unread
+	}
+	if time.Now().Before(p.lag) {
+		return List{Entries: slices.Clone(p.stale)}, nil
+	}
+	return List{Entries: slices.Clone(p.held)}, nil
+}
+
+func (p *scripted) Apply(ctx context.Context, _, want List) error {
+	defer p.enter()()
+	p.do(func(p *scripted) { p.applies = append(p.applies, time.Now()) })
+	if err := p.mood(ctx, 40, 10); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fail != nil {
+		return p.fail
+	}
+	p.stale = p.held
+	p.held = slices.Clone(want.Entries)
+	for i := range p.held {
+		if p.held[i].Decision = nil; !p.caps.Ends {
+			p.held[i].Until, p.held[i].ID = time.Time{}, ""
+		}
+	}
+	p.lists = append(p.lists, p.held)
+	if p.chance(20) {
+		p.lag = time.Now().Add(3 * time.Second)
+	}
+	if p.chance(10) {
+		return errors.New("connection reset after the request")
+	}
+	return nil
+}
+
+// law is what is in force, as the ledger would say it.
+type law struct {
+	mu      sync.Mutex
+	force   *Force
+	changed chan struct{}
+}
+
+func newLaw(es ...*InForce) *law { return &law{force: well(es...), changed: make(chan struct{})} }
+
+func (l *law) set(f *Force) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.force = f
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *law) InForce() *Force          { l.mu.Lock(); defer l.mu.Unlock(); return l.force }
+func (l *law) Changed() <-chan struct{} { l.mu.Lock(); defer l.mu.Unlock(); return l.changed }
+
+// decided makes an entry that ends after d from now.
+func decided(n int, ip string, d time.Duration) *InForce {
+	in := forced(n, "ip="+ip, event.Block, 0)
+	in.Until = time.Now().Add(d)
+	return in
+}
+
+func logTo(b *bytes.Buffer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+}
+
+// running runs reconcilers in a bubble until the test's function returns.
+func running(t *testing.T, test func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		test(t, func(l *law, p Point, log *slog.Logger) *Reconciler {
+			if log == nil {
+				log = slog.New(slog.DiscardHandler)
+			}
+			r := newReconciler(l.InForce, l.Changed, p, &Guards{}, log)
+			wg.Go(func() {
+				if err := r.Run(ctx); err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			})
+			synctest.Wait()
+			return r
+		})
+		cancel()
+		wg.Wait()
+	})
+}
+
+func ips(es []Entry) string {
+	var out []string
+	for _, e := range es {
+		out = append(out, e.Prefix.Addr().String())
+	}
+	return strings.Join(out, " ")
+}
+
+var ending = Capabilities{Actions: onlyBlock, Ends: true, MinInterval: 2 * time.Second}
+
+func TestAPointIsBroughtToWhatIsInForce(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		var log bytes.Buffer
+		l, p := newLaw(decided(1, "192.0.2.1", time.Hour)), &scripted{caps: ending}
+		p.held = []Entry{{Prefix: prefixes("192.0.2.9/32")[0], Action: event.Block, Until: time.Now().Add(time.Hour).UTC(), ID: "f"}}
+		r := run(l, p, logTo(&log))
+		if got := ips(p.held); got != "192.0.2.1" {
+			t.Fatalf("holds %q", got)
+		}
+		if s := r.Status(); s.Desired != 1 || s.Held != 1 || s.Drift != 0 || s.Applied != 1 || s.Error != "" || s.Seen.IsZero() || s.Name != "scripted" {
+			t.Errorf("%+v", s)
+		}
+		if got, want := log.String(), `level=INFO msg="list changed" point=scripted added=1 removed=1 entries=1`+"\n"; got != want {
+			t.Errorf("logged %q, want %q", got, want)
+		}
+		time.Sleep(2 * time.Second)
+		l.set(well(decided(1, "192.0.2.1", time.Hour), decided(2, "192.0.2.2", time.Hour)))
+		synctest.Wait()
+		if got := ips(p.held); got != "192.0.2.1 192.0.2.2" {
+			t.Errorf("a change is not applied at once: %q", got)
+		}
+		// Somebody takes one out by hand.
+		p.do(func(p *scripted) { p.held = p.held[:1] })
+		time.Sleep(reconcileEvery + time.Second)
+		if got := ips(p.held); got != "192.0.2.1 192.0.2.2" {
+			t.Errorf("drift is not repaired: %q", got)
+		}
+		if a, _ := p.count(); a != 3 {
+			t.Errorf("%d lists, want 3", a)
+		}
+		time.Sleep(time.Minute)
+		if a, reads := p.count(); a != 3 || reads < 10 || reads > 20 {
+			t.Errorf("%d lists, %d reads in quiet times", a, reads)
+		}
+	})
+}
+
+func TestARenewalIsApplied(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		l, p := newLaw(decided(1, "192.0.2.1", time.Hour)), &scripted{caps: ending}
+		run(l, p, nil)
+		time.Sleep(3 * time.Second)
+		later := decided(1, "192.0.2.1", 2*time.Hour)
+		l.set(well(later))
+		synctest.Wait()
+		if len(p.held) != 1 || !p.held[0].Until.Equal(later.Until) {
+			t.Errorf("%+v", p.held)
+		}
+	})
+}
+
+func TestListsAreNotFasterThanThePointTakesThem(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		l, p := newLaw(), &scripted{caps: ending}
+		run(l, p, nil)
+		var es []*InForce
+		for i := range 100 {
+			es = append(es, decided(i, fmt.Sprintf("192.0.2.%d", i), time.Hour))
+			l.set(well(slices.Clone(es)...))
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(3 * time.Second)
+		a, reads := p.count()
+		if a < 5 || a > 7 || reads > 3*a {
+			t.Errorf("%d lists and %d reads in 10 s", a, reads)
+		}
+		checkPace(t, p)
+		if len(p.held) != 100 {
+			t.Errorf("holds %d", len(p.held))
+		}
+	})
+}
+
+func checkPace(t *testing.T, p *scripted) {
+	t.Helper()
+	for i := 1; i < len(p.applies); i++ {
+		if d := p.applies[i].Sub(p.applies[i-1]); d < p.caps.MinInterval {
+			t.Errorf("two lists within %v", d)
+		}
+	}
+}
+
+func TestAnEndAloneIsNoReasonForAReload(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		stays := decided(1, "192.0.2.1", time.Hour)
+		l, p := newLaw(stays, decided(2, "192.0.2.2", 5*time.Second)), &scripted{caps: ending}
+		r := run(l, p, nil)
+		time.Sleep(6 * time.Second)
+		l.set(well(stays)) // as the ledger does when it ends
+		time.Sleep(25 * time.Second)
+		if a, _ := p.count(); a != 1 {
+			t.Errorf("%d lists for an end that the point acts on itself", a)
+		}
+		if s := r.Status(); s.Held != 1 || s.Drift != 0 {
+			t.Errorf("%+v: what is over is neither held nor drift", s)
+		}
+		time.Sleep(20 * time.Second)
+		if a, _ := p.count(); a != 2 || ips(p.held) != "192.0.2.1" {
+			t.Errorf("%d lists, holds %q: what is over is not swept", a, ips(p.held))
+		}
+	})
+}
+
+func TestAnEndIsAppliedAtOnceWhereThePointKeepsNone(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		p := &scripted{caps: Capabilities{Actions: onlyBlock}}
+		run(newLaw(decided(1, "192.0.2.1", time.Hour), decided(2, "192.0.2.2", 5*time.Second)), p, nil)
+		time.Sleep(4900 * time.Millisecond)
+		if got := ips(p.held); got != "192.0.2.1 192.0.2.2" {
+			t.Fatalf("%q", got)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if got := ips(p.held); got != "192.0.2.1" {
+			t.Errorf("%q right after the end", got)
+		}
+	})
+}
+
+func TestAnEmptyListMustBeMeant(t *testing.T) {
+	for _, caps := range []Capabilities{ending, {Actions: onlyBlock}} {
+		running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+			l, p := newLaw(decided(1, "192.0.2.1", time.Hour), decided(2, "192.0.2.2", time.Minute)), &scripted{caps: caps}
+			r := run(l, p, nil)
+			time.Sleep(5 * time.Second)
+			l.set(&Force{})
+			time.Sleep(15 * time.Second)
+			if got := ips(p.held); got != "192.0.2.1 192.0.2.2" {
+				t.Errorf("%q: an empty list that is not meant was applied", got)
+			}
+			if s := r.Status(); !strings.Contains(s.Error, "the ledger is not well") {
+				t.Errorf("%+v", s)
+			}
+			// What is over goes all the same.
+			time.Sleep(2 * time.Minute)
+			if got := ips(p.held); got != "192.0.2.1" {
+				t.Errorf("%q: what is over stays", got)
+			}
+			time.Sleep(time.Hour)
+			if got := ips(p.held); got != "" {
+				t.Errorf("%q: what is over stays", got)
+			}
+			l.set(well(decided(3, "192.0.2.3", time.Hour)))
+			time.Sleep(time.Minute)
+			l.set(well())
+			time.Sleep(time.Minute)
+			if got := ips(p.held); got != "" || r.Status().Error != "" {
+				t.Errorf("%q, %+v: an empty list that is meant", got, r.Status())
+			}
+		})
+	}
+}
+
+func TestARefusedListWaitsForAnother(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		l, p := newLaw(decided(1, "192.0.2.1", time.Hour)), &scripted{caps: ending}
+		p.fail = fmt.Errorf("%w: entry 1 is no good", ErrPermanent)
+		r := run(l, p, nil)
+		time.Sleep(5 * time.Minute)
+		if a, reads := p.count(); a != 1 || reads < 5 {
+			t.Errorf("%d tries, %d reads with a list that the point refuses", a, reads)
+		}
+		if s := r.Status(); s.Drift != 1 || !strings.Contains(s.Error, "entry 1 is no good") {
+			t.Errorf("%+v", s)
+		}
+		p.do(func(p *scripted) { p.fail = nil })
+		l.set(well(decided(2, "192.0.2.2", time.Hour)))
+		time.Sleep(maxBackoff)
+		if got := ips(p.held); got != "192.0.2.2" || r.Status().Error != "" {
+			t.Errorf("%q, %+v after another list", got, r.Status())
+		}
+	})
+}
+
+func TestWhatCannotBeReadHasNoKnownDrift(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		var log bytes.Buffer
+		l, p := newLaw(decided(1, "192.0.2.1", time.Hour)), &scripted{caps: ending}
+		p.unread = fmt.Errorf("%w: no socket", ErrUnreadable)
+		r := run(l, p, logTo(&log))
+		if s := r.Status(); s.Drift != -1 || s.Desired != 1 || s.Error != "unreadable: no socket" {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(4*time.Minute + 30*time.Second)
+		if a, reads := p.count(); a != 0 || reads < 12 || reads > 40 {
+			t.Errorf("%d lists, %d reads", a, reads)
+		}
+		if n := strings.Count(log.String(), "no socket"); n < 4 || n > 5 {
+			t.Errorf("the same error is logged %d times in 4.5 min:\n%s", n, &log)
+		}
+		p.do(func(p *scripted) { p.unread = nil })
+		time.Sleep(maxBackoff)
+		if s := r.Status(); s.Drift != 0 || ips(p.held) != "192.0.2.1" || !strings.Contains(log.String(), "well again") {
+			t.Errorf("%+v\n%s", s, &log)
+		}
+	})
+}
+
+func TestAListThatDoesNotTakeIsAnError(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		p := &scripted{caps: ending}
+		p.lag = time.Now().Add(time.Hour) // it goes on showing what it held before
+		r := run(newLaw(decided(1, "192.0.2.1", time.Hour)), p, nil)
+		if s := r.Status(); s.Drift != 1 || !strings.Contains(s.Error, "1 differ in what was read back") {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestAPointOfMoodsConverges(t *testing.T) {
+	for seed := range uint64(20) {
+		running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+			caps := ending
+			caps.Ends = seed%2 == 0
+			l := newLaw()
+			bad, good := &scripted{caps: caps, rng: rand.New(rand.NewPCG(seed, 1))}, &scripted{caps: caps}
+			r := run(l, bad, nil)
+			run(l, good, nil)
+			rng := rand.New(rand.NewPCG(seed, 2))
+			var want string
+			for range 60 {
+				var es []*InForce
+				want = ""
+				for i := range 20 {
+					if rng.IntN(2) == 0 {
+						ip := fmt.Sprintf("192.0.2.%d", 100+i)
+						es = append(es, decided(i, ip, 2*time.Hour))
+						want += " " + ip
+					}
+				}
+				l.set(well(es...))
+				time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
+				if len(good.applies) == 0 || time.Since(good.applies[len(good.applies)-1]) > 5*time.Second {
+					t.Fatal("a point that is well waits for one that is not")
+				}
+			}
+			want = strings.TrimSpace(want)
+			bad.do(func(p *scripted) { p.rng, p.lag = nil, time.Time{} })
+			for hangs := true; hangs; bad.do(func(p *scripted) { hangs = p.inside }) {
+				time.Sleep(time.Second) // a call that hangs is not over yet
+			}
+			time.Sleep(maxBackoff)
+			if got := ips(bad.held); got != want || r.Status().Drift != 0 || r.Status().Error != "" {
+				t.Errorf("seed %d: holds %q, want %q; %+v", seed, got, want, r.Status())
+			}
+			checkPace(t, bad)
+			if len(bad.applies) == 0 {
+				t.Error("no list was tried")
+			}
+		})
+	}
+}
+
+func TestAFailingPointIsLeftInPeace(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		caps := ending
+		caps.MinInterval = 0
+		l, p := newLaw(), &scripted{caps: caps, fail: errors.New("status 503")}
+		run(l, p, nil)
+		for i := range 3000 { // changes do not shorten the back-off
+			l.set(well(decided(i, fmt.Sprintf("192.0.2.%d", i%250), time.Hour)))
+			time.Sleep(100 * time.Millisecond)
+		}
+		a, _ := p.count()
+		if a < 10 || a > 25 {
+			t.Fatalf("%d tries in 5 min", a)
+		}
+		if d := p.applies[1].Sub(p.applies[0]); d < minBackoff*3/4 || d > 2*minBackoff+100*time.Millisecond {
+			t.Errorf("the second try after %v", d)
+		}
+		for i := range a - 1 {
+			if d := p.applies[i+1].Sub(p.applies[i]); d > maxBackoff+time.Second {
+				t.Errorf("%v between two tries", d)
+			}
+		}
+	})
+}
+
+func TestOnceLeavesThePointAsItIsToBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, p := newLaw(decided(1, "192.0.2.1", time.Hour)), &scripted{caps: ending}
+		r := newReconciler(l.InForce, l.Changed, p, nil, slog.New(slog.DiscardHandler))
+		if err := r.Once(t.Context()); err != nil || ips(p.held) != "192.0.2.1" {
+			t.Fatalf("%v, %q", err, ips(p.held))
+		}
+		l.set(well())
+		if err := r.Once(t.Context()); err != nil || ips(p.held) != "" {
+			t.Fatalf("%v, %q", err, ips(p.held))
+		}
+		checkPace(t, p)
+		l.set(well(decided(2, "192.0.2.2", time.Hour)))
+		p.fail = errors.New("status 500")
+		if err := r.Once(t.Context()); err == nil || err.Error() != "point scripted: cannot be changed: status 500" {
+			t.Errorf("%v", err)
+		}
+		p.fail = nil
+		if err := r.Once(t.Context()); err != nil || ips(p.held) != "192.0.2.2" {
+			t.Errorf("%v, %q: it tries at once, whatever was before", err, ips(p.held))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		l.set(well())
+		if err := r.Once(ctx); !errors.Is(err, context.DeadlineExceeded) || ips(p.held) != "192.0.2.2" {
+			t.Errorf("%v, %q: the interval is longer than it may take", err, ips(p.held))
+		}
+	})
+}
+
+func TestRunLeavesWhatThePointHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, p := newLaw(decided(1, "192.0.2.1", time.Hour)), &scripted{caps: ending}
+		r := newReconciler(l.InForce, l.Changed, p, nil, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil || ips(p.held) != "192.0.2.1" {
+			t.Errorf("%v, %q", err, ips(p.held))
+		}
+	})
+}
+
+func TestFaultsOfAListAreLoggedAndCounted(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		var log bytes.Buffer
+		r := run(newLaw(decided(1, "10.0.0.1", time.Hour), decided(2, "192.0.2.1", time.Hour)), &scripted{caps: ending}, logTo(&log))
+		time.Sleep(time.Minute)
+		if s := r.Status(); s.Faults != 1 || s.Held != 1 || strings.Count(log.String(), "guards took") != 1 || !strings.Contains(log.String(), "10.0.0.1") {
+			t.Errorf("%+v\n%s", s, &log)
+		}
+	})
+}

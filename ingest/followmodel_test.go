@@ -1,0 +1,239 @@
+package ingest
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"pgregory.net/rapid"
+)
+
+// writer is a program that writes a log, and what rotates it: the model that
+// Follow is compared with.
+type writer struct {
+	t     *rapid.T
+	path  string
+	file  *os.File
+	n     int
+	lines []string        // all that were written, in order
+	lost  map[string]bool // those that nobody can be blamed for missing
+	fresh []string        // written since the file was last read to its end
+	part  string          // an unfinished line
+}
+
+func (w *writer) check(err error) {
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *writer) open() {
+	if w.file != nil {
+		w.check(w.file.Close())
+	}
+	var err error
+	w.file, err = os.OpenFile(w.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	w.check(err)
+}
+
+func (w *writer) write(s string) {
+	_, err := w.file.WriteString(s)
+	w.check(err)
+}
+
+// line writes the rest of a line, and another one's beginning if half is set.
+func (w *writer) line(pad int, half bool) {
+	if w.part == "" {
+		w.n++
+		w.part = fmt.Sprintf("%d %s", w.n, strings.Repeat("x", pad))
+		w.write(w.part)
+		if half {
+			return
+		}
+	}
+	w.write("\n")
+	w.lines, w.fresh, w.part = append(w.lines, w.part), append(w.fresh, w.part), ""
+}
+
+// endPart ends an unfinished line where a file does.
+func (w *writer) endPart() {
+	if w.part != "" {
+		w.lines, w.fresh, w.part = append(w.lines, w.part), append(w.fresh, w.part), ""
+	}
+}
+
+func (w *writer) rotated() []string {
+	names, err := filepath.Glob(w.path + ".*")
+	w.check(err)
+	slices.SortFunc(names, func(a, b string) int {
+		return parseRotation(filepath.Base(b)).number - parseRotation(filepath.Base(a)).number
+	})
+	return names
+}
+
+// shift makes place for a new rotation.
+func (w *writer) shift() {
+	for _, name := range w.rotated() {
+		n := parseRotation(filepath.Base(name)).number
+		to := fmt.Sprintf("%s.%d", w.path, n+1)
+		if strings.HasSuffix(name, ".gz") {
+			to += ".gz"
+		}
+		w.check(os.Rename(name, to))
+	}
+}
+
+func (w *writer) copyTruncate() {
+	w.shift()
+	data, err := os.ReadFile(w.path)
+	w.check(err)
+	w.check(os.WriteFile(w.path+".1", data, 0o600))
+	w.truncate()
+}
+
+func (w *writer) truncate() {
+	w.endPart()
+	for _, line := range w.fresh {
+		w.lost[line] = true
+	}
+	w.check(os.Truncate(w.path, 0))
+	w.fresh = nil
+}
+
+// compress packs a rotation as gzip does: the new file first, then the old one
+// goes.
+func (w *writer) compress(name string) {
+	data, err := os.ReadFile(name)
+	w.check(err)
+	out, err := os.Create(name + ".gz")
+	w.check(err)
+	_, err = io.WriteString(out, gzipString(w.t, string(data)))
+	w.check(err)
+	w.check(out.Close())
+	w.check(os.Remove(name))
+}
+
+func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) { // a deadline is no business of a bubble
+			dir, err := os.MkdirTemp(t.TempDir(), "")
+			if err != nil {
+				rt.Fatal(err)
+			}
+			w := &writer{t: rt, path: filepath.Join(dir, "access.log"), lost: make(map[string]bool)}
+			w.open()
+			l := follow(t, FollowConfig{Paths: []string{w.path}})
+			truncated := false
+			var kept logContent // of the life before
+			moved := false      // the writer's file was renamed and it does not know yet
+			same := func() {
+				got := l.got[0]
+				n := min(len(got.lines), len(kept.lines))
+				if !slices.Equal(got.lines[:n], kept.lines[:n]) || !slices.Equal(got.offsets[:n], kept.offsets[:n]) {
+					rt.Fatalf("another life read something else:\n%q %v\n%q %v", got.lines[:n], got.offsets[:n], kept.lines[:n], kept.offsets[:n])
+				}
+			}
+			drain := func() { l.read(0, 40*grace); w.fresh = nil; same() }
+			rt.Repeat(map[string]func(*rapid.T){
+				"write": func(rt *rapid.T) {
+					w.line(rapid.SampledFrom([]int{0, 10, 3000}).Draw(rt, "pad"), rapid.IntRange(0, 3).Draw(rt, "half") == 0)
+				},
+				"peek":  func(*rapid.T) { l.read(0, 150*time.Millisecond); same() },
+				"drain": func(*rapid.T) { drain() },
+				"rename": func(rt *rapid.T) {
+					if moved {
+						rt.Skip("not yet reopened")
+					}
+					w.shift()
+					w.check(os.Rename(w.path, w.path+".1"))
+					moved = true
+				},
+				"create": func(rt *rapid.T) {
+					if moved {
+						file, err := os.OpenFile(w.path, os.O_CREATE, 0o600)
+						w.check(err)
+						w.check(file.Close())
+					}
+				},
+				"reopen": func(rt *rapid.T) {
+					if !moved {
+						rt.Skip("nothing to reopen")
+					}
+					w.endPart()
+					w.open()
+					moved = false
+				},
+				"compress": func(rt *rapid.T) {
+					names := slices.DeleteFunc(w.rotated(), func(s string) bool {
+						return strings.HasSuffix(s, ".gz") || moved && s == w.path+".1"
+					})
+					if len(names) == 0 {
+						rt.Skip("nothing to compress")
+					}
+					w.compress(rapid.SampledFrom(names).Draw(rt, "name"))
+				},
+				"copytruncate": func(rt *rapid.T) {
+					if moved {
+						rt.Skip("not yet reopened")
+					}
+					if rapid.Bool().Draw(rt, "read before") {
+						drain()
+					}
+					w.copyTruncate()
+					truncated = true
+				},
+				"restart": func(rt *rapid.T) {
+					l.read(0, 150*time.Millisecond)
+					same()
+					if len(l.got[0].lines) > len(kept.lines) {
+						kept = l.got[0]
+					}
+					l.close()
+					l = follow(t, FollowConfig{Paths: []string{w.path}}, l)
+				},
+			})
+			if moved {
+				w.endPart()
+				w.open()
+			}
+			w.line(0, false)
+			if w.part != "" {
+				w.line(0, false)
+			}
+			w.line(0, false)
+			drain()
+			want := slices.DeleteFunc(slices.Clone(w.lines), func(s string) bool { return truncated && w.lost[s] && !slices.Contains(l.got[0].lines, s) })
+			if !slices.Equal(l.got[0].lines, want) {
+				rt.Fatalf("read %q\nwant %q\nlost %v\n%s", short(l.got[0].lines), short(want), w.lost, l.said.String())
+			}
+			if !slices.IsSorted(l.got[0].offsets) {
+				rt.Fatalf("offsets fall: %v", l.got[0].offsets)
+			}
+			l.close()
+			w.check(w.file.Close())
+		})
+	})
+}
+
+func short(lines []string) (s []string) {
+	for _, line := range lines {
+		s = append(s, fmt.Sprintf("%.8s", line))
+	}
+	return s
+}
+
+func gzipString(t *rapid.T, s string) string {
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, s); err != nil || w.Close() != nil {
+		t.Fatal("gzip failed")
+	}
+	return b.String()
+}

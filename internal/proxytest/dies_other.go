@@ -1,0 +1,7 @@
+//go:build !linux
+
+package proxytest
+
+import "syscall"
+
+func diesWithUs(syscall.Signal) *syscall.SysProcAttr { return nil }

@@ -1,0 +1,235 @@
+package pipeline
+
+import (
+	"math"
+	"time"
+
+	"weir/rules"
+)
+
+const (
+	// silent is how long a partition that is read to its end has waited for a
+	// record when it no longer holds the clock.
+	silent = 10 * time.Second
+	// unheard is how long one may hold others back of which nobody knows whether
+	// it has been read to its end.
+	unheard = 5 * time.Minute
+	// doubt is how long an idle partition's source may not know before the
+	// partition holds the clock again.
+	doubt = 2 * time.Second
+)
+
+// wait is how a partition of a live run waits for records, under the mutex of
+// the run's clock.
+type wait struct {
+	since time.Time // its reader waits; zero: it does not
+	known time.Time // the last time that it was known to be read to its end; zero: not in this wait
+	quiet time.Time // from when on its silence counts
+	held  time.Time // since it is lost and others could go on; zero: it is not so
+	idle  bool      // it does not hold the clock
+	lost  bool      // nobody knows whether there is more
+	told  bool      // the log has it that it is lost
+	free  bool      // of a slow source: it never holds the clock but with what is under way
+}
+
+// holding reports whether ticks wait for the partition.
+func (p *partition) holding() bool {
+	return !p.closed && (p.holds > 0 || !p.wait.idle && !p.wait.free)
+}
+
+// silence returns the tick to which the clock runs on when nothing holds it:
+// the whole ten seconds behind everything that passed.
+func (c *clock) silence() int64 {
+	end := c.granted
+	for _, p := range c.partitions {
+		end = max(end, p.end)
+	}
+	if end < math.MinInt64/4 {
+		return end // there never was an event
+	}
+	return ceil(end, rules.Boundary)
+}
+
+// waiting says that a partition's reader waits for records from now on.
+func (c *clock) waiting(p *partition, now time.Time) {
+	c.mu.Lock()
+	p.wait.since, p.wait.quiet, p.wait.known, p.wait.held = now, now, time.Time{}, time.Time{}
+	c.mu.Unlock()
+}
+
+// enter takes in a chunk that was read. Where the clock went on without the
+// partition, the chunk's records count from the granted tick on; the marks that
+// say so must be safe before the chunk goes on. ok is false after a cancellation.
+func (c *clock) enter(p *partition, ch *chunk) (made []Mark, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.wait.since = time.Time{} // what holds it back from here on is not its source
+	for p.tail != nil && !c.stopped && c.full(p) {
+		c.changed.Wait()
+	}
+	if c.stopped {
+		return nil, false
+	}
+	if p.tail != nil {
+		c.underWay++
+	}
+	n := ch.recs.Len()
+	if n == 0 {
+		return nil, true
+	}
+	if p.live && p.w < c.granted {
+		event := MarkWake
+		if p.run.cfg.Sources[p.source].Slow {
+			event = MarkSlow
+		}
+		made = append(made, c.mark(p, event, ch.recs.Offsets[0], c.granted))
+	}
+	p.next = ch.recs.Offsets[n-1] + 1
+	p.wait.idle, p.wait.lost, p.wait.told = false, false, false
+	p.wait.free = p.live && p.run.cfg.Sources[p.source].Slow && p.next >= p.until
+	ch.marks = append(ch.marks, p.marks...)
+	p.marks = p.marks[:0]
+	ch.holds = true
+	p.holds++
+	c.look()
+	return made, true
+}
+
+// mark makes a mark, which raises a partition's watermark.
+func (c *clock) mark(p *partition, event MarkEvent, offset, w int64) Mark {
+	m := Mark{
+		Event: event, Source: p.run.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: offset, Watermark: w,
+	}
+	if w != 0 {
+		p.w = max(p.w, w)
+		p.marks = append(p.marks, m)
+		p.marked = offset
+	}
+	return m
+}
+
+// absent returns the marks that must be safe before decisions made up to a
+// tick leave: of the partitions that did not hold the clock. What comes of them
+// after a restart must not count before that tick either. A slow partition has
+// one even if its records say the same, since after a restart it holds the
+// clock only up to its last mark.
+func (c *clock) absent(tick int64) (made []Mark) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.partitions {
+		if p.live && !p.closed && (p.w < tick || p.wait.free && p.marked < p.next) {
+			made = append(made, c.mark(p, MarkIdle, p.next, tick))
+		}
+	}
+	return made
+}
+
+// ask is a question to a source, asked without the clock's mutex.
+type ask struct {
+	p     *partition
+	since time.Time // of the wait that it is about
+	known bool
+}
+
+// lookForIdle finds out which partitions have fallen idle, or may not be.
+func (r *run) lookForIdle(now time.Time) error {
+	c := r.clock
+	var asks []ask
+	c.mu.Lock()
+	for _, p := range c.partitions {
+		if p.live && p.tail != nil && !p.closed && !p.wait.since.IsZero() && p.holds == 0 && now.Sub(p.wait.since) >= silent {
+			asks = append(asks, ask{p: p, since: p.wait.since})
+		}
+	}
+	c.mu.Unlock()
+	if len(asks) == 0 {
+		return nil
+	}
+	for i := range asks {
+		asks[i].known = asks[i].p.tail.CaughtUp(asks[i].p.local)
+	}
+	var made []Mark
+	var tell []telling
+	c.mu.Lock()
+	for _, a := range asks {
+		if p := a.p; p.wait.since.Equal(a.since) && p.holds == 0 { // still the same wait
+			m, loud := c.judge(p, a.known, now)
+			made = append(made, m...)
+			if loud {
+				p.wait.told = true
+				tell = append(tell, telling{p.id(), p.next, p.wait.idle})
+			}
+		}
+	}
+	c.look()
+	c.mu.Unlock()
+	c.changed.Broadcast()
+	for _, l := range tell {
+		what := "a partition gives way to the others: its source could not tell for too long whether there is more; what comes of it from now on may count late"
+		if !l.gaveWay {
+			what = "nothing goes on: a source cannot tell whether a partition has more, and decisions of an earlier life may rest on what it had"
+		}
+		r.cfg.Log.Error(what, "source", l.id.source, "partition", l.id.local, "offset", l.next, "after", unheard)
+	}
+	return r.record(made)
+}
+
+// telling is what the log has to say about a partition that is lost.
+type telling struct {
+	id      partitionID
+	next    int64
+	gaveWay bool
+}
+
+// judge says what a wait means; loud, that people must know: nobody could tell
+// for too long whether there is more.
+func (c *clock) judge(p *partition, known bool, now time.Time) (made []Mark, loud bool) {
+	w := &p.wait
+	if w.free { // it holds nobody back
+		w.idle, w.lost = w.idle || known, !known
+		return nil, false
+	}
+	if known {
+		w.known, w.held, w.lost, w.told = now, time.Time{}, false, false
+		w.idle = w.idle || now.Sub(w.quiet) >= silent
+		return nil, false
+	}
+	heard := w.since
+	if w.known.After(heard) {
+		heard = w.known
+	}
+	wasLost := w.lost
+	w.lost = true
+	switch {
+	case w.idle && !wasLost && now.Sub(heard) < doubt:
+		w.lost = false
+	case w.idle && !wasLost:
+		// It may have records that others are going to overtake.
+		w.idle, w.quiet = false, now
+		if p.w < c.granted {
+			made = append(made, c.mark(p, MarkWake, p.next, c.granted))
+		}
+	case w.idle:
+	case !c.othersGoOn(p, now):
+		w.held = time.Time{} // it holds nobody back
+	case w.held.IsZero():
+		w.held = now
+	case now.Sub(w.held) >= unheard:
+		// What left in an earlier life may rest on records that it has not read again.
+		if p.w >= p.run.decided {
+			w.idle = true
+		}
+		return nil, w.idle || !w.told
+	}
+	return made, false
+}
+
+// othersGoOn reports whether another partition has records.
+func (c *clock) othersGoOn(than *partition, now time.Time) bool {
+	for _, p := range c.partitions {
+		if p != than && !p.closed && !p.wait.free && !p.wait.idle && (p.wait.since.IsZero() || now.Sub(p.wait.since) < silent) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,151 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"weir/ingest"
+)
+
+const (
+	watchEvery   = 250 * time.Millisecond // who is idle
+	observeEvery = time.Second
+	growEvery    = 2 * time.Second // how many partitions there are
+)
+
+// begin returns the marks of partitions that the journal does not know yet:
+// where reading them begins.
+func (r *run) begin() (made []Mark) {
+	c := r.clock
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range r.partitions {
+		if r.starts.recorded {
+			made = append(made, c.join(p)...)
+		} else {
+			made = append(made, c.mark(p, MarkStart, p.next, 0))
+		}
+	}
+	c.look()
+	return made
+}
+
+// join returns the mark of a partition that appeared later than others: it
+// must not change what was decided before, in this life or in an earlier one.
+func (c *clock) join(p *partition) []Mark {
+	s := p.run.starts
+	_, known := s.offset(p.id())
+	switch w := max(1, c.granted, p.run.decided); {
+	case !known:
+		return []Mark{c.mark(p, MarkStart, p.next, w)}
+	case p.w < c.granted:
+		return []Mark{c.mark(p, MarkWake, p.next, c.granted)}
+	}
+	return nil
+}
+
+// monitor does what a live run does by the clock, until the run ends.
+func (r *run) monitor() {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	grown, observed := time.Now(), time.Now()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := time.Now()
+		err := r.lookForIdle(now)
+		if err == nil && now.Sub(grown) >= growEvery {
+			grown = now
+			err = r.lookForNew()
+		}
+		if err != nil {
+			r.fail(err)
+			return
+		}
+		if r.cfg.Observe != nil && now.Sub(observed) >= observeEvery {
+			observed = now
+			r.cfg.Observe(r.status(now))
+		}
+	}
+}
+
+// lookForNew begins to read partitions that sources have by now.
+func (r *run) lookForNew() error {
+	for i := range r.cfg.Sources {
+		tail, ok := r.cfg.Sources[i].Source.(ingest.Tail)
+		if !ok {
+			continue
+		}
+		n := tail.Partitions()
+		if n > maxLocal {
+			return fmt.Errorf("source %s: %d partitions, must be at most %d", tail.Name(), n, maxLocal)
+		}
+		for ; r.begun[i] < n; r.begun[i]++ {
+			p := newPartition(r, i, r.begun[i])
+			c := r.clock
+			c.mu.Lock()
+			c.partitions = append(c.partitions, p)
+			made := c.join(p)
+			c.look()
+			c.mu.Unlock()
+			if err := r.record(made); err != nil {
+				return err
+			}
+			r.cfg.Log.Info("a partition appeared", "source", tail.Name(), "partition", p.local, "offset", p.next)
+			r.readers.Go(p.read)
+		}
+	}
+	return nil
+}
+
+// figures are what only the coordinator can say, as of a tick.
+type figures struct {
+	tick    int64
+	onRules int
+	summary Summary // its Keys, Bytes and Shed
+}
+
+// takeFigures notes how the units stand, while they are at rest.
+func (r *run) takeFigures() {
+	if r.cfg.Observe == nil || r.cfg.Record == nil {
+		return
+	}
+	if was := r.figures.Load(); was != nil && was.tick == r.current {
+		return
+	}
+	t := r.state.Totals()
+	r.figures.Store(&figures{
+		tick: r.current, onRules: r.state.OnRules(), summary: Summary{Keys: t.Keys, Bytes: t.Bytes, Shed: t.Shed},
+	})
+}
+
+// status says how the run stands.
+func (r *run) status(now time.Time) *Status {
+	s := &Status{At: now, Pending: r.count.pending.Load()}
+	if f := r.figures.Load(); f != nil {
+		s.Summary, s.Tick, s.OnRules = f.summary, max(-1, f.tick), f.onRules
+	}
+	s.Summary.LastTick = s.Tick
+	r.count.add(&s.Summary)
+	c := r.clock
+	c.mu.Lock()
+	tails := make([]ingest.Tail, 0, len(c.partitions))
+	for _, p := range c.partitions {
+		s.Summary.Tally.add(p.tally)
+		s.Partitions = append(s.Partitions, PartitionStatus{
+			Source: r.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: p.next, Watermark: max(-1, p.w),
+			Lag: -1, Idle: p.wait.idle, Lost: p.wait.lost,
+		})
+		tails = append(tails, p.tail)
+	}
+	c.mu.Unlock()
+	for i, tail := range tails { // a source is asked without the mutex
+		if tail != nil {
+			s.Partitions[i].Lag = tail.Lag(int(s.Partitions[i].Partition))
+		}
+	}
+	return s
+}

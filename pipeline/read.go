@@ -1,0 +1,158 @@
+package pipeline
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"weir/ingest"
+)
+
+// inFlight is how many chunks of one partition may be under way at once; the
+// more partitions there are, the fewer of each.
+const inFlight = 8
+
+// underWay is how many chunks of all partitions together may be under way for
+// each worker.
+const underWay = 6
+
+// maxSkew is how far ahead of the slowest partition one may be to be read on, in seconds.
+const maxSkew = 60
+
+// partition is one partition of one source being read.
+type partition struct {
+	run    *run
+	source int         // in Config.Sources
+	local  int         // its number there
+	number int32       // of all partitions its own, whenever it appeared
+	share  int         // it may have this part of maxAhead events open
+	tail   ingest.Tail // nil: its source has an end
+	live   bool        // a clock may decide about it
+	until  int64       // of a slow source's: it holds the clock while it is before this offset
+
+	clock *partitionClock
+	turn  chan struct{}
+
+	// Under the mutex of the run's clock:
+	w      int64    // no event before it is still to come: of the records that passed and the marks that were made
+	queue  []*chunk // being read or under way, in order
+	closed bool     // nothing is left
+	next   int64    // the offset behind all that was read
+	end    int64    // the tick at which everything that passed has been closed
+	tally  Tally    // of what passed
+	marks  []Mark   // made, and to be applied by the next chunk
+	marked int64    // the offset of the last one
+	holds  int      // chunks with records that are under way
+	wait   wait
+}
+
+func newPartition(r *run, source, local int) *partition {
+	s := &r.cfg.Sources[source]
+	p := &partition{
+		run: r, source: source, local: local, number: numberOf(source, local),
+		live: r.cfg.Record != nil, marked: -1, turn: make(chan struct{}, 1),
+	}
+	p.tail, _ = s.Source.(ingest.Tail)
+	id := p.id()
+	p.share = r.starts.share(id)
+	marks := r.starts.marks[id]
+	p.clock = p.newClock(marks)
+	switch at, known := r.starts.offset(id); {
+	case p.tail != nil:
+		p.next = p.tail.Start(local)
+	case known:
+		p.next = at
+	}
+	p.clock.next = p.next
+	p.clock.journal(p.next)
+	p.w, p.end = p.clock.w, p.clock.end()
+	if p.live && s.Slow {
+		for _, m := range marks {
+			if m.Watermark != 0 {
+				p.until = max(p.until, m.Offset)
+			}
+		}
+		p.marked = p.until
+		p.wait.free = p.next >= p.until
+	}
+	p.turn <- struct{}{}
+	return p
+}
+
+func (p *partition) id() partitionID {
+	return partitionID{p.run.cfg.Sources[p.source].Name(), int32(p.local)}
+}
+
+// numberOf returns a partition's number in the rows that come of it. It is the
+// same whenever the partition appeared, and in the order of sources and their
+// partitions, as spans are.
+func numberOf(source, local int) int32 { return int32(source*maxLocal + local) }
+
+// numbered returns the source and its partition of a number.
+func numbered(number int32) (source int, local int32) {
+	return int(number / maxLocal), number % maxLocal
+}
+
+// newClock makes the partition's clock as it is before the first record.
+func (p *partition) newClock(marks []Mark) *partitionClock {
+	s := &p.run.cfg.Sources[p.source]
+	return newPartitionClock(s.Disorder, s.MaxLateness, marks, p.share)
+}
+
+// read reads the partition to its end, a chunk at a time, and starts a
+// goroutine for each.
+func (p *partition) read() {
+	r := p.run
+	turn := (<-chan struct{})(p.turn)
+	for last := false; !last; {
+		c := r.clock.admit(p, r.backlog)
+		if c == nil || r.ctx.Err() != nil {
+			return
+		}
+		err := p.fill(c)
+		var broken *ingest.ErrSource
+		switch {
+		case errors.Is(err, io.EOF):
+			last = true
+		case errors.As(err, &broken):
+			r.count.broken(err)
+			r.cfg.Log.Error("a file could not be read to its end; going on with the next", "error", err)
+		case err != nil:
+			r.fail(err)
+			return
+		}
+		made, ok := r.clock.enter(p, c)
+		if !ok {
+			return
+		}
+		if err := r.record(made); err != nil {
+			r.fail(err)
+			return
+		}
+		next := make(chan struct{}, 1)
+		c.last, c.turn, c.next = last, turn, next
+		turn = next
+		r.chunks.Add(1)
+		go c.run()
+	}
+}
+
+// fill reads the next records into a chunk. Where the source may wait for
+// them it is noted since when.
+func (p *partition) fill(c *chunk) error {
+	r := p.run
+	s := &r.cfg.Sources[p.source]
+	if p.tail == nil {
+		return s.Read(r.ctx, p.local, r.cfg.Batch, &c.recs)
+	}
+	r.clock.waiting(p, time.Now())
+	for {
+		err := s.Read(r.ctx, p.local, r.cfg.Batch, &c.recs)
+		if err != nil || c.recs.Len() > 0 || c.recs.TooLong > 0 {
+			return err
+		}
+		if r.ctx.Err() != nil {
+			return r.ctx.Err()
+		}
+	}
+}
