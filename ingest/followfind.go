@@ -32,6 +32,9 @@ func (l *followLog) begin() {
 	}
 	l.lines.offset = l.start
 	l.atEnd.Store(l.retired)
+	if !l.retired {
+		l.ahead.Store(-1) // not known yet
+	}
 	resumed := started || len(l.f.cfg.Starts) > 0 // a log that came while weir was down is read whole
 	if len(l.marks) > 0 || l.retired || l.f.cfg.Start != "end" || resumed && !started {
 		return
@@ -85,6 +88,8 @@ func (l *followLog) beginAtEnd(started bool) {
 	c.begun = at > 0
 	l.lines.skip = l.insideLine(c)
 	l.cur, l.opened = c, true
+	l.ahead.Store(0)
+	l.show()
 }
 
 // lastLineEnd returns the position behind the last line that is complete. In a
@@ -138,6 +143,7 @@ func (l *followLog) successor() (files []listed, next int, err error) {
 	if files, err = l.files(); err != nil {
 		return nil, -1, err
 	}
+	l.moving = time.Time{}
 	if next, err = l.after(files); err != nil {
 		return nil, -1, err
 	}
@@ -229,6 +235,10 @@ func (l *followLog) firstOf(a *listed) (string, error) {
 	if a.first != "" || a.info.Size() == 0 || l.isSpoilt(*a) {
 		return a.first, nil
 	}
+	if b, ok := l.firsts[a.path]; ok && unchanged(a.info, b.info) {
+		a.first = b.first
+		return a.first, nil
+	}
 	file, err := os.Open(a.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -246,6 +256,14 @@ func (l *followLog) firstOf(a *listed) (string, error) {
 		return "", plainFileError(a.path, err)
 	}
 	a.first, _, _ = l.f.heads.first(file, compressionOf(a.path, head[:n]), true, l.f.cfg.Key) // damaged: none
+	if len(l.marks) > 0 {
+		if l.firsts == nil || len(l.firsts) > 2*maxRotations {
+			l.firsts = make(map[string]listed)
+		}
+		l.firsts[a.path] = *a
+	} else {
+		l.firsts = nil
+	}
 	return a.first, nil
 }
 
@@ -269,8 +287,12 @@ func (l *followLog) pastBearing(a listed, err error) error {
 
 func (l *followLog) isSpoilt(a listed) bool {
 	return slices.ContainsFunc(l.spoilt, func(b fs.FileInfo) bool {
-		return os.SameFile(a.info, b) && a.info.Size() == b.Size() && a.info.ModTime().Equal(b.ModTime())
+		return unchanged(a.info, b)
 	})
+}
+
+func unchanged(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // spoil remembers a file of which nothing can be read.
@@ -286,8 +308,7 @@ func (l *followLog) openNext(r *Records) (more bool, err error) {
 	l.looked.Store(time.Now().UnixNano())
 	files, next, err := l.successor()
 	if err != nil {
-		l.atEnd.Store(false)
-		l.f.complain(l.key, err)
+		l.grumble(err)
 		return false, nil
 	}
 	l.atEnd.Store(next < 0)
@@ -368,7 +389,13 @@ func (l *followLog) switchTo(files []listed, next int, r *Records) (more bool, e
 		}
 		c.first = ""
 		l.finish(io.EOF, r)
-		l.leave()
+		if !old.final && old.limit < 0 && old.comp == uncompressed {
+			l.pass(old.first)
+			l.left.watch(old.path, old.file, old.pos)
+			l.cur = nil
+		} else {
+			l.leave()
+		}
 	}
 	l.cur = c
 	return true, nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +53,10 @@ type followLog struct {
 	listed     time.Time     // when its files were last looked for
 	barred     time.Time     // since when a file of it cannot be opened
 	barredSeen time.Time     // and when that was so last
-	fault      error         // to be returned by the next read
+	moving     time.Time     // since when its directory was never twice the same; zero: it was
+	left       leftFile
+	firsts     map[string]listed // of the files that were listed, while the journal's are looked for
+	fault      error             // to be returned by the next read
 	rest       []byte
 	window     [headKept]byte
 
@@ -197,8 +199,9 @@ func (l *followLog) readPlain(max int, r *Records) (more bool, err error) {
 		l.f.complain(l.key, plainFileError(c.path, err))
 		return l.handed(r, n, long), nil
 	}
-	if c.pos == pos { // shorter than it was
-		return l.look(r)
+	if c.pos == pos { // shorter than it was; never more than one look without a pause
+		_, err := l.look(r)
+		return false, err
 	}
 	c.grew = time.Now()
 	l.handed(r, n, long)
@@ -298,10 +301,10 @@ func (l *followLog) look(r *Records) (more bool, err error) {
 			return true, nil
 		}
 	}
+	l.left.look(l, now)
 	files, next, err := l.successor()
 	if err != nil {
-		l.atEnd.Store(false)
-		l.f.complain(l.key, err)
+		l.grumble(err)
 		return false, nil
 	}
 	l.atEnd.Store(next < 0)
@@ -310,34 +313,6 @@ func (l *followLog) look(r *Records) (more bool, err error) {
 		return false, nil
 	}
 	return l.switchTo(files, next, r)
-}
-
-// over reports whether the current file may be left for another.
-func (l *followLog) over(next listed, now time.Time) bool {
-	c := l.cur
-	switch {
-	case c.final, c.limit >= 0, next.first != "" && l.marked(next.first):
-		return true
-	case c.moved.IsZero():
-		c.moved = now
-	}
-	if !c.live && now.Sub(c.info.ModTime()) > grace {
-		return true // it was put aside before it was opened
-	}
-	quiet := c.moved
-	if c.grew.After(quiet) {
-		quiet = c.grew
-	}
-	return now.Sub(quiet) >= grace || now.Sub(c.moved) >= maxGrace
-}
-
-func (l *followLog) marked(first string) bool {
-	for _, m := range l.marks {
-		if m.First == first {
-			return true
-		}
-	}
-	return false
 }
 
 // close frees what the log holds, when its read has ended.
@@ -349,34 +324,8 @@ func (l *followLog) close() (err error) {
 		err = l.cur.file.Close()
 		l.cur = nil
 	}
+	l.left.close()
 	l.dec.close()
 	l.dec = decompressor{}
 	return err
-}
-
-// show tells caughtUp and lag how far the log was read.
-func (l *followLog) show() {
-	c := l.cur
-	l.nowhere.Store(c == nil)
-	if c == nil {
-		return
-	}
-	l.isLive.Store(c.live)
-	l.read0.Store(c.raw - int64(len(l.lines.pend)-l.lines.lo))
-	l.size.Store(c.info.Size())
-}
-
-func (l *followLog) caughtUp() bool {
-	return l.atEnd.Load() && time.Since(time.Unix(0, l.looked.Load())) < fresh
-}
-
-func (l *followLog) lag() int64 {
-	if l.nowhere.Load() {
-		return l.ahead.Load()
-	}
-	size := l.size.Load()
-	if info, err := os.Stat(l.key); l.isLive.Load() && err == nil {
-		size = max(size, info.Size())
-	}
-	return max(0, size-l.read0.Load()) + l.ahead.Load()
 }

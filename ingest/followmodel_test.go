@@ -22,7 +22,9 @@ type writer struct {
 	path  string
 	file  *os.File
 	n     int
-	lines []string        // all that were written, in order
+	segs  [][]string      // the lines of each file, in order
+	old   *os.File        // the file before, that another process writes into
+	since time.Time       // when the present file got its first line
 	lost  map[string]bool // those that nobody can be blamed for missing
 	fresh []string        // written since the file was last read to its end
 	part  string          // an unfinished line
@@ -41,6 +43,37 @@ func (w *writer) open() {
 	var err error
 	w.file, err = os.OpenFile(w.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	w.check(err)
+	w.segs, w.since = append(w.segs, nil), time.Time{}
+}
+
+// reopen goes over to the present file; another process stays with the old one.
+func (w *writer) reopen() {
+	w.endPart()
+	if w.old != nil {
+		w.check(w.old.Close())
+	}
+	w.old, w.file = w.file, nil
+	w.open()
+}
+
+// straggle writes a line into the old file.
+func (w *writer) straggle() {
+	w.n++
+	line := fmt.Sprintf("%d late", w.n)
+	_, err := w.old.WriteString(line + "\n")
+	w.check(err)
+	w.segs[len(w.segs)-2] = append(w.segs[len(w.segs)-2], line)
+}
+
+func (w *writer) lines() []string { return slices.Concat(w.segs...) }
+
+// wrote remembers the line that was completed.
+func (w *writer) wrote() {
+	last := len(w.segs) - 1
+	w.segs[last], w.fresh, w.part = append(w.segs[last], w.part), append(w.fresh, w.part), ""
+	if w.since.IsZero() {
+		w.since = time.Now()
+	}
 }
 
 func (w *writer) write(s string) {
@@ -54,18 +87,21 @@ func (w *writer) line(pad int, half bool) {
 		w.n++
 		w.part = fmt.Sprintf("%d %s", w.n, strings.Repeat("x", pad))
 		w.write(w.part)
+		if w.since.IsZero() {
+			w.since = time.Now()
+		}
 		if half {
 			return
 		}
 	}
 	w.write("\n")
-	w.lines, w.fresh, w.part = append(w.lines, w.part), append(w.fresh, w.part), ""
+	w.wrote()
 }
 
 // endPart ends an unfinished line where a file does.
 func (w *writer) endPart() {
 	if w.part != "" {
-		w.lines, w.fresh, w.part = append(w.lines, w.part), append(w.fresh, w.part), ""
+		w.wrote()
 	}
 }
 
@@ -90,12 +126,10 @@ func (w *writer) shift() {
 	}
 }
 
-func (w *writer) copyTruncate() {
-	w.shift()
+func (w *writer) copy() {
 	data, err := os.ReadFile(w.path)
 	w.check(err)
 	w.check(os.WriteFile(w.path+".1", data, 0o600))
-	w.truncate()
 }
 
 func (w *writer) truncate() {
@@ -132,6 +166,7 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 			l := follow(t, FollowConfig{Paths: []string{w.path}})
 			truncated := false
 			var kept logContent // of the life before
+			compressed := false // so that nobody writes into an old file
 			moved := false      // the writer's file was renamed and it does not know yet
 			same := func() {
 				got := l.got[0]
@@ -153,7 +188,7 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 					}
 					w.shift()
 					w.check(os.Rename(w.path, w.path+".1"))
-					moved = true
+					moved, compressed = true, false
 				},
 				"create": func(rt *rapid.T) {
 					if moved {
@@ -166,9 +201,14 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 					if !moved {
 						rt.Skip("nothing to reopen")
 					}
-					w.endPart()
-					w.open()
+					w.reopen()
 					moved = false
+				},
+				"straggle": func(rt *rapid.T) {
+					if w.old == nil || compressed || !w.since.IsZero() && time.Since(w.since) > grace/2 {
+						rt.Skip("too late")
+					}
+					w.straggle()
 				},
 				"compress": func(rt *rapid.T) {
 					names := slices.DeleteFunc(w.rotated(), func(s string) bool {
@@ -177,6 +217,7 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 					if len(names) == 0 {
 						rt.Skip("nothing to compress")
 					}
+					compressed = true
 					w.compress(rapid.SampledFrom(names).Draw(rt, "name"))
 				},
 				"copytruncate": func(rt *rapid.T) {
@@ -186,8 +227,14 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 					if rapid.Bool().Draw(rt, "read before") {
 						drain()
 					}
-					w.copyTruncate()
-					truncated = true
+					w.shift()
+					w.copy()
+					if rapid.Bool().Draw(rt, "read between") {
+						l.read(0, 150*time.Millisecond)
+						same()
+					}
+					w.truncate()
+					truncated, compressed = true, true
 				},
 				"restart": func(rt *rapid.T) {
 					l.read(0, 150*time.Millisecond)
@@ -200,8 +247,7 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 				},
 			})
 			if moved {
-				w.endPart()
-				w.open()
+				w.reopen()
 			}
 			w.line(0, false)
 			if w.part != "" {
@@ -209,7 +255,7 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 			}
 			w.line(0, false)
 			drain()
-			want := slices.DeleteFunc(slices.Clone(w.lines), func(s string) bool { return truncated && w.lost[s] && !slices.Contains(l.got[0].lines, s) })
+			want := slices.DeleteFunc(w.lines(), func(s string) bool { return truncated && w.lost[s] && !slices.Contains(l.got[0].lines, s) })
 			if !slices.Equal(l.got[0].lines, want) {
 				rt.Fatalf("read %q\nwant %q\nlost %v\n%s", short(l.got[0].lines), short(want), w.lost, l.said.String())
 			}
@@ -218,6 +264,9 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 			}
 			l.close()
 			w.check(w.file.Close())
+			if w.old != nil {
+				w.check(w.old.Close())
+			}
 		})
 	})
 }

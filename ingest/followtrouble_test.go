@@ -244,6 +244,36 @@ func TestTwoRotationsBetweenTwoLooks(t *testing.T) {
 	})
 }
 
+func TestFileThatIsWrittenAfterItWasLeftIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		path := writeLog(t, dir, "access.log", "a\n")
+		l := follow(t, FollowConfig{Paths: []string{path}})
+		l.want(0, time.Second, "a")
+		rename(t, path, path+".1")
+		writeLog(t, dir, "access.log", "b\n")
+		want := []string{}
+		for i := range int(maxGrace / grace) { // a process that never reopens its log
+			line := fmt.Sprint("late ", i)
+			appendLog(t, path+".1", line+"\n")
+			want = append(want, line)
+			l.want(0, grace/2, line)
+		}
+		for range int(maxGrace/grace) + 1 {
+			appendLog(t, path+".1", "late\n")
+			got := l.read(0, grace/2)
+			want = append(want, got...)
+		}
+		if want[len(want)-1] != "b" {
+			t.Errorf("the new file was not begun: %q", want[len(want)-3:])
+		}
+		b, more := l.f.Blind()
+		if len(b) != 1 || more != 0 || !strings.HasSuffix(b[0].Reason, "was left, and was then written on") {
+			t.Errorf("%+v", b)
+		}
+	})
+}
+
 func TestDeletedFileIsReadToItsEndAndTheNextOneBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -239,15 +238,6 @@ func (l *liveRun) close() (err error) {
 		err = errors.Join(err, l.dir.close())
 	}
 	return err
-}
-
-// actionNames lists actions in words.
-func actionNames(as []event.Action) string {
-	var names []string
-	for _, a := range as {
-		names = append(names, a.String())
-	}
-	return strings.Join(names, ", ")
 }
 
 // announce says what the run will do, in a few lines of its log.
