@@ -54,19 +54,19 @@ type Config struct {
 // Validate reports every fault that can be seen without opening anything.
 func (c Config) Validate() (err error) {
 	if c.Listen == "" && c.Socket == "" {
-		err = errors.Join(err, errors.New("api: neither an address nor a socket to listen on"))
+		err = errors.Join(err, errors.New("neither an address nor a socket to listen on"))
 	}
 	if c.Listen != "" {
 		err = errors.Join(err, loopback(c.Listen))
 	}
 	if len(c.Socket) > maxSocketPath {
-		err = errors.Join(err, fmt.Errorf("api: socket %s: a path of %d bytes, must be at most %d; choose a shorter state directory", c.Socket, len(c.Socket), maxSocketPath))
+		err = errors.Join(err, fmt.Errorf("socket %s: a path of %d bytes, must be at most %d; choose a shorter state directory", c.Socket, len(c.Socket), maxSocketPath))
 	}
 	if len(c.Kept) > 0 && len(c.Kept) != len(c.Points) {
-		err = errors.Join(err, fmt.Errorf("api: %d points are kept, but there are %d", len(c.Points), len(c.Kept)))
+		err = errors.Join(err, fmt.Errorf("%d points are kept, but there are %d", len(c.Points), len(c.Kept)))
 	}
 	if c.Ledger == nil || c.Status == nil {
-		err = errors.Join(err, errors.New("api: no ledger or no status to answer from"))
+		err = errors.Join(err, errors.New("no ledger or no status to answer from"))
 	}
 	return err
 }

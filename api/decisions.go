@@ -11,11 +11,10 @@ import (
 	"weir/emit"
 )
 
-// The limits of an answer.
-const (
-	maxLines     = 1000
-	defaultLines = 100
-)
+// MaxLines is how many lines one answer has at most.
+const MaxLines = 1000
+
+const defaultLines = 100
 
 // DecisionsQuery chooses lines of the ledger: the newest that fit.
 type DecisionsQuery struct {
@@ -63,8 +62,8 @@ func parseQuery(v url.Values) (q DecisionsQuery, err error) {
 	}
 	if s := v.Get("limit"); s != "" {
 		q.Limit, err = strconv.Atoi(s)
-		if err != nil || q.Limit < 1 || q.Limit > maxLines {
-			return q, refuse(http.StatusBadRequest, "limit: %q, must be a number from 1 to %d", s, maxLines)
+		if err != nil || q.Limit < 1 || q.Limit > MaxLines {
+			return q, refuse(http.StatusBadRequest, "limit: %q, must be a number from 1 to %d", s, MaxLines)
 		}
 	}
 	return q, nil

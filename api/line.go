@@ -20,9 +20,7 @@ type tail struct {
 	ID      string          `json:"id,omitempty"`
 	Target  json.RawMessage `json:"target,omitempty"`
 	Until   time.Time       `json:"until,omitzero"`
-	Sum     float64         `json:"sum,omitempty"`
-	Site    float64         `json:"site,omitempty"`
-	Entries int             `json:"entries,omitempty"`
+	*trip                   // of tripped lines only
 	Seconds int64           `json:"seconds,omitempty"`
 	File    int             `json:"file,omitempty"`
 	Before  string          `json:"before,omitempty"`
@@ -32,6 +30,13 @@ type tail struct {
 	Guard   emit.Guard      `json:"guard,omitempty"`
 	Reason  text            `json:"reason,omitempty"`
 	By      text            `json:"by,omitempty"`
+}
+
+// trip is what a tripped line has.
+type trip struct {
+	Sum     float64 `json:"sum"`
+	Site    float64 `json:"site"`
+	Entries int     `json:"entries"`
 }
 
 // text is a string that decisions escape in their own way, so that bytes that
@@ -54,11 +59,14 @@ func decides(l *emit.Line) bool { return l.Decision.Rule != "" }
 // MarshalJSON writes the line as the ledger does.
 func (l Line) MarshalJSON() ([]byte, error) {
 	t := tail{
-		Sum: l.Sum, Site: l.Site, Entries: l.Entries, Seconds: l.Seconds, File: l.File, Before: l.Before,
+		Seconds: l.Seconds, File: l.File, Before: l.Before,
 		At: l.At.UTC(), Since: l.Since.UTC(), Guard: l.Guard, Reason: text(l.Reason), By: text(l.By),
 	}
 	if l.Excused {
 		t.Excused = 1
+	}
+	if l.Event == emit.LineTripped {
+		t.trip = &trip{l.Sum, l.Site, l.Entries}
 	}
 	var b []byte
 	if decides(&l.Line) {
@@ -88,7 +96,7 @@ func (l *Line) UnmarshalJSON(b []byte) error {
 		Event string  `json:"event"`
 		Would *string `json:"would"` // decisions only have it
 	}
-	var t tail
+	t := tail{trip: &trip{}}
 	if err := json.Unmarshal(b, &head); err != nil {
 		return fmt.Errorf("line: %w", err)
 	}
@@ -97,7 +105,7 @@ func (l *Line) UnmarshalJSON(b []byte) error {
 	}
 	l.Line = emit.Line{
 		Event: head.Event, At: t.At, Since: t.Since, Excused: t.Excused == 1, Guard: t.Guard, Reason: string(t.Reason), By: string(t.By),
-		Sum: t.Sum, Site: t.Site, Entries: t.Entries, Seconds: t.Seconds, File: t.File, Before: t.Before,
+		Sum: t.trip.Sum, Site: t.trip.Site, Entries: t.trip.Entries, Seconds: t.Seconds, File: t.File, Before: t.Before,
 	}
 	if head.Would != nil {
 		d, w, _, err := event.ReadDecisionOpen(b)

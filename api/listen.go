@@ -76,16 +76,16 @@ func (c *conn) Close() error {
 func loopback(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("api: listen: %q, must be host:port such as 127.0.0.1:8480", address)
+		return fmt.Errorf("listen: %q, must be host:port such as 127.0.0.1:8480", address)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
-		return fmt.Errorf("api: listen: %q: port %q, must be a number up to 65535", address, port)
+		return fmt.Errorf("listen: %q: port %q, must be a number up to 65535", address, port)
 	}
 	if host == "localhost" {
 		return nil
 	}
 	if a, err := netip.ParseAddr(host); err != nil || !a.IsLoopback() {
-		return fmt.Errorf("api: listen: %q, must be on loopback such as 127.0.0.1:8480: the api knows no passwords; put a proxy that does in front of it", address)
+		return fmt.Errorf("listen: %q, must be on loopback such as 127.0.0.1:8480: the api knows no passwords; put a proxy that does in front of it", address)
 	}
 	return nil
 }

@@ -78,8 +78,8 @@ func WhyOf(l *emit.Ledger, t event.Target, asn func(netip.Addr) uint32, now time
 		Target: FormatTarget(t), Now: now.UTC(), Stopped: force.Stopped,
 		Lines: []Line{}, Lacks: map[string][]string{}, Where: map[string][]Where{},
 	}
-	lines := l.Covering(emit.Question{Target: withASN(t, asn)})
-	w.More = len(lines) == emit.MaxAnswer
+	lines := l.Covering(emit.Question{Target: withASN(t, asn), Limit: MaxLines})
+	w.More = len(lines) == MaxLines
 	about := map[string]bool{}
 	for _, line := range lines {
 		w.Lines = append(w.Lines, Line{line})

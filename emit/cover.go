@@ -75,26 +75,44 @@ type relation struct {
 	contradicts bool
 }
 
+// asking is a target that many are compared with.
+type asking struct {
+	target event.Target
+	addrs  netip.Prefix
+	has    bool // addresses
+	fault  string
+}
+
+func ask(t event.Target) (a asking) {
+	a.target = t
+	a.addrs, a.has, a.fault = addresses(t)
+	return a
+}
+
 // relate compares the dimensions of a decision with what is asked for.
-func relate(decided, asked event.Target) (r relation) {
-	askedAddrs, hasAddrs, fault := addresses(asked)
+func relate(decided, asked event.Target) relation {
+	a := ask(asked)
+	return a.relate(decided)
+}
+
+func (a *asking) relate(decided event.Target) (r relation) {
 	for _, v := range decided {
 		same, known := false, false
 		switch {
 		case isAddress(v.Field):
-			if known = hasAddrs; known && fault == "" {
+			if known = a.has; known && a.fault == "" {
 				p, ok := parseAddresses(v.Text)
-				same = ok && p.Overlaps(askedAddrs)
+				same = ok && p.Overlaps(a.addrs)
 			}
 		case v.Field == "actor":
 			var text string
-			if text, known = value(asked, "actor"); !known {
-				text, known = value(asked, "credential")
+			if text, known = value(a.target, "actor"); !known {
+				text, known = value(a.target, "credential")
 			}
 			same = text == v.Text
 		default:
 			var text string
-			text, known = value(asked, v.Field)
+			text, known = value(a.target, v.Field)
 			same = text == v.Text
 		}
 		switch {

@@ -20,7 +20,7 @@ type haproxySite struct {
 	point *haproxyPoint
 }
 
-func newHAProxySite(t *testing.T, s Setting, change ...func(*proxytest.HAProxy, *HAProxyConfig)) haproxySite {
+func newHAProxySite(t testing.TB, s Setting, change ...func(*proxytest.HAProxy, *HAProxyConfig)) haproxySite {
 	t.Helper()
 	h := proxytest.NewHAProxy(t)
 	cfg := HAProxyConfig{Map: filepath.Join(h.Dir, "weir.map"), Socket: Addresses{h.Socket}}
@@ -39,7 +39,7 @@ func newHAProxySite(t *testing.T, s Setting, change ...func(*proxytest.HAProxy, 
 	return site
 }
 
-func (h haproxySite) configure(t *testing.T) {
+func (h haproxySite) configure(t testing.TB) {
 	t.Helper()
 	global := ""
 	if len(h.point.sockets) == 1 {
@@ -92,7 +92,9 @@ func TestHAProxyRefusesWhoIsListed(t *testing.T) {
 		{"192.0.2.7", "POST /login", 403},
 		{"192.0.2.7", "POST /login/", 403},
 		{"192.0.2.7", "POST //login", 403},
-		{"192.0.2.7", "POST /./%6cogin", 403},
+		{"192.0.2.7", "POST /././%6cogin", 403},
+		{"192.0.2.7", "POST /x/../login", 403},
+		{"192.0.2.7", "POST /x/y/../..//login", 403},
 		{"192.0.2.7", "POST /login;jsessionid=7", 403},
 		{"192.0.2.7", "POST /login?x=1", 403},
 		{"192.0.2.7", "GET /login", 200},

@@ -25,20 +25,22 @@ type LedgerConfig struct {
 
 // The limits of a ledger.
 const (
-	maxInForce   = 1 << 19 // entries
-	maxQueue     = 10000   // decisions that wait
-	maxPace      = 200     // entries with a good account behind them that come into force in a minute
-	maxReview    = 2000    // entries that one Review looks at
-	maxSeen      = 1 << 20 // ids that are recognised again
-	maxHeld      = 10000   // held decisions that may still be approved
-	maxUnblocks  = 1000    // targets that are unblocked at a time
-	maxRecent    = 10000   // lines that are kept in memory
-	maxPending   = 8 << 20 // bytes of lines that wait for a disk that has room again
-	maxRules     = 10000   // rules that are counted each by itself
-	maxWords     = 1024    // bytes of a person's name or reason
-	maxBlock     = 366 * 24 * time.Hour
-	maxUnblock   = 30 * 24 * time.Hour
-	aheadOfClock = 5 * time.Minute // that a decision may be of the wall clock
+	maxInForce    = 1 << 18  // entries
+	maxQueue      = 10000    // decisions that wait
+	maxPace       = 200      // entries with a good account behind them that come into force in a minute
+	maxReview     = 2000     // entries that one Review looks at
+	maxSeen       = 1 << 20  // ids that are recognised again
+	maxHeld       = 10000    // held decisions that may still be approved
+	maxUnblocks   = 1000     // targets that are unblocked at a time
+	maxRecent     = 10000    // lines that are kept in memory
+	maxPending    = 8 << 20  // bytes of lines that wait for a disk that has room again
+	maxRules      = 10000    // rules that are counted each by itself
+	maxWords      = 1024     // bytes of a person's name or reason
+	maxDimensions = 16       // of a target that a person names
+	maxTarget     = 16 << 10 // its bytes
+	maxBlock      = 366 * 24 * time.Hour
+	maxUnblock    = 30 * 24 * time.Hour
+	aheadOfClock  = 5 * time.Minute // that a decision may be of the wall clock
 )
 
 // limits are those that tests lower.

@@ -441,6 +441,8 @@ func TestAPersonBlocks(t *testing.T) {
 		{targetOf("ip", "198.51.100.9"), event.Block, "", 0, "ann", "for 0s"},
 		{targetOf("ip", "198.51.100.9"), event.Block, "", maxBlock + time.Second, "ann", "for"},
 		{targetOf("ip", "198.51.100.9"), event.Block, "", time.Hour, "", "by: 0 bytes"},
+		{targetOf("agent", strings.Repeat("x", maxTarget)), event.Block, "", time.Hour, "ann", "must be at most 16 of 16384"},
+		{make(event.Target, maxDimensions+1), event.Block, "", time.Hour, "ann", "must be at most 16 of 16384"},
 		{targetOf("ip", "198.51.100.9"), event.Block, "", time.Hour, strings.Repeat("x", maxWords+1), "by: 1025 bytes"},
 	} {
 		if _, err := l.Block(c.target, c.action, c.to, c.d, c.by, "why"); err == nil || !strings.Contains(err.Error(), c.want) {

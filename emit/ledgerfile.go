@@ -38,6 +38,8 @@ type ledgerFile struct {
 	sync   bool // at each write; else at the end only
 	file   *os.File
 	size   int64 // of what is safe
+	head   int64 // bytes that said how things stood when the file was begun
+	loose  bool  // something was written and not synced, as nobody asked
 	number int   // of the file that is written
 	chains *chains
 	chain  []byte // of the last line that is safe
@@ -122,6 +124,7 @@ func (f *ledgerFile) tryFlush() (err error) {
 			return fmt.Errorf("ledger: sync: %w", err)
 		}
 	}
+	f.loose = !f.sync
 	f.size += int64(len(b))
 	f.chain = chain
 	f.pending, f.bytes = f.pending[:0], 0
@@ -155,8 +158,9 @@ func (f *ledgerFile) reopen() error {
 	return nil
 }
 
-// full reports whether it is time for another file.
-func (f *ledgerFile) full(most int64) bool { return f.size >= most }
+// full reports whether it is time for another file. One that begins with very
+// many entries in force is let grow, so that not all is written again at once.
+func (f *ledgerFile) full(most int64) bool { return f.size >= max(most, 2*f.head) }
 
 // rotate puts the file aside and begins another one with the given lines.
 func (f *ledgerFile) rotate(head func(before []byte, number int) [][]byte, keep int) error {
@@ -188,7 +192,7 @@ func (f *ledgerFile) rotate(head func(before []byte, number int) [][]byte, keep 
 		return errors.Join(drop(err), os.Rename(f.aside(f.number), f.path))
 	}
 	err = errors.Join(f.file.Close(), syncDir(filepath.Dir(f.path)))
-	f.file, f.size, f.number, f.chain = next, size, f.number+1, chain
+	f.file, f.size, f.head, f.number, f.chain = next, size, size, f.number+1, chain
 	return errors.Join(err, f.drop(keep))
 }
 
@@ -234,7 +238,7 @@ func (f *ledgerFile) close(count *Counts) error {
 	if f.file == nil {
 		return err
 	}
-	if err == nil {
+	if err == nil && f.loose {
 		if serr := f.file.Sync(); serr != nil {
 			err = fmt.Errorf("ledger: sync: %w", serr)
 		}

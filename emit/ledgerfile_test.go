@@ -216,7 +216,7 @@ func TestACrashLeavesAWholeLedger(t *testing.T) {
 		for ends[min(lines+1, len(ends)-1)] <= n && lines+1 < len(ends) {
 			lines++
 		}
-		l := reopened(t, path, &testClock{dawn.Add(2 * time.Minute)}, &Guards{})
+		l := reopened(t, path, nil, &Guards{})
 		if l.Counts().Cut != int64(n-ends[lines]) {
 			t.Fatalf("cut at byte %d: %d bytes cut off, want %d", n, l.Counts().Cut, n-ends[lines])
 		}
@@ -224,6 +224,9 @@ func TestACrashLeavesAWholeLedger(t *testing.T) {
 			t.Fatalf("cut at byte %d: %v", n, l.force())
 		}
 		forces[lines] = len(l.force())
+		if n%23 > 0 && n-ends[lines] > 1 && !slices.Contains(ends, n+1) {
+			continue
+		}
 		// It goes on, and everything holds.
 		l.add(ruled("later", dawn, "ip", "203.0.113.1"))
 		if err := l.Close(); err != nil {
@@ -281,7 +284,7 @@ func TestFilesArePutAside(t *testing.T) {
 		t.Fatalf("files %v, %v", aside, err)
 	}
 	for _, n := range aside {
-		if info, err := os.Stat(asidePath(dir, n)); err != nil || info.Size() < 4000 || info.Size() > 12000 {
+		if info, err := os.Stat(asidePath(dir, n)); err != nil || info.Size() < 4000 || info.Size() > 14000 {
 			t.Errorf("file %d: %v %v", n, info, err)
 		}
 	}
@@ -308,6 +311,30 @@ func TestFilesArePutAside(t *testing.T) {
 		t.Errorf("%d in force", len(want))
 	}
 	l.wantForce(want...)
+}
+
+func TestAFileThatBeginsWithMuchIsLetGrow(t *testing.T) {
+	path := ledgerPath(t)
+	l := reopened(t, path, &testClock{dawn}, &Guards{})
+	l.limits.fileBytes = 1000
+	var ds []event.Decision
+	for i := range 100 {
+		ds = append(ds, ruled("r", dawn, "ip", fmt.Sprintf("198.51.100.%d", i)))
+	}
+	l.add(ds...)
+	for i := range 50 {
+		l.add(ruled("r", dawn, "ip", fmt.Sprintf("203.0.113.%d", i)))
+		if i == 25 {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			l = reopened(t, path, l.clock, &Guards{})
+			l.limits.fileBytes = 1000
+		}
+	}
+	if n := l.Counts().File; n != 2 {
+		t.Errorf("file %d is written", n)
+	}
 }
 
 func TestACrashWhileAFileIsPutAsideLosesNothing(t *testing.T) {
@@ -449,6 +476,12 @@ func TestALedgerThatCannotBeWrittenLetsNothingIn(t *testing.T) {
 	if f := l.InForce(); f.Well {
 		t.Error("it says that it is well")
 	}
+	if err := l.Stop("ann", "also now"); err == nil || !l.InForce().Stopped || len(l.InForce().Entries) != 0 {
+		t.Errorf("stopped %v, %v", l.InForce().Stopped, err)
+	}
+	if err := l.Resume("ann"); err == nil || l.InForce().Stopped {
+		t.Errorf("resumed: %v", err)
+	}
 	if err := l.Advance(); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("advance says %v", err)
 	}
@@ -479,7 +512,7 @@ func TestALedgerThatCannotBeWrittenLetsNothingIn(t *testing.T) {
 	if want := len(l.written()) + 1; err != nil || n != want {
 		t.Errorf("%d lines hold, want %d: %v", n, want, err)
 	}
-	l.wantLines("new enforce block", "new enforce block", "withdrawn enforce block",
+	l.wantLines("new enforce block", "new enforce block", "withdrawn enforce block", "stopped ann", "resumed ann",
 		"new enforce block ann", "withdrawn enforce block", "held enforce none unwritten", "held enforce none unwritten", "end enforce block", "new enforce block")
 	want := l.written()
 	l = reopened(t, path, l.clock, &Guards{})
@@ -635,6 +668,9 @@ func TestALedgerIsReadWhileItIsWritten(t *testing.T) {
 		t.Error("reading it wrote")
 	}
 	if _, err := ReadLedger(t.TempDir(), event.FixedKey()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("where there is none: %v", err)
+	}
+	if _, err := VerifyLedger(t.TempDir(), event.FixedKey()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("where there is none: %v", err)
 	}
 }

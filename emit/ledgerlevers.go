@@ -21,7 +21,7 @@ const StopFile = "stop-blocking"
 // Block puts a target into force by hand and returns the entry's id. A target
 // that a person blocked already gets the new end.
 func (l *Ledger) Block(target event.Target, action event.Action, to string, d time.Duration, by, reason string) (id string, err error) {
-	if err := errors.Join(words("by", by), words("reason", reason), length(d, maxBlock)); err != nil {
+	if err := errors.Join(words("by", by), words("reason", reason), length(d, maxBlock), sized(target)); err != nil {
 		return "", fmt.Errorf("block: %w", err)
 	}
 	switch {
@@ -64,7 +64,7 @@ func (l *Ledger) Block(target event.Target, action event.Action, to string, d ti
 // Unblock withdraws every entry that is about a target, and holds new ones for
 // d: those that name who it names, and those that name nothing else.
 func (l *Ledger) Unblock(target event.Target, d time.Duration, by, reason string) (n int, err error) {
-	if err := errors.Join(words("by", by), words("reason", reason), length(d, maxUnblock)); err != nil {
+	if err := errors.Join(words("by", by), words("reason", reason), length(d, maxUnblock), sized(target)); err != nil {
 		return 0, fmt.Errorf("unblock: %w", err)
 	}
 	if len(target) == 0 {
@@ -296,6 +296,18 @@ func (l *Ledger) unwritten() error {
 func words(what, text string) error {
 	if text == "" || len(text) > maxWords {
 		return fmt.Errorf("%s: %d bytes, must be between 1 and %d", what, len(text), maxWords)
+	}
+	return nil
+}
+
+// sized refuses targets that no decision could have.
+func sized(t event.Target) error {
+	n := 0
+	for _, v := range t {
+		n += len(v.Field) + len(v.Text)
+	}
+	if len(t) > maxDimensions || n > maxTarget {
+		return fmt.Errorf("target: %d values of %d bytes, must be at most %d of %d", len(t), n, maxDimensions, maxTarget)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const (
 	LineEnd       = "end"
 	LineHeld      = "held"      // a decision that is not enforced
 	LineQueued    = "queued"    // a decision that waits
-	LineStanding  = "standing"  // in force where a file begins
+	LineStanding  = "standing"  // in force when the file was begun
 	LineMilder    = "milder"    // in force, with a milder action from now on
 	LineWithdrawn = "withdrawn" // was in force before its end
 	LineTripped   = "tripped"   // a rule's breaker
@@ -55,7 +55,8 @@ type Line struct {
 	Action   string         // what is done: none, alert, or an action
 	Reason   string
 	By       string    // who, of what a person did
-	Since    time.Time // of standing lines: in force since
+	Again    bool      // it stands at the head of a file, and was said before
+	Since    time.Time // of lines that are said again: since when it is so
 	Excused  bool      // of standing lines: it does not count for the breaker
 	Guard    Guard     // of held lines
 
@@ -104,6 +105,9 @@ func (l *Line) appendOpen(b []byte) []byte {
 	}
 	b = appendTime(b, "at", l.At)
 	b = appendTime(b, "since", l.Since)
+	if l.Again {
+		b = appendInt(b, "again", 1)
+	}
 	if l.Excused {
 		b = appendInt(b, "excused", 1)
 	}
@@ -201,6 +205,8 @@ func (l *Line) readMember(name string, value []byte) (rest []byte, err error) {
 			l.Sum = v
 		case "site":
 			l.Site = v
+		case "again":
+			l.Again = v == 1
 		case "excused":
 			l.Excused = v == 1
 		case "entries":

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"weir/event"
@@ -36,13 +37,14 @@ type chainReader struct {
 	number int    // of the file that is read
 	lines  int    // of all files
 	end    int64  // of the last whole line in the file that is read
+	head   int64  // of the last line at its head
 	torn   int64  // bytes behind it
 }
 
 // read reads one file and hands out its lines; the last of them may be torn.
 func (r *chainReader) read(f *os.File, last bool, take func(line []byte, l *Line)) error {
 	br := bufio.NewReaderSize(f, maxLedgerLine+1)
-	r.end, r.torn = 0, 0
+	r.end, r.head, r.torn = 0, 0, 0
 	for n := 1; ; n++ {
 		line, err := br.ReadSlice('\n')
 		switch {
@@ -67,6 +69,9 @@ func (r *chainReader) read(f *os.File, last bool, take func(line []byte, l *Line
 			return &Broken{f.Name(), n, why}
 		}
 		r.end += int64(len(line))
+		if n == 1 || l.Again {
+			r.head = r.end
+		}
 		r.lines++
 		if take != nil {
 			take(line[:len(line)-1], l)
@@ -156,7 +161,7 @@ func (l *Ledger) open() error {
 		return errors.Join(err, current.Close())
 	}
 	f := &ledgerFile{
-		path: l.cfg.Path, sync: l.cfg.Now != nil, file: current, size: r.end, number: r.number, chains: r.chains, chain: r.chain,
+		path: l.cfg.Path, sync: l.cfg.Now != nil, file: current, size: r.end, head: r.head, number: r.number, chains: r.chains, chain: r.chain,
 	}
 	if f.chain == nil {
 		f.chain = firstChain
@@ -168,7 +173,11 @@ func (l *Ledger) open() error {
 			f.add(line, 1<<62)
 		}
 	}
-	if err := errors.Join(l.resettle(), syncDir(dir)); err != nil {
+	err = l.resettle()
+	if err == nil && f.sync {
+		err = syncDir(dir)
+	}
+	if err != nil {
 		return errors.Join(err, f.file.Close())
 	}
 	return nil
@@ -250,17 +259,17 @@ func (l *Ledger) apply(raw []byte, line *Line) {
 			l.breaker.enter(e)
 		}
 	case LineTripped:
-		kept := *line
-		l.breaker.rule(line.Rule).trip = &kept
+		l.breaker.rule(line.Rule).trip = line.first()
 	case LineApproved:
 		if line.Rule != "" {
 			l.excuse(line.Rule)
 		}
 	case LineUnblocked:
-		l.spared = append(l.spared, unblock{target: line.Target, until: line.Until, by: line.By})
+		if u := (unblock{target: line.Target, until: line.Until, by: line.By}); !line.Again || !slices.ContainsFunc(l.spared, u.equal) {
+			l.spared = append(l.spared, u)
+		}
 	case LineStopped:
-		kept := *line
-		l.stopped = &kept
+		l.stopped = line.first()
 	case LineResumed:
 		l.stopped = nil
 	case LineClock:
@@ -309,7 +318,7 @@ func (l *Ledger) applyForce(line *Line) {
 	e.excused = line.Excused
 	e.first()
 	if e.touches() {
-		l.breaker.pace.take(line.At)
+		l.breaker.pace.take(e.since)
 	}
 	l.insert(e)
 }
@@ -321,23 +330,23 @@ func (l *Ledger) head(before []byte, number int) [][]byte {
 	for _, e := range l.order {
 		if !e.over {
 			line := e.line(LineStanding, e.reason, e.by)
-			line.Since, line.Excused = e.since, e.excused
+			line.Since, line.Excused, line.Again = e.since, e.excused, true
 			lines = append(lines, line)
 		}
 	}
 	for _, w := range l.queue.all {
-		lines = append(lines, Line{Event: LineQueued, Decision: w.d, Mode: event.Enforce.String(), Action: noAction, Reason: w.reason})
+		lines = append(lines, Line{Event: LineQueued, Decision: w.d, Mode: event.Enforce.String(), Action: noAction, Reason: w.reason, Again: true})
 	}
 	for _, rule := range sortedKeys(l.breaker.rules) {
 		if t := l.breaker.rules[rule].trip; t != nil {
-			lines = append(lines, *t)
+			lines = append(lines, t.again())
 		}
 	}
 	for _, u := range l.spared {
-		lines = append(lines, Line{Event: LineUnblocked, Target: u.target, Until: u.until, By: u.by})
+		lines = append(lines, Line{Event: LineUnblocked, Target: u.target, Until: u.until, By: u.by, Again: true})
 	}
 	if l.stopped != nil {
-		lines = append(lines, *l.stopped)
+		lines = append(lines, l.stopped.again())
 	}
 	out := make([][]byte, len(lines))
 	for i := range lines {
@@ -345,6 +354,22 @@ func (l *Ledger) head(before []byte, number int) [][]byte {
 		out[i] = lines[i].appendOpen(nil)
 	}
 	return out
+}
+
+// first returns the line as it was said at first.
+func (l *Line) first() *Line {
+	line := *l
+	if line.Again {
+		line.Again, line.At, line.Since = false, l.Since, time.Time{}
+	}
+	return &line
+}
+
+// again returns a line that says once more what this one says.
+func (l *Line) again() Line {
+	line := *l
+	line.Again, line.Since = true, l.At
+	return line
 }
 
 // write makes a line that the next flush writes.
@@ -408,6 +433,9 @@ func (r *chainReader) all(path string, take func([]byte, *Line)) (lines int, err
 		return 0, err
 	}
 	defer closeAll(files)
+	if len(files) == 0 {
+		return 0, fmt.Errorf("ledger: %s: %w", path, fs.ErrNotExist)
+	}
 	for i, f := range files {
 		if err := r.read(f, i == len(files)-1, take); err != nil {
 			return r.lines, err
@@ -420,9 +448,6 @@ func (r *chainReader) all(path string, take func([]byte, *Line)) (lines int, err
 // runs; while something does, it is how things stood a moment ago.
 func ReadLedger(dir string, key *event.Key) (*Ledger, error) {
 	path := filepath.Join(dir, LedgerName)
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
-	}
 	var err error
 	for range 3 { // a file may be put aside while they are opened
 		l := newLedger(LedgerConfig{Path: path, Key: key})

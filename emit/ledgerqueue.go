@@ -158,6 +158,10 @@ type unblock struct {
 	by     string
 }
 
+func (u unblock) equal(v unblock) bool {
+	return u.until.Equal(v.until) && u.by == v.by && slices.Equal(u.target, v.target)
+}
+
 // unblocked returns who unblocked a decision's target.
 func (l *Ledger) unblocked(d *event.Decision) string {
 	for _, u := range l.spared {

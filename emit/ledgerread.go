@@ -85,22 +85,6 @@ type Question struct {
 // MaxAnswer is how many lines one answer holds.
 const MaxAnswer = 2000
 
-// answers reports whether a line is of an answer, and what the question lacks.
-func (q *Question) answers(line *Line) bool {
-	target := line.Decision.Target
-	if is, _ := aboutDecision(line.Event); !is {
-		if target = line.Target; len(target) == 0 {
-			return false
-		}
-	}
-	if line.At.Before(q.Since) {
-		return false
-	}
-	r := relate(target, q.Target)
-	line.Lacks = r.lacks
-	return r.covers()
-}
-
 func (q *Question) limit() int {
 	if q.Limit <= 0 || q.Limit > MaxAnswer {
 		return MaxAnswer
@@ -124,7 +108,8 @@ func (l *Ledger) Covering(q Question) []Line {
 		search.memory = l.recent.all()
 	}
 	l.mu.Unlock()
-	lines, ferr := search.find(q)
+	search.limit, search.since, search.asked = q.limit(), q.Since, ask(q.Target)
+	lines, ferr := search.find()
 	if err = errors.Join(err, ferr); err != nil {
 		l.log.Error("the ledger's files cannot be searched", "error", err)
 	}

@@ -8,63 +8,80 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
+
+	"weir/event"
 )
 
 // searcher looks through the lines of a ledger, the newest file first.
 type searcher struct {
 	files  []*os.File
 	memory [][]byte
+
+	asked asking
+	since time.Time
+	limit int
+	found []Line // in the file that is read
 }
 
-// find returns the newest lines that answer a question, oldest first.
-func (s *searcher) find(q Question) ([]Line, error) {
+// find returns the newest lines that answer, oldest first.
+func (s *searcher) find() ([]Line, error) {
 	defer closeAll(s.files)
-	var found []Line
 	for _, b := range s.memory {
-		found = q.take(found, b, true)
+		s.take(b, true)
 	}
+	all := s.found
 	for i, f := range slices.Backward(s.files) {
-		older, err := s.read(f, q, i == 0)
-		if err != nil {
+		s.found = nil
+		if err := s.read(f, i == 0); err != nil {
 			return nil, err
 		}
-		found = append(older, found...)
-		if len(found) >= q.limit() {
+		if all = append(s.found, all...); len(all) >= s.limit {
 			break
 		}
 	}
-	return found[max(0, len(found)-q.limit()):], nil
+	return all[max(0, len(all)-s.limit):], nil
 }
 
-// read looks through one file; of the newest only whole lines are there.
-func (s *searcher) read(f *os.File, q Question, oldest bool) (found []Line, err error) {
+// read looks through one file; a line that is being written is left out.
+func (s *searcher) read(f *os.File, oldest bool) error {
 	r := bufio.NewReaderSize(f, maxLedgerLine+1)
 	for {
 		line, err := r.ReadSlice('\n')
 		if errors.Is(err, io.EOF) {
-			return found, nil
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("ledger: %s: %w", f.Name(), err)
+			return fmt.Errorf("ledger: %s: %w", f.Name(), err)
 		}
-		if found = q.take(found, line[:len(line)-1], oldest); len(found) >= 2*q.limit() {
-			found = append(found[:0], found[len(found)-q.limit():]...)
-		}
+		s.take(line[:len(line)-1], oldest)
 	}
 }
 
-// take adds a line to what was found if it answers the question. What stands
-// at the head of a file was said before, unless that file is the oldest.
-func (q *Question) take(found []Line, b []byte, oldest bool) []Line {
-	if bytes.HasPrefix(b, []byte(`{"v":1,"event":"standing"`)) && !oldest {
-		return found
+// take adds a line to what was found if it answers. What is said again at the
+// head of a file counts only if that file is the oldest. Lines that cannot be
+// read were refused when the ledger was opened.
+func (s *searcher) take(b []byte, oldest bool) {
+	// Most lines are about others: nothing but their target is looked at. No
+	// text can look like its name, since quotes within texts are escaped.
+	_, rest, ok := bytes.Cut(b, []byte(`,"target":`))
+	if !ok {
+		return
+	}
+	target, _, err := event.ReadTarget(rest)
+	if err != nil {
+		return
+	}
+	r := s.asked.relate(target)
+	if !r.covers() {
+		return
 	}
 	line, err := readLine(b)
-	if err != nil {
-		return found // it was checked when the ledger was opened; another program's word otherwise
+	if err != nil || line.Again && !oldest || line.At.Before(s.since) {
+		return
 	}
-	if q.answers(&line) {
-		found = append(found, line)
+	line.Lacks = r.lacks
+	if s.found = append(s.found, line); len(s.found) >= 2*s.limit {
+		s.found = append(s.found[:0], s.found[len(s.found)-s.limit:]...)
 	}
-	return found
 }

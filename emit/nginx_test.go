@@ -23,7 +23,7 @@ type nginxSite struct {
 	serve string // what answers those who are not refused
 }
 
-func newNginxSite(t *testing.T, probe bool, s Setting) nginxSite {
+func newNginxSite(t testing.TB, probe bool, s Setting) nginxSite {
 	t.Helper()
 	n := proxytest.NewNginx(t)
 	cfg := NginxConfig{Conf: filepath.Join(n.Dir, "weir.conf"), Test: n.Test, Reload: n.Reload}
@@ -48,7 +48,7 @@ func newNginxSite(t *testing.T, probe bool, s Setting) nginxSite {
 }
 
 // configure writes nginx.conf with the lines of Setup, and more.
-func (n nginxSite) configure(t *testing.T, more string) {
+func (n nginxSite) configure(t testing.TB, more string) {
 	t.Helper()
 	setup := n.point.Setup()
 	server := strings.ReplaceAll(proxytest.Part(t, setup, "server { }, each"), "/var/log/nginx/weir.log", n.Log)

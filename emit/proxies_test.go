@@ -12,7 +12,7 @@ import (
 )
 
 // settingFor is what a point with these endpoints is made from.
-func settingFor(t *testing.T, actions []event.Action, patterns ...string) Setting {
+func settingFor(t testing.TB, actions []event.Action, patterns ...string) Setting {
 	t.Helper()
 	s := Setting{
 		Name: "proxy", Actions: actions, Path: func(p string) string { return p },

@@ -80,8 +80,8 @@ func TestHAProxyTakesAHundredThousandAddresses(t *testing.T) {
 	h.expect(t, "203.0.113.7", "GET /", 200)
 }
 
-// hostile are texts as attackers write them, each with the mark evil in it.
-var hostile = []string{
+// evilTexts are texts as attackers write them, each with the mark evil in it.
+var evilTexts = []string{
 	"evil\";} http { server { listen 1; } }", "evil\n0.0.0.0/0 9999999999:ab", "evil $remote_addr", "evil` \\", "<<\nevil",
 	"198.51.100.7/32 evil", "198.51.100.7;evil", "POST /login evil", "evil\x00\xff\u202e", "} evil {", "# evil", "evil' ; del map /",
 	"::ffff:198.51.100.7%evil", "0x7f.evil", "{evil...}", "evil, 10/1m",
@@ -92,7 +92,7 @@ var hostile = []string{
 func hostileDecisions(n int, now time.Time) *Force {
 	r := rand.New(rand.NewPCG(3, 4))
 	f := &Force{Well: true}
-	evil := func() string { return hostile[r.IntN(len(hostile))] }
+	evil := func() string { return evilTexts[r.IntN(len(evilTexts))] }
 	often := func(good string) string {
 		if r.IntN(20) == 0 {
 			return evil()

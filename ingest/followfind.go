@@ -120,7 +120,8 @@ func (l *followLog) insideLine(c *followFile) bool {
 }
 
 // successor returns the files of the log, and which of them is to be read
-// behind the current one; below 0 where there is none with a byte.
+// behind the current one; below 0 while there is nothing in any. An empty one is
+// read too: somebody may be about to write into it.
 func (l *followLog) successor() (files []listed, next int, err error) {
 	info, err := os.Stat(l.key)
 	if c := l.cur; c != nil {
@@ -147,15 +148,17 @@ func (l *followLog) successor() (files []listed, next int, err error) {
 	if next, err = l.after(files); err != nil {
 		return nil, -1, err
 	}
-	for next < len(files) && (files[next].info.Size() == 0 || l.isSpoilt(files[next])) {
+	for next < len(files) && l.isSpoilt(files[next]) {
 		next++
 	}
 	ahead := int64(0)
 	for _, a := range files[min(next, len(files)):] {
-		ahead += a.info.Size()
+		if !l.isSpoilt(a) {
+			ahead += a.info.Size()
+		}
 	}
 	l.ahead.Store(ahead)
-	if next >= len(files) {
+	if ahead == 0 { // nobody writes into it yet
 		next = -1
 	}
 	return files, next, nil

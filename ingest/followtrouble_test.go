@@ -259,7 +259,7 @@ func TestFileThatIsWrittenAfterItWasLeftIsSaid(t *testing.T) {
 			want = append(want, line)
 			l.want(0, grace/2, line)
 		}
-		for range int(maxGrace/grace) + 1 {
+		for range int(maxGrace/grace) + 5 {
 			appendLog(t, path+".1", "late\n")
 			got := l.read(0, grace/2)
 			want = append(want, got...)
@@ -528,6 +528,10 @@ func TestPartitionsKeepTheirNumbers(t *testing.T) {
 		m.want(1, time.Second, "z2")
 		m.want(2, time.Second, "a")
 		m.want(3, time.Second, "b")
+		m.close()
+		n := follow(t, FollowConfig{Paths: []string{filepath.Join(dir, "a.log")}, Start: "end"}, m)
+		n.want(1, time.Second) // not configured any more
+		n.want(2, time.Second, "a")
 		if m.f.Partitions() != 4 || !m.f.CaughtUp(0) {
 			t.Errorf("%d partitions, the gone one caught up: %v", m.f.Partitions(), m.f.CaughtUp(0))
 		}
@@ -616,6 +620,17 @@ func TestPermissionMayBeLostAndRegained(t *testing.T) {
 		l.want(0, 20*time.Second)
 		denied(0o755, 0o644)
 		l.want(0, 20*time.Second, "b")
+
+		// A rotation that may not be read keeps its log up for a while only.
+		denied(0o755, 0)
+		rename(t, path, path+".2") // as root
+		m := follow(t, FollowConfig{Paths: []string{path}})
+		m.want(0, 10*time.Second)
+		appendLog(t, filepath.Join(dir, "access.log.1"), "")
+		m.want(0, 2*barredFor, "a")
+		if b, _ := m.f.Blind(); len(b) != 1 || !strings.Contains(b[0].Reason, "access.log.2: permission denied") {
+			t.Errorf("blind %+v", b)
+		}
 	})
 }
 

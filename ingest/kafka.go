@@ -52,7 +52,7 @@ const (
 	fetchBytes          = 3 << 20
 	fetchPartitionBytes = 256 << 10
 	fetchesAtOnce       = 8 // to as many brokers
-	fetchWait           = 500 * time.Millisecond
+	fetchWait           = 100 * time.Millisecond
 	// maxBatch is how large a batch may be unpacked: beyond it is not a log, but
 	// an attempt on our memory.
 	maxBatch = 64 << 20

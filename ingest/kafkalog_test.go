@@ -205,6 +205,31 @@ func TestAStartThatTheLogNoLongerHoldsIsSaid(t *testing.T) {
 	}
 }
 
+func TestABatchThatIsABombIsPassedOver(t *testing.T) {
+	c := kafka(t, kfake.SeedTopics(2, "t"))
+	cl := producer(t, c, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(80<<20), kgo.BrokerMaxWriteBytes(200<<20), kgo.MaxBufferedBytes(200<<20))
+	bomb := &kgo.Record{Value: make([]byte, maxBatch+1)}
+	write(t, cl, bomb) // the first there is
+	write(t, cl, recordsOf(0, 0, 10)...)
+	fits := &kgo.Record{Value: make([]byte, maxBatch-1024)}
+	write(t, cl, fits) // too long a line, but read
+	write(t, cl, bomb)
+	write(t, cl, recordsOf(0, 10, 10)...)
+	write(t, cl, recordsOf(1, 0, 10)...)
+	top := openTopic(t, topicConfig(t, c))
+	lines := collect(t, top, 0, 20)
+	wantLines(t, lines, 0, 0, 20)
+	if lines[0].offset != 1 || lines[19].offset != 22 {
+		t.Errorf("read from %d to %d, want 1 to 22", lines[0].offset, lines[19].offset)
+	}
+	wantLines(t, collect(t, top, 1, 10), 1, 0, 10)
+	gaps, n := top.Blind()
+	if len(gaps) != 2 || n != 2 || gaps[0].From != 0 || gaps[1].From != 12 || gaps[1].Why != GapTooLarge {
+		t.Errorf("blind to %+v, want 0 and 12", gaps)
+	}
+	eventually(t, "caught up", func() bool { return top.CaughtUp(0) })
+}
+
 func TestGapsThatAreKeptAreBounded(t *testing.T) {
 	c := kafka(t, kfake.SeedTopics(1, "t"))
 	top := openTopic(t, topicConfig(t, c))

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -60,9 +61,15 @@ func TestABrokerThatComesBackIsReadOn(t *testing.T) {
 			t.Errorf("caught up %v, lag %d, while no broker answers", top.CaughtUp(0), top.Lag(0))
 		}
 		c = kafka(t, kfake.Ports(at), kfake.DataDir(dir))
+		back := time.Now()
 		cl = producer(t, c)
 		for p := range 3 {
 			write(t, cl, recordsOf(p, 500*life, 500)...)
+			if p == 0 {
+				wantLines(t, collect(t, top, p, 500), p, 500*life, 500)
+				t.Logf("read on %v after the broker is back", time.Since(back))
+				continue
+			}
 			wantLines(t, collect(t, top, p, 500), p, 500*life, 500)
 		}
 		eventually(t, "caught up", func() bool { return top.CaughtUp(0) })
@@ -122,6 +129,30 @@ func TestALogThatLostItsEndIsSaid(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "unclean election") {
 		t.Errorf("nothing was said:\n%s", log.String())
+	}
+}
+
+func TestATopicThatIsCreatedAnewIsSaid(t *testing.T) {
+	c := kafka(t, kfake.SeedTopics(1, "t"))
+	cl := producer(t, c)
+	write(t, cl, recordsOf(0, 0, 10)...)
+	var log said
+	cfg := topicConfig(t, c)
+	cfg.Log = log.logger()
+	top := openTopic(t, cfg)
+	wantLines(t, collect(t, top, 0, 10), 0, 0, 10)
+	eventually(t, "caught up", func() bool { return top.CaughtUp(0) })
+	admin := kadm.NewClient(cl)
+	if _, err := admin.DeleteTopic(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is missed", func() bool { return strings.Contains(log.String(), "the topic does not exist") })
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is another one", func() bool { return strings.Contains(log.String(), "created anew") })
+	if top.CaughtUp(0) || top.Lag(0) >= 0 {
+		t.Error("a topic that is not read any more is caught up")
 	}
 }
 

@@ -67,11 +67,22 @@ func (t *Topic) fetchError(p int32, err error) {
 		// to us: that is said, and counted.
 		t.gap(Gap{Partition: loss.Partition, From: loss.ResetTo, To: loss.ConsumedTo, Why: GapReplaced})
 	case errors.As(err, &large):
-		t.gap(Gap{Partition: p, From: large.Offset, To: large.NextOffset, Why: GapTooLarge})
-		t.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{t.cfg.Topic: {p: {Epoch: large.Epoch, Offset: large.NextOffset}}})
+		t.skip(t.part(int(p)), large)
 	default:
 		t.faults.add(t.cl, err)
 	}
+}
+
+// skip goes on behind a batch that nobody should unpack.
+func (t *Topic) skip(q *topicPartition, large *kgo.ErrDecompressTooLarge) {
+	q.mu.Lock()
+	from, last := max(q.polled, large.Offset), q.last
+	q.polled = max(q.polled, large.NextOffset)
+	q.mu.Unlock()
+	notify(q.wake)
+	t.gap(Gap{Partition: q.number, From: from, To: large.NextOffset, Since: last, Why: GapTooLarge})
+	t.cl.RemoveConsumePartitions(map[string][]int32{t.cfg.Topic: {q.number}})
+	t.cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.cfg.Topic: {q.number: kgo.NewOffset().At(large.NextOffset)}})
 }
 
 // hold waits while queues are full and their readers are at work, and pauses

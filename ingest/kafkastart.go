@@ -62,7 +62,9 @@ func (t *Topic) begin(ctx context.Context, from start) error {
 	if err != nil {
 		return err
 	}
-	t.watch.learn(parts, id)
+	if err := t.watch.learn(parts, id); err != nil {
+		return err
+	}
 	n := len(parts)
 	begins, err := t.offsets(ctx, n, earliest)
 	if err != nil {

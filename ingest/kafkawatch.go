@@ -34,15 +34,23 @@ type topicWatch struct {
 	id      [16]byte
 }
 
-func (w *topicWatch) learn(parts []kmsg.MetadataResponseTopicPartition, id [16]byte) {
+// learn notes who leads the partitions. A topic that was created anew under
+// its old name is another one: what was read has nothing to do with it.
+func (w *topicWatch) learn(parts []kmsg.MetadataResponseTopicPartition, id [16]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.id != id && w.id != [16]byte{} {
+		return errAnew
+	}
 	w.id = id
 	w.leaders = make([]int32, len(parts))
 	for i := range parts {
 		w.leaders[parts[i].Partition] = parts[i].Leader
 	}
+	return nil
 }
+
+var errAnew = errors.New("the topic was deleted and created anew, and is not read any more: start weir again, with a new state directory")
 
 func (w *topicWatch) saw(ends []int64, asked time.Time) {
 	w.mu.Lock()
@@ -110,7 +118,9 @@ func (t *Topic) look() error {
 	if err != nil {
 		return err
 	}
-	t.watch.learn(parts, id)
+	if err := t.watch.learn(parts, id); err != nil {
+		return err
+	}
 	if !t.cfg.UntilEnd {
 		if err := t.grow(ctx, len(parts)); err != nil {
 			return err

@@ -23,11 +23,13 @@ func BenchmarkShippedRules(b *testing.B) {
 	for _, c := range []struct {
 		name, format string
 		density      float64
+		site         bool // the figures of the whole site too
 	}{
-		{"json/1k", testkit.NginxJSON, 1_000},
-		{"json/100k", testkit.NginxJSON, 100_000},
-		{"combined/1k", testkit.Combined, 1_000},
-		{"combined/100k", testkit.Combined, 100_000},
+		{"json/1k", testkit.NginxJSON, 1_000, false},
+		{"json/100k", testkit.NginxJSON, 100_000, false},
+		{"json/100k/site", testkit.NginxJSON, 100_000, true},
+		{"combined/1k", testkit.Combined, 1_000, false},
+		{"combined/100k", testkit.Combined, 100_000, false},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var log bytes.Buffer
@@ -43,7 +45,7 @@ func BenchmarkShippedRules(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			plan, err := rules.NewPlan(rs, key, rules.PlanOptions{})
+			plan, err := rules.NewPlan(rs, key, rules.PlanOptions{Site: c.site})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -14,17 +14,12 @@ const (
 	// unheard is how long one may hold others back of which nobody knows whether
 	// it has been read to its end.
 	unheard = 5 * time.Minute
-	// doubt is how long an idle partition's source may not know before the
-	// partition holds the clock again.
-	doubt = 2 * time.Second
 )
 
 // wait is how a partition of a live run waits for records, under the mutex of
 // the run's clock.
 type wait struct {
 	since time.Time // its reader waits; zero: it does not
-	known time.Time // the last time that it was known to be read to its end; zero: not in this wait
-	quiet time.Time // from when on its silence counts
 	held  time.Time // since it is lost and others could go on; zero: it is not so
 	idle  bool      // it does not hold the clock
 	lost  bool      // nobody knows whether there is more
@@ -53,7 +48,7 @@ func (c *clock) silence() int64 {
 // waiting says that a partition's reader waits for records from now on.
 func (c *clock) waiting(p *partition, now time.Time) {
 	c.mu.Lock()
-	p.wait.since, p.wait.quiet, p.wait.known, p.wait.held = now, now, time.Time{}, time.Time{}
+	p.wait.since, p.wait.held = now, time.Time{}
 	c.mu.Unlock()
 }
 
@@ -132,7 +127,7 @@ type ask struct {
 }
 
 // lookForIdle finds out which partitions have fallen idle, or may not be.
-func (r *run) lookForIdle(now time.Time) error {
+func (r *run) lookForIdle(now time.Time) {
 	c := r.clock
 	var asks []ask
 	c.mu.Lock()
@@ -143,19 +138,16 @@ func (r *run) lookForIdle(now time.Time) error {
 	}
 	c.mu.Unlock()
 	if len(asks) == 0 {
-		return nil
+		return
 	}
 	for i := range asks {
 		asks[i].known = asks[i].p.tail.CaughtUp(asks[i].p.local)
 	}
-	var made []Mark
 	var tell []telling
 	c.mu.Lock()
 	for _, a := range asks {
 		if p := a.p; p.wait.since.Equal(a.since) && p.holds == 0 { // still the same wait
-			m, loud := c.judge(p, a.known, now)
-			made = append(made, m...)
-			if loud {
+			if c.judge(p, a.known, now) {
 				p.wait.told = true
 				tell = append(tell, telling{p.id(), p.next, p.wait.idle})
 			}
@@ -171,7 +163,6 @@ func (r *run) lookForIdle(now time.Time) error {
 		}
 		r.cfg.Log.Error(what, "source", l.id.source, "partition", l.id.local, "offset", l.next, "after", unheard)
 	}
-	return r.record(made)
 }
 
 // telling is what the log has to say about a partition that is lost.
@@ -181,47 +172,33 @@ type telling struct {
 	gaveWay bool
 }
 
-// judge says what a wait means; loud, that people must know: nobody could tell
-// for too long whether there is more.
-func (c *clock) judge(p *partition, known bool, now time.Time) (made []Mark, loud bool) {
+// judge says what a wait of ten seconds means, where it is known or not that
+// the partition has been read to its end; loud, that people must know of it.
+func (c *clock) judge(p *partition, known bool, now time.Time) (loud bool) {
 	w := &p.wait
-	if w.free { // it holds nobody back
-		w.idle, w.lost = w.idle || known, !known
-		return nil, false
+	switch {
+	case known:
+		w.idle, w.lost, w.told, w.held = true, false, false, time.Time{}
+		return false
+	case w.free: // it holds nobody back
+		w.lost = true
+		return false
+	case w.idle && !w.lost: // it may have records that others are going to overtake
+		w.idle = false
 	}
-	if known {
-		w.known, w.held, w.lost, w.told = now, time.Time{}, false, false
-		w.idle = w.idle || now.Sub(w.quiet) >= silent
-		return nil, false
-	}
-	heard := w.since
-	if w.known.After(heard) {
-		heard = w.known
-	}
-	wasLost := w.lost
 	w.lost = true
 	switch {
-	case w.idle && !wasLost && now.Sub(heard) < doubt:
-		w.lost = false
-	case w.idle && !wasLost:
-		// It may have records that others are going to overtake.
-		w.idle, w.quiet = false, now
-		if p.w < c.granted {
-			made = append(made, c.mark(p, MarkWake, p.next, c.granted))
-		}
-	case w.idle:
+	case w.idle: // it gave way
 	case !c.othersGoOn(p, now):
 		w.held = time.Time{} // it holds nobody back
 	case w.held.IsZero():
 		w.held = now
 	case now.Sub(w.held) >= unheard:
 		// What left in an earlier life may rest on records that it has not read again.
-		if p.w >= p.run.decided {
-			w.idle = true
-		}
-		return nil, w.idle || !w.told
+		w.idle = p.w >= p.run.decided
+		return w.idle || !w.told
 	}
-	return made, false
+	return false
 }
 
 // othersGoOn reports whether another partition has records.

@@ -56,14 +56,13 @@ func (r *run) monitor() {
 		case <-t.C:
 		}
 		now := time.Now()
-		err := r.lookForIdle(now)
-		if err == nil && now.Sub(grown) >= growEvery {
+		r.lookForIdle(now)
+		if now.Sub(grown) >= growEvery {
 			grown = now
-			err = r.lookForNew()
-		}
-		if err != nil {
-			r.fail(err)
-			return
+			if err := r.lookForNew(); err != nil {
+				r.fail(err)
+				return
+			}
 		}
 		if r.cfg.Observe != nil && now.Sub(observed) >= observeEvery {
 			observed = now

@@ -339,6 +339,7 @@ func TestASlowSourceNeverHoldsTheClock(t *testing.T) {
 		slow := func(c *pipeline.Config) { c.Sources[1].Slow = true }
 		a := startLive(t, slow, f, s)
 		a.put(f, 0, "a", 100)
+		time.Sleep(10 * time.Millisecond)
 		a.put(f, 0, "b", 110)
 		time.Sleep(time.Second)
 		a.want("nobody waits for it", "idle cdn/0 0 110 @0", "new a 101 @0")
@@ -375,6 +376,25 @@ func TestASlowSourceNeverHoldsTheClock(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "all are slow") {
 			t.Errorf("a run of nothing but slow sources: %v", err)
 		}
+	})
+}
+
+// A restart must wait for all that decisions rest on, even where its records
+// say themselves that the clock may go on.
+func TestASlowSourceThatIsAheadIsMarkedToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFeed("log", 1), newFeed("cdn", 1)
+		a := startLive(t, func(c *pipeline.Config) { c.Sources[1].Slow = true }, f, s)
+		a.put(s, 0, "x", 300)
+		time.Sleep(time.Second)
+		a.put(f, 0, "a", 0)
+		a.put(f, 0, "b", 10)
+		time.Sleep(time.Second)
+		a.want("its position is in the journal before decisions leave", "idle cdn/0 1 10 @1", "new a 1 @1")
+		a.put(f, 0, "", 20)
+		time.Sleep(time.Second)
+		a.want("once", "end a 11 @2", "new b 11 @2")
+		a.stop()
 	})
 }
 

@@ -210,10 +210,17 @@ func (c *config) optionalPath(p string) string {
 	return c.path(p)
 }
 
-func (c *config) paths(ps []string) []string {
-	out := make([]string, len(ps))
-	for i, p := range ps {
-		out[i] = c.path(p)
+// crawlers returns the paths of crawlers' ranges, of which each may have a name
+// in front.
+func (c *config) crawlers() []string {
+	var out []string
+	for _, text := range c.Enrich.Crawlers {
+		name, p, named := strings.Cut(text, "=")
+		if !named {
+			out = append(out, c.path(text))
+			continue
+		}
+		out = append(out, name+"="+c.path(p))
 	}
 	return out
 }
@@ -348,7 +355,7 @@ func loadRules(dirs []ruleDir, opt rules.Options) (all []*rules.Rule, err error)
 // tables loads what events are enriched from.
 func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, *enrich.Site, error) {
 	ec := enrich.Config{
-		ASN: c.optionalPath(c.Enrich.ASN), Crawlers: c.paths(c.Enrich.Crawlers), Lookups: map[string]string{},
+		ASN: c.optionalPath(c.Enrich.ASN), Crawlers: c.crawlers(), Lookups: map[string]string{},
 		Key: k,
 		Compile: func(text string) (func(*event.Event) bool, error) {
 			cond, err := rules.CompileEvent(text, opt)

@@ -30,7 +30,7 @@ func decisionsCommand(e *environment) *cobra.Command {
 		Long: "decisions lists the newest lines of the ledger: what came into force, what was held and by\n" +
 			"which guard, what was withdrawn. With --all also renewals and ends.",
 		Example: "  weir decisions --since 1h --rule 'ato.*'\n  weir decisions --json -n 1000 | jq 'select(.event == \"held\")'",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return e.decisions(cmd.Context(), &o) },
 	}
 	configFlag(cmd, &o.config)
@@ -45,8 +45,8 @@ func decisionsCommand(e *environment) *cobra.Command {
 
 func (e *environment) decisions(ctx context.Context, opt *decisionsOptions) error {
 	q := api.DecisionsQuery{Rule: opt.rule, All: opt.all, Limit: opt.limit}
-	if opt.limit < 1 || opt.limit > emit.MaxAnswer {
-		return usagef("-n %d, must be from 1 to %d", opt.limit, emit.MaxAnswer)
+	if opt.limit < 1 || opt.limit > api.MaxLines {
+		return usagef("-n %d, must be from 1 to %d", opt.limit, api.MaxLines)
 	}
 	var err error
 	if q.Since, err = sinceTime(opt.since, time.Now()); err != nil {
@@ -86,7 +86,7 @@ func (e *environment) decisions(ctx context.Context, opt *decisionsOptions) erro
 		p.wrapped("", 0, "nothing")
 	}
 	if d.More && !opt.json {
-		p.wrapped("", 0, fmt.Sprintf("there are older ones (-n, at most %d; ledger.jsonl has all)", emit.MaxAnswer))
+		p.wrapped("", 0, fmt.Sprintf("there are older ones (-n, at most %d; ledger.jsonl has all)", api.MaxLines))
 	}
 	return p.err
 }

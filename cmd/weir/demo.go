@@ -23,10 +23,11 @@ func demoCommand(e *environment) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Write a log with attacks in it, replay it, and compare what was found with what was there",
-		Long: "demo makes up the access log of a shop with three attacks in it, replays it through the\n" +
-			"same pipeline as any other log, and compares what was found with what was there. It takes\n" +
-			"a few seconds and about 80 MB in the folder that it names.",
+		Short: "Run everything on embedded parts: a site under attack, its topic, the rules, a list for nginx",
+		Long: "demo makes up a day of a shop's requests with three attacks in it, writes them into a topic of a\n" +
+			"Kafka broker inside this process, and runs weir on it as on any other topic. Then it has one\n" +
+			"more attack begin, live, and waits until it is on the list. It takes less than a minute and\n" +
+			"about 80 MB in the folder that it names.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := e.demo(cmd.Context(), dir)
@@ -36,51 +37,50 @@ func demoCommand(e *environment) *cobra.Command {
 			return d.print(e.out)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder for the log and the results (default: a new temporary one)")
+	cmd.Flags().StringVar(&dir, "dir", "", "folder for the log, the configuration and the lists (default: a new temporary one)")
 	return cmd
 }
 
 // The log of a demo: longer than a day, because what is known about regulars
 // is known only then.
 const (
-	demoLines = 120_000
-	demoSpan  = 28 * time.Hour
+	demoLines      = 120_000
+	demoSpan       = 28 * time.Hour
+	demoPartitions = 4
 )
 
 // demo is a demonstration that has been run.
 type demo struct {
 	dir, log string
+	config   string
 	bytes    int64
 	prepared *prepared
 	truth    *testkit.Truth
-	summary  report
+	events   int64
+	read     time.Duration // of the day before
 	made     []demoDecision
 	score    *score
+	live     liveAttack
+	list     []string // of nginx, as it stood when the attack was on it
+	held     int      // addresses on it
+	why      string   // what weir why said
 }
 
 // demoDecision is a line of decisions.jsonl, as anybody's program would read it.
 type demoDecision struct {
-	Event   string    `json:"event"`
-	ID      string    `json:"id"`
-	Renews  string    `json:"renews"`
-	Time    time.Time `json:"time"`
-	Until   time.Time `json:"until"`
-	Would   string    `json:"would"`
-	To      string    `json:"to"`
-	Except  string    `json:"except"`
-	Rule    string    `json:"rule"`
-	Severe  string    `json:"severity"`
-	Version int       `json:"version"`
-
-	Target   map[string]string  `json:"target"`
-	Evidence map[string]float64 `json:"evidence"`
-	Good     float64            `json:"good"`
-	Tried    float64            `json:"tried"`
-
-	line []byte
+	Event  string            `json:"event"`
+	ID     string            `json:"id"`
+	Time   time.Time         `json:"time"`
+	Until  time.Time         `json:"until"`
+	Would  string            `json:"would"`
+	To     string            `json:"to"`
+	Except string            `json:"except"`
+	Rule   string            `json:"rule"`
+	Severe string            `json:"severity"`
+	Target map[string]string `json:"target"`
 }
 
-// demo writes the log, replays it and scores the decisions.
+// demo makes up the log, runs weir on it and scores the decisions.
 func (e *environment) demo(ctx context.Context, dir string) (*demo, error) {
 	var err error
 	if dir == "" {
@@ -90,23 +90,29 @@ func (e *environment) demo(ctx context.Context, dir string) (*demo, error) {
 	} else if err = os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("--dir: %w", err)
 	}
-	d := &demo{dir: dir, log: filepath.Join(dir, "access.log")}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		return nil, errors.Join(err, usagef("--dir: %s is not empty", dir))
+	}
+	d := &demo{dir: dir, log: filepath.Join(dir, "access.log"), config: filepath.Join(dir, "weir.yaml")}
+	fmt.Fprintln(e.errOut, "making up a day of a shop's requests …")
 	if err := d.write(); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
-	quiet := environment{out: io.Discard, errOut: e.errOut, log: slog.New(slog.DiscardHandler)}
-	if err := quiet.replay(ctx, &replayOptions{out: dir, files: []string{d.log}}); err != nil {
-		return nil, err
-	}
-	if err := d.read(); err != nil {
+	quiet := *e
+	quiet.out = io.Discard
+	quiet.log = slog.New(slog.NewTextHandler(e.errOut, &slog.HandlerOptions{Level: slog.LevelError}))
+	if err := d.runLive(ctx, &quiet); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
-	if d.prepared, err = quiet.prepare(ctx, "", "", []string{d.log}, nil); err != nil {
+	if err := d.readDecisions(); err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	if d.prepared, err = quiet.prepare(ctx, d.config, "", []string{d.log}, nil); err != nil {
 		return nil, err
 	}
 	d.score = newScore(d.truth, d.made)
 	err = d.score.read(ctx, d.prepared)
-	return d, errors.Join(err, d.prepared.source.Close())
+	return d, errors.Join(err, d.prepared.close())
 }
 
 // write makes up the log.
@@ -116,7 +122,8 @@ func (d *demo) write() error {
 		return err
 	}
 	d.truth, err = testkit.WriteLog(f, testkit.LogOptions{
-		Seed: 1, Lines: demoLines, Density: demoLines / demoSpan.Seconds(), Format: testkit.NginxJSON, Attacks: testkit.Attacks,
+		Seed: 1, Lines: demoLines, Density: demoLines / demoSpan.Seconds(), Format: testkit.NginxJSON,
+		Start: time.Now().Add(-demoSpan), Attacks: testkit.Attacks, ToEnd: true, Guests: true,
 	})
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
@@ -129,16 +136,9 @@ func (d *demo) write() error {
 	return nil
 }
 
-// read reads what the replay wrote.
-func (d *demo) read() error {
-	b, err := os.ReadFile(filepath.Join(d.dir, "summary.json"))
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, &d.summary); err != nil {
-		return fmt.Errorf("summary.json: %w", err)
-	}
-	f, err := os.Open(filepath.Join(d.dir, "decisions.jsonl"))
+// readDecisions reads what the run decided.
+func (d *demo) readDecisions() error {
+	f, err := os.Open(filepath.Join(d.dir, "state", decisionsFile))
 	if err != nil {
 		return err
 	}
@@ -146,8 +146,8 @@ func (d *demo) read() error {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		dec := demoDecision{line: bytes.Clone(lines.Bytes())}
-		if err := json.Unmarshal(dec.line, &dec); err != nil {
+		var dec demoDecision
+		if err := json.Unmarshal(bytes.TrimSpace(lines.Bytes()), &dec); err != nil {
 			return fmt.Errorf("decisions.jsonl: %w", err)
 		}
 		if dec.Event != event.End.String() {

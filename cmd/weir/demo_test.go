@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,16 +66,26 @@ func TestTheDemoFindsItsAttacksAndHurtsNobody(t *testing.T) {
 	if hit := len(h.addresses) - len(h.met[event.NoAction]); len(h.met[event.Block]) != 0 || hit != 0 {
 		t.Errorf("%d honest addresses blocked, %d met a decision; want none", len(h.met[event.Block]), hit)
 	}
-	for _, name := range []string{"access.log", "decisions.jsonl", "summary.json"} {
+	for _, name := range []string{"access.log", "state/decisions.jsonl", "state/ledger.jsonl", "lists/weir.conf", "lists/block.txt"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: missing or empty (%v)", name, err)
 		}
+	}
+	if took := d.live.listed.Sub(d.live.begun); took <= 0 || took > demoPatience || d.live.tries < 20 {
+		t.Errorf("the live attack was on the list after %v and %d tries, want at least the rule's 20", took, d.live.tries)
+	}
+	if !slices.ContainsFunc(d.list, func(l string) bool { return strings.HasPrefix(l, liveAddress) }) {
+		t.Errorf("the list %q does not have %s", d.list, liveAddress)
+	}
+	office, crawler := netip.MustParseAddr(testkit.OfficeAddress), netip.MustParsePrefix(testkit.CrawlerNet).Addr()
+	if !h.met[event.NoAction][office] || !h.met[event.NoAction][crawler] {
+		t.Error("the office or the crawler is not among those left alone")
 	}
 	var text bytes.Buffer
 	if err := d.print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{dir, "weir inspect", "weir replay", "weir rules explain", string(d.shownDecision().ID)} {
+	for _, part := range []string{dir, "weir inspect", "weir check", "weir run", liveAddress, "ato.stuffing_source", "embedded", testkit.OfficeAddress} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("the text does not have %q", part)
 		}

@@ -21,32 +21,47 @@ var attackTexts = map[string]string{
 func (d *demo) print(w io.Writer) error {
 	p := &page{w: w}
 	p.heading("What came in")
-	p.wrapped("", 2, fmt.Sprintf("The access log of a shop that does not exist: %s in %s from %s, with %s in it.",
+	p.wrapped("", 2, fmt.Sprintf("The requests of a shop that does not exist, up to now: %s in %s from %s, with %s among them. They "+
+		"lay in a topic of a Kafka broker, which for this demonstration was embedded in this very process; weir read it through "+
+		"the same client as any other broker's.",
 		several(d.truth.Lines, "request"), spanText(d.truth.Last.Sub(d.truth.First)), several(d.truth.Addresses, "address"), several(len(d.truth.Attacks), "attack")))
-	p.line("  %s (%s)", d.log, bytesText(d.bytes))
-	p.wrapped("", 2, fmt.Sprintf("weir read it in %.1f s and knew nothing but what is in it: no list of bad addresses, no learning beforehand.", d.summary.Seconds))
+	p.wrapped("", 2, fmt.Sprintf("weir read them in %.1f s and knew nothing but what is in them and who the crawler is: no list of bad addresses, "+
+		"no learning beforehand.", d.read.Seconds()))
 
 	p.heading("What was in it, and what was found")
 	for _, a := range d.score.attacks {
 		d.printAttack(p, a)
 	}
-	rule := "ato.stuffing_source"
-	if dec := d.shownDecision(); dec != nil {
-		rule = dec.Rule
-		if err := d.printDecision(p, dec); err != nil {
-			return err
-		}
+
+	p.heading("And live")
+	l := &d.live
+	p.wrapped("", 2, fmt.Sprintf("At %s UTC, while weir ran, %s began to try stolen passwords. %.1f s and %d tries later it was on the list for nginx. "+
+		"This is what `weir why %s` said then:", l.begun.UTC().Format("15:04:05"), l.address, l.listed.Sub(l.begun).Seconds(), l.tries, l.address))
+	p.line("")
+	for line := range strings.Lines(d.why) {
+		p.line("    %s", strings.TrimRight(line, "\n"))
+	}
+
+	p.heading("What the list for nginx holds")
+	p.wrapped("", 2, fmt.Sprintf("%s in force, of which nginx can hold %s. An address, the second in which its block ends (nginx looks at its own "+
+		"clock: it ends with weir dead, too) and the decision's id; nothing that a client could write:", several(d.held, "decision"), count(int64(len(d.list)))))
+	const shownLines = 6
+	for _, line := range d.list[:min(len(d.list), shownLines)] {
+		p.line("    %s", line)
+	}
+	if more := len(d.list) - shownLines; more > 0 {
+		p.line("    and %s more", count(int64(more)))
 	}
 	d.printHonest(p)
 
 	p.heading("The same on a log of your own")
-	p.line("  weir inspect access.log              what weir reads in it, and which rules can work")
-	p.line("  weir replay --out found access.log   what the rules would have decided")
-	p.line("  weir rules explain %s access.log", rule)
-	p.line("                                       what one rule looks for, and how near the log came")
+	p.line("  weir inspect access.log       what weir reads in it; it prints a configuration's parts to begin with")
+	p.line("  weir check -c weir.yaml       tries brokers, files, proxies; changes nothing")
+	p.line("  weir run -c weir.yaml         live; enforces nothing until the configuration says stage: enforce")
 	p.line("")
 	p.line("  Everything is in %s:", d.dir)
-	p.line("  access.log, decisions.jsonl (a line each), summary.json. It can be deleted.")
+	p.line("  weir.yaml (the configuration), access.log (the day, %s), state/decisions.jsonl,", bytesText(d.bytes))
+	p.line("  state/ledger.jsonl, lists/. It can be deleted.")
 	return p.err
 }
 
@@ -73,46 +88,6 @@ func (d *demo) printAttack(p *page, a *attackScore) {
 	p.wrapped("  so that", indent, fmt.Sprintf("%s of its requests came before, %s", count(a.met[event.NoAction]), strings.Join(met, ", ")))
 }
 
-// shownDecision returns the one to show in full: the first block.
-func (d *demo) shownDecision() *demoDecision {
-	for _, a := range d.score.attacks {
-		if a.blow != nil {
-			return a.blow
-		}
-	}
-	return nil
-}
-
-// printDecision shows a decision, its evidence in words and its line.
-func (d *demo) printDecision(p *page, dec *demoDecision) error {
-	x, err := d.prepared.plan.Explain(dec.Rule)
-	if err != nil {
-		return err
-	}
-	p.heading("One decision in full")
-	p.wrapped("", 2, fmt.Sprintf("%s: %s %s until %s.", clockText(dec.Time), dec.would(), dec.target(), clockText(dec.Until)))
-	p.wrapped("", 2, fmt.Sprintf("The rule %s, version %d (%s), fires where", dec.Rule, dec.Version, x.Rule.Title))
-	p.wrapped("", 4, x.Rule.When.Text)
-	p.wrapped("", 2, fmt.Sprintf("and at that second it read, for this %s:", strings.Join(x.Key, " and ")))
-	var rows [][]string
-	for _, f := range x.Features {
-		if v, ok := dec.Evidence[f.Name]; ok {
-			rows = append(rows, []string{"", f.Name, fmt.Sprintf("%.4g", v), "= " + f.Text})
-		}
-	}
-	p.table("llrl", rows...)
-	p.wrapped("", 2, fmt.Sprintf("Of %s tried from there in seven days, %s got in. As a line of decisions.jsonl:", plural(int64(dec.Tried), "account"), count(int64(dec.Good))))
-	for rest := string(dec.line); rest != ""; {
-		at := len(rest)
-		if room := screen - 4; at > room {
-			at = 1 + max(strings.LastIndexByte(rest[:room], ','), 0)
-		}
-		p.line("    %s", rest[:at])
-		rest = rest[at:]
-	}
-	return nil
-}
-
 func (d *demo) printHonest(p *page) {
 	h := &d.score.honest
 	p.heading("Whom it left alone")
@@ -120,6 +95,8 @@ func (d *demo) printHonest(p *page) {
 	p.wrapped("", 2, fmt.Sprintf("%s of %s, among them %s that failed: %s blocked, %s challenged, %s limited.",
 		plural(h.requests, "request"), several(len(h.addresses), "honest address"), plural(h.failures, "log-in"),
 		several(len(h.met[event.Block]), "address"), n(event.Challenge), n(event.Limit)))
+	p.wrapped("", 2, fmt.Sprintf("Among them an office with sixty people behind one address (%s), who mistype their passwords at nine o'clock, "+
+		"and a crawler that reads the whole catalogue (%s, by its published addresses).", testkit.OfficeAddress, testkit.CrawlerName))
 }
 
 // would says what a decision asks for.

@@ -32,7 +32,7 @@ func (p *page) wrapped(label string, indent int, text string) {
 	if n := utf8.RuneCountInString(label); n >= indent && n > 2 {
 		label += " "
 	} else {
-		label += strings.Repeat(" ", indent-n)
+		label += strings.Repeat(" ", max(0, indent-n))
 	}
 	for _, l := range wrap(text, screen-indent) {
 		p.line("%s", strings.TrimRight(label+l, " "))

@@ -164,7 +164,7 @@ func TestALiveRunDecidesWhatAReplayWithItsJournalDoes(t *testing.T) {
 	w.send(60, 0, all()...)
 	l, stop := w.run()
 	w.send(20, 0, all()...)
-	w.tools++ // they are found while most partitions are idle
+	w.tools++      // they are found while most partitions are idle
 	for range 14 { // only two go on: the others fall idle, and the clock goes on without them
 		w.send(1, 0, 3, 7)
 		time.Sleep(time.Second)

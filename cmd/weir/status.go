@@ -39,6 +39,18 @@ func configFlag(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVarP(path, "config", "c", "", "configuration (default: "+strings.Join(usualConfigs, ", else ")+")")
 }
 
+// noArgs refuses arguments, as a mistake in how the command was called.
+func noArgs(cmd *cobra.Command, args []string) error { return argsAtMost(cmd, args, 0) }
+
+func oneArgAtMost(cmd *cobra.Command, args []string) error { return argsAtMost(cmd, args, 1) }
+
+func argsAtMost(cmd *cobra.Command, args []string, most int) error {
+	if len(args) > most {
+		return usagef("%q: there is nothing to say behind %s (see %s --help)", args[most], cmd.Use, cmd.CommandPath())
+	}
+	return nil
+}
+
 // operator reads the configuration, which says where the state is.
 func (e *environment) operator(path string) (*operator, error) {
 	if path == "" {
@@ -82,7 +94,7 @@ func statusCommand(e *environment) *cobra.Command {
 		Short: "Say how weir stands: what it reads, what is in force, what the points hold",
 		Long: "status asks the weir that runs with this configuration how it stands. If none runs it says\n" +
 			"so, and what is still in force by the ledger's files.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.status(cmd.Context(), path, asJSON) },
 	}
 	configFlag(cmd, &path)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func (e *environment) why(ctx context.Context, opt *whyOptions) error {
 	w, err := o.client.Why(ctx, target)
 	running := err == nil
 	if errors.Is(err, api.ErrNotRunning) {
-		w, err = o.whyLeft(target)
+		w, err = o.whyLeft(target, g)
 	}
 	if err != nil {
 		return answered(err, "why")
@@ -127,7 +128,7 @@ func (a *whyAnswer) take(w *api.Why) {
 }
 
 // whyLeft asks the ledger's files, as nothing runs.
-func (o *operator) whyLeft(target string) (*api.Why, error) {
+func (o *operator) whyLeft(target string, g *engine) (*api.Why, error) {
 	l, err := o.left()
 	if err != nil {
 		return nil, err
@@ -136,5 +137,9 @@ func (o *operator) whyLeft(target string) (*api.Why, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return api.WhyOf(l, t, nil, time.Now()), l.Close()
+	var asn func(netip.Addr) uint32
+	if g != nil {
+		asn = g.asnOf()
+	}
+	return api.WhyOf(l, t, asn, time.Now()), l.Close()
 }

@@ -195,8 +195,11 @@ func (a *whyAnswer) printTimes(p *page, s *story) {
 }
 
 func ago(t, now time.Time) string {
-	if d := now.Sub(t); d >= 0 {
+	switch d := now.Sub(t); {
+	case d >= time.Second:
 		return spanText(d) + " ago"
+	case d > -time.Second:
+		return "just now"
 	}
 	return "in " + spanText(t.Sub(now))
 }

@@ -1,7 +1,7 @@
 // Command bench measures weir as a whole process on generated logs, beside
 // what everybody has: wc -l and gawk counting by address.
 //
-//	go run ./internal/bench [-lines 3000000] [-weir bin/weir] [-dir DIR]
+//	go run ./internal/bench [-lines 3000000] [-weir bin/weir] [-dir DIR] [-kafka]
 package main
 
 import (
@@ -54,12 +54,16 @@ func run(out io.Writer) (err error) {
 	minutes := flag.Int("flood", 0, "measure this many minutes of a million new addresses each, instead")
 	memory := flag.String("memory", "192MiB", "state.memory of the flood")
 	densities := flag.String("densities", "1000,100000", "events per second of event time")
+	kafka := flag.Bool("kafka", false, "measure a topic read from an embedded broker, instead")
 	flag.Parse()
 	if *dir == "" {
 		if *dir, err = os.MkdirTemp("", "weir-bench-"); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(*dir)) }()
+	}
+	if *kafka {
+		return topics(out, *dir, *lines, *densities)
 	}
 	if *minutes > 0 {
 		return flood(out, *weir, *dir, *minutes, *memory)

@@ -7,3 +7,8 @@ import "syscall"
 func diesWithUs(signal syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: signal}
 }
+
+// itsOwnGroup lets a program be ended together with the processes it starts.
+func itsOwnGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}

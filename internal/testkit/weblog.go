@@ -22,7 +22,20 @@ type LogOptions struct {
 	Density float64   // events per second of event time; 0: 100
 	Format  string    // empty: NginxJSON
 	Attacks []string  // of the names in Attacks; at most a tenth of the lines
+	// ToEnd has the attacks go on to the end of the log instead of being over
+	// before it.
+	ToEnd bool
+	// Guests adds an office behind one address and a crawler, see OfficeAddress
+	// and CrawlerNet: they look like attacks and are none.
+	Guests bool
 }
+
+// The guests of a log.
+const (
+	OfficeAddress = "203.0.113.20"      // sixty people, who log in at nine and now and then
+	CrawlerNet    = "198.51.100.240/28" // reads one product after the other, as CrawlerName
+	CrawlerName   = "examplebot"
+)
 
 // Truth is what a written log holds.
 type Truth struct {
@@ -67,6 +80,7 @@ func WriteLog(w io.Writer, opt LogOptions) (*Truth, error) {
 		return nil, err
 	}
 	shop := newShop(opt.Seed)
+	guests := guests{on: opt.Guests, seen: map[uint32]bool{}}
 	truth := &Truth{Lines: opt.Lines, First: opt.Start}
 	clients := clientSet{bits: make([]uint64, allClients/64+1)}
 	out := bufio.NewWriterSize(w, 1<<20)
@@ -77,6 +91,8 @@ func WriteLog(w io.Writer, opt LogOptions) (*Truth, error) {
 		hit := &shop.hit
 		if a := schedule.due(after); a != nil {
 			a.next(shop, opt.Start.Add(after))
+		} else if guests.due(i) {
+			guests.next(shop, opt.Start.Add(after))
 		} else {
 			shop.next()
 			clients.add(hit.client)
@@ -91,7 +107,7 @@ func WriteLog(w io.Writer, opt LogOptions) (*Truth, error) {
 		return nil, fmt.Errorf("write log: %w", err)
 	}
 	truth.Last = opt.Start.Add(time.Duration(float64(max(0, opt.Lines-1)) / opt.Density * float64(time.Second)))
-	truth.Addresses = clients.n
+	truth.Addresses = clients.n + len(guests.seen)
 	for _, a := range schedule.attacks {
 		truth.Addresses += len(a.truth.Addresses)
 		truth.Attacks = append(truth.Attacks, a.truth)

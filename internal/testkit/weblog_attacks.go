@@ -49,6 +49,9 @@ func newSchedule(opt LogOptions, span time.Duration) (*schedule, error) {
 		default:
 			return nil, fmt.Errorf("attack %q, must be one of %s", name, strings.Join(Attacks, ", "))
 		}
+		if opt.ToEnd {
+			a.from = span - long
+		}
 		a.count = min(a.count, most)
 		a.every = long / time.Duration(max(1, a.count))
 		s.attacks = append(s.attacks, a)

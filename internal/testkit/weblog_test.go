@@ -3,6 +3,7 @@ package testkit
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 	"time"
 )
@@ -86,5 +87,24 @@ func BenchmarkWriteLog(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)*100_000/b.Elapsed().Seconds(), "lines/s")
 		})
+	}
+}
+
+func TestGuestsAreAmongTheHonestAndAttacksMayLastToTheEnd(t *testing.T) {
+	var b bytes.Buffer
+	truth, err := WriteLog(&b, LogOptions{Lines: 40_000, Density: 10, Attacks: Attacks, ToEnd: true, Guests: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), `"remote_addr":"`+OfficeAddress+`"`); n < 900 || n > 1100 {
+		t.Errorf("%d requests of the office, want about a fortieth", n)
+	}
+	if n := strings.Count(b.String(), CrawlerName+"/1.0"); n < 900 || n > 1100 {
+		t.Errorf("%d requests of the crawler, want about a fortieth", n)
+	}
+	for _, a := range truth.Attacks {
+		if left := truth.Last.Sub(a.Last); left < 0 || left > truth.Last.Sub(a.First)/10 {
+			t.Errorf("%s ends %v before the log does", a.Name, left)
+		}
 	}
 }
