@@ -12,8 +12,10 @@ func (ms *haproxyMaps) lines() (ls []string) {
 	ls = append(ls, "http-request set-var(txn.weir_now) date()")
 	if ms.paths.entries > 0 {
 		ls = append(ls,
-			"http-request set-var(txn.weir_path) path,url_dec,regsub(;[^/]*,,g),regsub(/+,/,g),regsub(/([.]/)+,/,g)",
-			"http-request set-var(txn.weir_path) var(txn.weir_path),regsub(/[^/]+/[.][.]/,/,g),regsub(/[^/]+/[.][.]/,/,g)",
+			// As weir compares paths. Dots are taken out twice: a path with more of
+			// them may miss an entry for an endpoint, not one for the whole site.
+			"http-request set-var(txn.weir_path) path,url_dec,regsub(;[^/]*/,/,g),regsub(;.*,),regsub(/+,/,g)",
+			"http-request set-var(txn.weir_path) var(txn.weir_path),regsub(/[.]/,/,g),regsub(/[.]/,/,g),regsub(/[^/]+/[.][.]/,/,g),regsub(/[^/]+/[.][.]/,/,g)",
 			"http-request set-var(txn.weir_host) hdr(host),lower,regsub([^a-z0-9.-].*,)",
 			"http-request set-var(txn.weir_request) method,concat(|,txn.weir_host,|),concat(,txn.weir_path)",
 			"http-request set-var(txn.weir_endpoint) var(txn.weir_request),map_reg("+ms.paths.file+")",

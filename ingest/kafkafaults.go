@@ -6,10 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"weir/internal/broker"
 )
 
 // Gap is a range of offsets that will not be read.
@@ -89,9 +85,8 @@ const (
 	maxKinds = 32
 )
 
-// add counts a fault and logs it as a sentence.
-func (f *faults) add(cl *kgo.Client, err error) {
-	err = broker.Explain(cl, err)
+// add counts a fault, which is a sentence, and logs it.
+func (f *faults) add(err error) {
 	f.count.Add(1)
 	if say, unsaid := f.due(err.Error(), time.Now()); say {
 		f.log.Error("reading the topic", "error", err, "unsaid", unsaid)

@@ -208,12 +208,11 @@ func TestAStartThatTheLogNoLongerHoldsIsSaid(t *testing.T) {
 func TestABatchThatIsABombIsPassedOver(t *testing.T) {
 	c := kafka(t, kfake.SeedTopics(2, "t"))
 	cl := producer(t, c, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(80<<20), kgo.BrokerMaxWriteBytes(200<<20), kgo.MaxBufferedBytes(200<<20))
-	bomb := &kgo.Record{Value: make([]byte, maxBatch+1)}
-	write(t, cl, bomb) // the first there is
+	zeros := func(n int) *kgo.Record { return &kgo.Record{Value: make([]byte, n)} }
+	write(t, cl, zeros(maxBatch+1)) // the first there is
 	write(t, cl, recordsOf(0, 0, 10)...)
-	fits := &kgo.Record{Value: make([]byte, maxBatch-1024)}
-	write(t, cl, fits) // too long a line, but read
-	write(t, cl, bomb)
+	write(t, cl, zeros(maxBatch-1024)) // too long a line, but read
+	write(t, cl, zeros(maxBatch+1))
 	write(t, cl, recordsOf(0, 10, 10)...)
 	write(t, cl, recordsOf(1, 0, 10)...)
 	top := openTopic(t, topicConfig(t, c))

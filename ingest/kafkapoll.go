@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/internal/broker"
 )
 
 // handOver is how long a full queue may keep the client from being asked for
@@ -69,7 +71,7 @@ func (t *Topic) fetchError(p int32, err error) {
 	case errors.As(err, &large):
 		t.skip(t.part(int(p)), large)
 	default:
-		t.faults.add(t.cl, err)
+		t.faults.add(broker.Explain(t.cl, err))
 	}
 }
 

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"weir/internal/broker"
 )
 
 // How often the brokers are asked about more than records.
@@ -102,7 +105,7 @@ func (t *Topic) keepWatch() {
 			}
 			if err != nil {
 				t.watch.saw(nil, time.Time{})
-				t.faults.add(t.cl, err)
+				t.faults.add(err)
 			}
 			t.faults.answers(err == nil)
 		}
@@ -134,7 +137,7 @@ func (t *Topic) look() error {
 	t.watch.saw(ends, asked)
 	for i, q := range *t.parts.Load() {
 		if err := t.probe(ctx, q, min(ends[i], q.end)); err != nil {
-			return err
+			return broker.Explain(t.cl, err)
 		}
 	}
 	return nil
@@ -249,7 +252,7 @@ func (t *Topic) commit(ctx context.Context) {
 	}
 	if err != nil {
 		if t.ctx.Err() == nil {
-			t.faults.add(t.cl, err)
+			t.faults.add(fmt.Errorf("offsets are not committed: %w", broker.Explain(t.cl, err)))
 		}
 		return
 	}

@@ -41,7 +41,7 @@ func TestTheDemoFindsItsAttacksAndHurtsNobody(t *testing.T) {
 		if !ok {
 			t.Fatalf("no limits for the attack %s", a.Name)
 		}
-		if a.found == nil || a.blow == nil {
+		if a.found == nil || a.blow == nil && a.Name != testkit.Scraper { // who reads is slowed down first
 			t.Errorf("%s: not found, or never blocked", a.Name)
 			continue
 		}

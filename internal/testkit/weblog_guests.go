@@ -47,7 +47,7 @@ func (g *guests) office(s *shop, at time.Time) {
 
 // crawl makes a request of a crawler, which reads everything and says who it is.
 func (g *guests) crawl(s *shop) {
-	h := s.from(logAddress{v4: 198<<24 | 51<<16 | 100<<8 | 240 + uint32(g.made)%16}, 6000)
+	h := s.from(logAddress{v4: 198<<24 | 51<<16 | 100<<8 | 240 + uint32(g.made)/2%16}, 6000)
 	h.method, h.path, h.number, h.status, h.bytes, h.millis = "GET", "/products/", 1+g.made%40_000, 200, 14_000, 20
 	h.agent, h.session, h.language, h.referer = "Mozilla/5.0 (compatible; "+CrawlerName+"/1.0; +https://example.com/bot)", false, "", "-"
 	if g.made%200 == 1 {
