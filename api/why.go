@@ -150,7 +150,7 @@ func cannot(in *emit.InForce, caps emit.Capabilities, now time.Time) string {
 		for _, act := range caps.Actions {
 			given = append(given, act.String())
 		}
-		return fmt.Sprintf("not there: it is not given what is to be %s (actions: %s)", in.Action, strings.Join(given, ", "))
+		return fmt.Sprintf("not there: %s is none of its actions (actions: [%s])", in.Action, strings.Join(given, ", "))
 	case len(report.Examples) > 0:
 		return "not there: " + strings.TrimPrefix(report.Examples[0], in.Decision.Rule+": ")
 	case report.Inexpressible > 0:

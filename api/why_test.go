@@ -102,7 +102,7 @@ func TestWhySaysWhereItIsEnforced(t *testing.T) {
 	if w := at("fingerprint=ab", other.ID); w.State != Cannot || !strings.Contains(w.Text, "fingerprint") {
 		t.Errorf("what it cannot express: %+v", w)
 	}
-	if w := at("192.0.2.7", limited.ID); w.State != Cannot || !strings.Contains(w.Text, "actions: block") {
+	if w := at("192.0.2.7", limited.ID); w.State != Cannot || !strings.Contains(w.Text, "actions: [block]") {
 		t.Errorf("what it is not given: %+v", w)
 	}
 	r.point.fail = errors.New("no route\x1b[2J")

@@ -163,7 +163,7 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 			}
 			w := &writer{t: rt, path: filepath.Join(dir, "access.log"), lost: make(map[string]bool)}
 			w.open()
-			l := follow(t, FollowConfig{Paths: []string{w.path}})
+			l := follow(t, FollowConfig{Paths: []string{w.path}, Poll: 200 * time.Millisecond})
 			truncated := false
 			var kept logContent // of the life before
 			closed := false     // nobody writes into the old file any more
@@ -180,7 +180,7 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 				"write": func(rt *rapid.T) {
 					w.line(rapid.SampledFrom([]int{0, 10, 3000}).Draw(rt, "pad"), rapid.IntRange(0, 3).Draw(rt, "half") == 0)
 				},
-				"peek":  func(*rapid.T) { l.read(0, 150*time.Millisecond); same() },
+				"peek":  func(*rapid.T) { l.read(0, 250*time.Millisecond); same() },
 				"drain": func(*rapid.T) { drain() },
 				"rename": func(rt *rapid.T) {
 					if moved {
@@ -231,20 +231,20 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 					w.shift()
 					w.copy()
 					if rapid.Bool().Draw(rt, "read between") {
-						l.read(0, 150*time.Millisecond)
+						l.read(0, 250*time.Millisecond)
 						same()
 					}
 					w.truncate()
 					truncated, closed = true, true
 				},
 				"restart": func(rt *rapid.T) {
-					l.read(0, 150*time.Millisecond)
+					l.read(0, 250*time.Millisecond)
 					same()
 					if len(l.got[0].lines) > len(kept.lines) {
 						kept = l.got[0]
 					}
 					l.close()
-					l = follow(t, FollowConfig{Paths: []string{w.path}}, l)
+					l = follow(t, FollowConfig{Paths: []string{w.path}, Poll: 200 * time.Millisecond}, l)
 				},
 			})
 			if moved {

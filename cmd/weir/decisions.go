@@ -64,7 +64,7 @@ func (e *environment) decisions(ctx context.Context, opt *decisionsOptions) erro
 			d = api.DecisionsOf(l, q)
 			err = l.Close()
 			if !opt.json {
-				p.wrapped("", 0, "weir is not running; this is what its ledger in "+o.dir+" says.")
+				para(p, "weir is not running; this is what its ledger in "+o.dir+" says.")
 			}
 		}
 	}
@@ -83,10 +83,10 @@ func (e *environment) decisions(ctx context.Context, opt *decisionsOptions) erro
 		}
 	}
 	if len(d.Lines) == 0 && !opt.json {
-		p.wrapped("", 0, "nothing")
+		para(p, "nothing")
 	}
 	if d.More && !opt.json {
-		p.wrapped("", 0, fmt.Sprintf("there are older ones (-n, at most %d; ledger.jsonl has all)", api.MaxLines))
+		para(p, fmt.Sprintf("there are older ones (-n, at most %d; ledger.jsonl has all)", api.MaxLines))
 	}
 	return p.err
 }
@@ -148,7 +148,10 @@ func lineText(l *emit.Line, now time.Time) string {
 	case emit.LineMilder:
 		text = "now " + l.Action
 	}
-	return fmt.Sprintf("%-10s %s  %s %s%s", l.Event, shown(d.Rule, 60), targetText(d.Target), text, because(cmp0(string(l.Guard)+sep(l.Guard, l.Reason), l.Reason)))
+	if text != "" {
+		text += "  "
+	}
+	return fmt.Sprintf("%-10s %s%s  %s%s", l.Event, text, shown(d.Rule, 60), targetText(d.Target), because(cmp0(string(l.Guard)+sep(l.Guard, l.Reason), l.Reason)))
 }
 
 // sep stands between a guard and what it says.

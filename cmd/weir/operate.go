@@ -171,7 +171,7 @@ func (e *environment) block(ctx context.Context, opt *orderOptions, target strin
 	}
 	where := o.settled(ctx, text, done)
 	p := &page{w: e.out}
-	p.wrapped("", 0, fmt.Sprintf("%s: %s until %s, for %s (%s)", shown(text, 200), opt.action, dayText(done.Until, time.Now()), short(opt.span), shown(done.ID, 64)))
+	para(p, fmt.Sprintf("%s: %s until %s, for %s (%s)", shown(text, 200), opt.action, dayText(done.Until, time.Now()), short(opt.span), shown(done.ID, 64)))
 	for _, w := range where {
 		p.wrapped(shown(w.Point, 40), 16, shown(w.Text, 400))
 	}
@@ -242,7 +242,7 @@ func (e *environment) unblock(ctx context.Context, opt *orderOptions, target str
 	if done.Withdrawn > 0 {
 		text = fmt.Sprintf("%s: withdrew %s", shown(asked, 200), several(done.Withdrawn, "decision"))
 	}
-	p.wrapped("", 0, fmt.Sprintf("%s; new ones on it are held until %s", text, dayText(done.Until, before)))
+	para(p, fmt.Sprintf("%s; new ones on it are held until %s", text, dayText(done.Until, before)))
 	o.printFollowed(ctx, p, before)
 	return p.err
 }

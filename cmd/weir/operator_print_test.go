@@ -70,6 +70,7 @@ func (l *told) story(t *testing.T) (targets []string) {
 
 	private := stuffing(9, l.now.Add(-2*time.Second), time.Hour)
 	private.Target = event.Target{{Field: "ip", Text: "10.1.2.3"}}
+	private.Key = private.Target
 	l.decide(t, private)
 
 	late := stuffing(10, l.now.Add(-2*time.Hour), time.Hour)
@@ -138,7 +139,7 @@ func TestWhyTellsAStrangerWhatHappened(t *testing.T) {
 		a := l.answer(t, target, func(in *emit.InForce) []api.Where {
 			return []api.Where{
 				{Point: "proxy", State: api.Holds, Text: "it holds it, as read back 2s ago"},
-				{Point: "edge", State: api.Cannot, Text: "not there: it is not given what is to be " + in.Action.String() + " (actions: deceive)"},
+				{Point: "edge", State: api.Cannot, Text: "not there: " + in.Action.String() + " is none of its actions (actions: [deceive])"},
 			}
 		})
 		a.explain = explain
@@ -307,7 +308,8 @@ func TestNothingOutOfALogMovesACursor(t *testing.T) {
 		switch {
 		case r == '\n':
 		case r < 0x20, r >= 0x7f && r < 0xa0, r == utf8.RuneError, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2060 && r <= 0x206f, r == 0xfeff:
-			t.Fatalf("%U in what is printed", r)
+			at := strings.IndexRune(b.String(), r)
+			t.Fatalf("%U in what is printed: %q", r, b.String()[max(0, at-200):at+20])
 		}
 	}
 }

@@ -23,6 +23,7 @@ type pointShown struct {
 
 type entryShown struct {
 	Prefix   string    `json:"prefix,omitempty"`
+	Target   string    `json:"target,omitempty"`   // of points that take every target
 	Endpoint string    `json:"endpoint,omitempty"` // the pattern
 	Action   string    `json:"action"`
 	To       string    `json:"to,omitempty"`
@@ -104,6 +105,9 @@ func showPoint(ctx context.Context, pt emit.Point) pointShown {
 		case en.Prefix.IsValid():
 			out.Prefix = en.Prefix.String()
 		}
+		if out.Prefix == "" && en.Decision != nil {
+			out.Target = api.FormatTarget(en.Decision.Target)
+		}
 		s.Entries = append(s.Entries, out)
 	}
 	return s
@@ -170,7 +174,7 @@ func holdsText(entries []entryShown, now time.Time) string {
 	}
 	var parts []string
 	for _, a := range slices.Sorted(maps.Keys(n)) {
-		parts = append(parts, count(int64(n[a]))+" to "+cmp0(a, "repair: a line that is no entry"))
+		parts = append(parts, count(int64(n[a]))+" to "+cmp0(shown(a, 20), "repair, since it is no entry"))
 	}
 	if len(parts) == 0 {
 		parts = []string{"nothing"}
@@ -190,9 +194,12 @@ func entryRow(en *entryShown, now time.Time) []string {
 			until = "over since " + dayText(en.Until, now)
 		}
 	}
-	action := en.Action
+	action := shown(en.Action, 20)
 	if en.To != "" {
-		action += " to " + en.To
+		action += " to " + shown(en.To, 20)
 	}
-	return []string{action, shown(en.Prefix, 44), until, shown(en.Endpoint, 60)}
+	if en.Action == "" {
+		return []string{"(no entry)", "", "", ""}
+	}
+	return []string{action, shown(cmp0(en.Prefix, en.Target), 60), until, shown(en.Endpoint, 60)}
 }

@@ -58,6 +58,28 @@ func (w *proxyWorld) weir(args ...string) (string, error) {
 	return out.String() + errOut.String(), err
 }
 
+// run has weir run until stop is called.
+func (w *proxyWorld) run(t *testing.T) (live *liveRun, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &environment{out: t.Output(), errOut: t.Output(), log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	live, err := e.openLiveRun(ctx, w.config)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := errors.Join(live.run(ctx), live.close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return live, func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 func newProxyWorld(t *testing.T) *proxyWorld {
 	t.Helper()
 	w := &proxyWorld{dir: t.TempDir(), nginx: proxytest.NewNginx(t), haproxy: proxytest.NewHAProxy(t)}
@@ -175,19 +197,7 @@ func attack(t *testing.T, url, address string) (took time.Duration, ok bool) {
 
 func TestProxiesRefuseAttackersAndServeThemAgain(t *testing.T) {
 	w := newProxyWorld(t)
-	ctx, stop := context.WithCancel(context.Background())
-	e := &environment{out: t.Output(), errOut: t.Output(), log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	live, err := e.openLiveRun(ctx, w.config)
-	if err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	var weir sync.WaitGroup
-	weir.Go(func() {
-		if err := errors.Join(live.run(ctx), live.close()); err != nil {
-			t.Error(err)
-		}
-	})
+	live, stop := w.run(t)
 	honest, leave := context.WithCancel(context.Background())
 	var visitors sync.WaitGroup
 	visitors.Go(func() { visitor(honest, t, w.nginx.URL, "198.51.100.1") })
@@ -196,7 +206,6 @@ func TestProxiesRefuseAttackersAndServeThemAgain(t *testing.T) {
 		leave()
 		visitors.Wait()
 		stop()
-		weir.Wait()
 	}()
 
 	words := filepath.Join(w.dir, "words")
@@ -270,7 +279,6 @@ func TestProxiesRefuseAttackersAndServeThemAgain(t *testing.T) {
 	}
 	t.Logf("%d requests were refused", refused)
 	stop()
-	weir.Wait()
 	w.expectOneDecisionEach(t, append(attacked, "203.0.113.201", "203.0.113.202"))
 }
 
@@ -337,9 +345,25 @@ func TestTheLogsOfThePrintedLinesSayWhatWasRefused(t *testing.T) {
 	w.nginx.Configure(t, proxytest.Part(t, edge, "http { }"), server+"access_log "+combined+" weir_combined;\n"+
 		proxytest.Part(t, edge, "server { }, the one")+"location / { proxy_pass http://"+site+"; }\n")
 	w.nginx.Start(t)
-	if err := w.block(t, "203.0.113.7"); err != nil {
-		t.Fatal(err)
+	_, stop := w.run(t)
+	defer stop()
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if out, err := w.weir("block", "203.0.113.7", "--for", "1h", "--reason", "a test"); err == nil {
+			break
+		} else if time.Since(begun) > 20*time.Second {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
+	for _, url := range []string{w.nginx.URL, w.haproxy.URL} {
+		for begun := time.Now(); ; time.Sleep(300 * time.Millisecond) {
+			if status, _ := proxytest.Ask(t, url, "203.0.113.7", "GET /"); status == http.StatusForbidden {
+				break
+			} else if time.Since(begun) > 20*time.Second {
+				t.Fatalf("%d at %s after a block by hand", status, url)
+			}
+		}
+	}
+	time.Sleep(500 * time.Millisecond) // until the old workers of nginx are gone
 	_, yaml, _ := strings.Cut(proxytest.Part(t, edge, "weir.yaml"), "pattern: '")
 	pattern, _, _ := strings.Cut(yaml, "'")
 	for _, url := range []string{w.nginx.URL, w.haproxy.URL} {
@@ -375,14 +399,4 @@ func TestTheLogsOfThePrintedLinesSayWhatWasRefused(t *testing.T) {
 			t.Errorf("%s: %v", c.cfg.Format, got)
 		}
 	}
-}
-
-// block has both proxies refuse an address, without a weir that runs.
-func (w *proxyWorld) block(t *testing.T, address string) error {
-	t.Helper()
-	out, err := w.weir("block", address, "--for", "1h", "--reason", "a test")
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
-	}
-	return nil
 }

@@ -126,7 +126,7 @@ func (e *environment) status(ctx context.Context, path string, asJSON bool) erro
 	if running {
 		printStatus(p, s)
 	} else {
-		p.wrapped("", 0, fmt.Sprintf("weir is not running; this is what its ledger in %s says.", o.dir))
+		para(p, fmt.Sprintf("weir is not running; this is what its ledger in %s says.", o.dir))
 		printForce(p, &s.Force, s.Now)
 		p.wrapped("", 2, "Nothing new comes into force, and what is in force runs out. Start it with: weir run -c "+o.path)
 	}
@@ -162,7 +162,11 @@ func printEngine(p *page, e *api.Engine, now time.Time) {
 	for _, s := range e.Sources {
 		p.wrapped(shown(s.Name, 20), 16, sourceText(&s, now))
 	}
-	p.wrapped("events", 16, fmt.Sprintf("%s, %s over the last minute", count(e.Events), rateText(e.EventsPerSecond)))
+	rate := "none"
+	if e.EventsPerSecond > 0 {
+		rate = rateText(e.EventsPerSecond)
+	}
+	p.wrapped("events", 16, fmt.Sprintf("%s; %s over the last minute", count(e.Events), rate))
 	for _, n := range []struct {
 		n    int64
 		what string
@@ -188,7 +192,7 @@ func printEngine(p *page, e *api.Engine, now time.Time) {
 		}
 		p.wrapped("broken", 16, shown(b, 200))
 	}
-	p.wrapped("memory", 16, fmt.Sprintf("%s for %s; rules are on for %s of them", bytesText(e.StateBytes), plural(e.Keys, "key"), count(int64(e.OnRules))))
+	p.wrapped("memory", 16, fmt.Sprintf("%s for %s; rules are on for %s", bytesText(e.StateBytes), plural(e.Keys, "key"), several(e.OnRules, "key")))
 	if e.Degraded {
 		var lost []string
 		for _, kind := range slices.Sorted(maps.Keys(e.Shed)) {

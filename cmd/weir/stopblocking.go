@@ -54,13 +54,13 @@ func (e *environment) stopBlocking(ctx context.Context, opt *orderOptions) error
 	p := &page{w: e.out}
 	_, asked := o.client.Stop(ctx, api.Order{By: by, Reason: opt.reason})
 	if asked == nil {
-		p.wrapped("", 0, "Stopped: every list is emptied, and nothing new comes into force until weir stop-blocking --resume.")
+		para(p, "Stopped: every list is emptied, and nothing new comes into force until weir stop-blocking --resume.")
 		o.printFollowed(ctx, p, before)
 		return p.err
 	}
 	dir, err := openState(o.dir)
 	if errors.Is(err, errHeld) {
-		p.wrapped("", 0, fmt.Sprintf("weir runs and did not do it when it was asked (%s). It obeys the file %s, which is there now, within seconds; weir points show says what the points hold.", shown(asked.Error(), 300), o.file(emit.StopFile)))
+		para(p, fmt.Sprintf("weir runs and did not do it when it was asked (%s). It obeys the file %s, which is there now, within seconds; weir points show says what the points hold.", shown(asked.Error(), 300), o.file(emit.StopFile)))
 		return p.err
 	}
 	if err != nil {
@@ -73,7 +73,7 @@ func (e *environment) stopBlocking(ctx context.Context, opt *orderOptions) error
 		return l.Stop(by, opt.reason)
 	})
 	if a.force != nil {
-		p.wrapped("", 0, "Stopped. weir is not running; this command emptied the points itself. A run that is started holds everything until weir stop-blocking --resume.")
+		para(p, "Stopped. weir is not running; this command emptied the points itself. A run that is started holds everything until weir stop-blocking --resume.")
 		a.print(p)
 	}
 	return errors.Join(err, dir.close(), p.err)
@@ -89,7 +89,7 @@ func (e *environment) resumeBlocking(ctx context.Context, opt *orderOptions) err
 	p := &page{w: e.out}
 	_, asked := o.client.Resume(ctx, api.Order{By: by})
 	if asked == nil {
-		p.wrapped("", 0, "Resumed: what was in force and is not over is in force again, and new decisions come into force.")
+		para(p, "Resumed: what was in force and is not over is in force again, and new decisions come into force.")
 		o.printFollowed(ctx, p, before)
 		return p.err
 	}
@@ -101,7 +101,7 @@ func (e *environment) resumeBlocking(ctx context.Context, opt *orderOptions) err
 		if err := os.Remove(o.file(emit.StopFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("stop-blocking --resume: %w", err)
 		}
-		p.wrapped("", 0, fmt.Sprintf("weir runs but does not answer (%s). The file %s is gone, and it resumes within seconds.", shown(asked.Error(), 300), o.file(emit.StopFile)))
+		para(p, fmt.Sprintf("weir runs but does not answer (%s). The file %s is gone, and it resumes within seconds.", shown(asked.Error(), 300), o.file(emit.StopFile)))
 		return p.err
 	}
 	if err != nil {
@@ -114,7 +114,7 @@ func (e *environment) resumeBlocking(ctx context.Context, opt *orderOptions) err
 		return l.Resume(by)
 	})
 	if a.force != nil {
-		p.wrapped("", 0, "Resumed. weir is not running, so that nothing new comes into force; start it with weir run.")
+		para(p, "Resumed. weir is not running, so that nothing new comes into force; start it with weir run.")
 		a.print(p)
 	}
 	return errors.Join(err, dir.close(), p.err)

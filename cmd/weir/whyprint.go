@@ -47,31 +47,37 @@ func printWhy(w io.Writer, a *whyAnswer) error {
 	}
 	switch {
 	case len(all) == 0:
-		p.wrapped("", 0, "Nothing in the ledger covers "+name+".")
-		p.wrapped("", 0, "weir does not block it, and no rule that it keeps a line of has asked for it. If its requests are "+
-			"refused, something else refuses them; if it ought to be found, weir rules explain says what a rule needs. "+
-			"The ledger goes back 16 files of 64 MiB.")
+		para(p, "Nothing in the ledger covers "+name+".")
+		para(p, "weir does nothing about it, and in all that the ledger keeps no rule has asked to. If its requests are "+
+			"refused, something else refuses them; if it ought to be found, weir rules explain says what a rule needs.")
 		return p.err
 	case active == 0:
-		p.wrapped("", 0, fmt.Sprintf("Nothing is in force against %s now; %s in the ledger:", name, several(len(all), "decision")))
+		para(p, fmt.Sprintf("Nothing is in force against %s now; %s in the ledger:", name, several(len(all), "decision")))
 	default:
-		p.wrapped("", 0, fmt.Sprintf("%s in force against %s, of %s in the ledger:", isAre(active), name, several(len(all), "decision")))
+		para(p, fmt.Sprintf("%s in force against %s, of %s in the ledger:", isAre(active), name, several(len(all), "decision")))
 	}
 	if a.stopped {
-		p.wrapped("", 0, "All blocking is stopped: the lists are empty, whatever is said below (weir stop-blocking --resume ends that).")
+		para(p, "All blocking is stopped: the lists are empty, whatever is said below (weir stop-blocking --resume ends that).")
 	}
 	if !a.running {
-		p.wrapped("", 0, "weir is not running: this is what the ledger's files say, and whether the points hold it is not known.")
+		para(p, "weir is not running: this is what the ledger's files say, and whether the points hold it is not known.")
 	}
 	for i, s := range all {
 		if i == maxStories {
 			p.line("")
-			p.wrapped("", 0, fmt.Sprintf("and %s, older (weir why --json has all of them)", several(len(all)-i, "decision")))
+			para(p, fmt.Sprintf("and %s, older (weir why --json has all of them)", several(len(all)-i, "decision")))
 			break
 		}
 		a.printStory(p, s)
 	}
 	return p.err
+}
+
+// para writes a text from the left margin on.
+func para(p *page, text string) {
+	for _, l := range wrap(text, screen) {
+		p.line("%s", l)
+	}
 }
 
 // maxStories is how many decisions one answer tells in full.
@@ -87,8 +93,7 @@ func isAre(n int) string {
 // printStory tells one decision.
 func (a *whyAnswer) printStory(p *page, s *story) {
 	d := &s.line.Decision
-	p.line("")
-	p.wrapped("", 0, a.headline(s))
+	p.heading(clip(a.headline(s), screen))
 	p.wrapped("target", whyIndent, targetWords(d))
 	if len(s.lacks) > 0 {
 		p.wrapped("", whyIndent, "so only requests that have all of that; of "+strings.Join(s.lacks, " and ")+" the question did not speak")
@@ -178,8 +183,11 @@ func (a *whyAnswer) printTimes(p *page, s *story) {
 	if s.line.Decision.Rule != operatorRule {
 		text += " by the log's time"
 	}
-	if !s.since.IsZero() && s.since.After(s.made.Add(time.Second)) {
-		text += fmt.Sprintf(", in force since %s", dayText(s.since, a.now))
+	switch fate := s.fate(a.now); {
+	case fate == tooLate:
+		text += ", found " + dayText(s.line.At, a.now)
+	case (fate == inForce || fate == takenBack || fate == over) && s.since.After(s.made.Add(time.Second)):
+		text += ", in force since " + dayText(s.since, a.now)
 	}
 	text += ", " + ago(s.made, a.now)
 	switch {
@@ -243,7 +251,7 @@ func besideKey(d *event.Decision) string {
 // beside its definition.
 func printMeasures(p *page, evidence []event.Measure, features []rules.FeatureUse) {
 	var rows [][]string
-	pad := strings.Repeat(" ", whyIndent-3)
+	pad := strings.Repeat(" ", whyIndent-4)
 	for _, m := range evidence {
 		text := ""
 		if i := slices.IndexFunc(features, func(f rules.FeatureUse) bool { return f.Name == m.Name }); i >= 0 {
@@ -314,6 +322,8 @@ func (a *whyAnswer) printUndo(p *page, s *story) {
 	switch s.fate(a.now) {
 	case inForce, waiting:
 		p.wrapped("to undo", whyIndent, a.command("unblock "+quoted(target))+" --reason '…'")
+	case watched:
+		p.wrapped("to enforce", whyIndent, "stage: enforce in the configuration, for the rule too where it does not ask for it (rules: set:)")
 	case heldBack:
 		what := s.id
 		if s.held.Guard == emit.GuardBreaker {
