@@ -111,6 +111,9 @@ func TestTheRateIsOfTheLastMinute(t *testing.T) {
 	if n := len(r.points); n > int(rateSpan/rateStep)+1 {
 		t.Errorf("%d points are kept", n)
 	}
+	if span := start.Add(999 * rateStep).Sub(r.points[0].at); span != rateSpan {
+		t.Errorf("the oldest point is %v old, must be %v", span, rateSpan)
+	}
 	if got := r.of(start.Add(999*rateStep), 900*50+99*500); got != 100 {
 		t.Errorf("%v events a second, must be 100", got)
 	}

@@ -118,7 +118,7 @@ func TestBodiesAndQueriesAreBounded(t *testing.T) {
 		{"a reason over the limit", "POST", "/api/v1/block", order(long + "x"), 400},
 		{"no body", "POST", "/api/v1/block", "", 400},
 		{"two objects", "POST", "/api/v1/block", order("a") + order("b"), 400},
-		{"an unknown key", "POST", "/api/v1/block", `{"by":"alice","force":true}`, 400},
+		{"an unknown key", "POST", "/api/v1/block", `{"target":"192.0.2.7","by":"alice","reason":"x","for":"1h","force":true}`, 400},
 		{"nobody", "POST", "/api/v1/stop", `{"reason":"x"}`, 400},
 		{"no reason", "POST", "/api/v1/stop", `{"by":"alice"}`, 400},
 		{"no end", "POST", "/api/v1/block", `{"target":"192.0.2.7","by":"alice","reason":"x"}`, 400},

@@ -98,7 +98,7 @@ func (b *breaker) over(sum float64) bool { return sum >= tripLeast && sum > trip
 
 // wouldTrip reports whether a rule may not have this entry too.
 func (b *breaker) wouldTrip(e *entry) (sum float64, trips bool) {
-	if !e.touches() || !b.known {
+	if !e.touches() {
 		return 0, false
 	}
 	if r := b.rules[e.d.Rule]; r != nil {

@@ -88,9 +88,12 @@ func TestARuleThatIsAlwaysTrueIsTripped(t *testing.T) {
 	}
 
 	// Approved, its sum starts anew, and a second time it trips again.
+	l.review(warm)
+	l.whole(t)
 	if err := l.Approve("true", "ann"); err != nil {
 		t.Fatal(err)
 	}
+	l.whole(t)
 	l.tick(time.Minute)
 	for i := range 5000 {
 		ds[i] = behind(ruled("true", l.clock.now, "ip", fmt.Sprintf("198.19.%d.%d", i/250, i%250)), 2, 20)
@@ -163,6 +166,36 @@ func TestAReviewLooksAtSoManyInTurn(t *testing.T) {
 		if times != 2 {
 			t.Fatalf("%s was looked at %d times", target, times)
 		}
+	}
+}
+
+func TestAReviewGoesOnWhereItWas(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	var ds []event.Decision
+	for i := range 3 * maxReview {
+		ds = append(ds, ruled("r", dawn, "n", fmt.Sprint(i)))
+	}
+	l.add(ds...)
+	review := func() (first string) {
+		l.review(func(tg event.Target) (float64, float64, bool) {
+			if len(tg) > 0 && first == "" {
+				first = tg[0].Text
+			}
+			return 0, 0, true
+		})
+		return first
+	}
+	if first := review(); first != "0" {
+		t.Errorf("begins at %s", first)
+	}
+	// Some of those that it has seen, and some that it has not, are withdrawn.
+	for _, i := range []int{3, 4, maxReview, 2*maxReview + 7} {
+		if _, err := l.Unblock(targetOf("n", fmt.Sprint(i)), time.Minute, "ann", "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first := review(); first != fmt.Sprint(maxReview+1) {
+		t.Errorf("goes on at %s", first)
 	}
 }
 

@@ -57,6 +57,9 @@ func EndpointTable(own, site []string) (table []Endpoint, left []string, err err
 			name := p.String()
 			switch id := endpointID(name); {
 			case byID[id] == name:
+				if i := slices.IndexFunc(all, func(q pattern) bool { return q.String() == name }); !p.bare {
+					all[i].bare = false
+				}
 			case byID[id] != "":
 				return fmt.Errorf("endpoint %q: has the same id as %q", name, byID[id])
 			case len(all) == maxEndpoints:

@@ -13,6 +13,7 @@ type pattern struct {
 	method   string
 	host     string
 	segments []segment
+	bare     bool // it was given without a method
 }
 
 type segment struct {
@@ -43,6 +44,7 @@ func readPatterns(text string) ([]pattern, error) {
 		if err != nil {
 			return nil, err
 		}
+		p.bare = true
 		ps = append(ps, p)
 	}
 	return ps, nil
@@ -164,8 +166,8 @@ func (p pattern) within(q pattern) bool {
 }
 
 // comparePatterns puts what is more special first: one with a host, at the
-// first segment that differs in kind the one that matches less, and HEAD before
-// GET, which stands for both.
+// first segment that differs in kind the one that matches less, one with a
+// method, and HEAD before GET, which stands for both.
 func comparePatterns(a, b pattern) int {
 	if (a.host == "") != (b.host == "") {
 		return strings.Compare(b.host, a.host) // the empty one last
@@ -177,6 +179,12 @@ func comparePatterns(a, b pattern) int {
 	}
 	if c := cmp.Compare(len(b.segments), len(a.segments)); c != 0 {
 		return c
+	}
+	if a.bare != b.bare { // a GET that was given takes the HEAD of all methods
+		if b.bare {
+			return -1
+		}
+		return 1
 	}
 	if head := a.method == "HEAD"; head != (b.method == "HEAD") {
 		if head {

@@ -157,6 +157,23 @@ func TestGuardsThatAreNoneObjectToNothing(t *testing.T) {
 	}
 }
 
+func TestPrefixesThatMeetTheProtectedSet(t *testing.T) {
+	g := &Guards{Protected: []Protected{{mustPrefix("203.0.113.10/32"), "a trusted proxy"}}}
+	for prefix, want := range map[string]string{
+		"::ffff:203.0.113.10/128": "203.0.113.10 is a trusted proxy", "::ffff:10.0.0.0/104": "10.0.0.0/8 is a private address",
+		"203.0.113.99/24": "203.0.113.0/24 holds 203.0.113.10: a trusted proxy", "0.0.0.0/0": "holds", "::/0": "holds",
+		"203.0.113.11/32": "", "2001:db8::/64": "",
+	} {
+		why, meets := g.MeetsProtected(mustPrefix(prefix))
+		if meets != (want != "") || !strings.Contains(why, want) {
+			t.Errorf("%s: %q %v, want %q", prefix, why, meets, want)
+		}
+	}
+	if why, meets := g.MeetsProtected(netip.Prefix{}); !meets || why != "not a prefix" {
+		t.Errorf("no prefix: %q %v", why, meets)
+	}
+}
+
 func TestFaultsOfGuardsAreAllReported(t *testing.T) {
 	g := &Guards{
 		Protected: []Protected{{Why: "nothing"}},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -33,7 +35,6 @@ func (a *Addresses) UnmarshalYAML(read func(any) error) error {
 const (
 	haproxyInterval       = 100 * time.Millisecond // with a socket: an entry is one short command
 	haproxyReloadInterval = 2 * time.Second
-	haproxyCapacity       = 100_000 // entries, unless the operator says otherwise
 	maxHAProxySockets     = 64
 )
 
@@ -47,7 +48,7 @@ type haproxyPoint struct {
 	sockets []*haproxySocket
 	log     *slog.Logger
 	swept   bool
-	loaded  bool // HAProxy was reloaded since the files changed; without sockets
+	pending string // the file that says, without a socket, that HAProxy has not read its files again
 }
 
 func newHAProxy(cfg HAProxyConfig, s Setting) (Point, error) {
@@ -64,15 +65,16 @@ func newHAProxy(cfg HAProxyConfig, s Setting) (Point, error) {
 	if len(cfg.Socket) > maxHAProxySockets {
 		return nil, fmt.Errorf("haproxy: socket: %d, must be at most %d", len(cfg.Socket), maxHAProxySockets)
 	}
-	h := &haproxyPoint{name: s.Name, cfg: cfg, log: s.Log, loaded: true}
+	h := &haproxyPoint{name: s.Name, cfg: cfg, log: s.Log}
+	h.pending = filepath.Join(filepath.Dir(cfg.Map), "."+filepath.Base(cfg.Map)+".pending")
 	h.caps = Capabilities{
-		Actions: s.Actions, Endpoints: s.Endpoints, Capacity: s.Capacity, Ends: true, MinInterval: haproxyInterval,
+		Actions: s.Actions, Endpoints: s.Endpoints, Ends: true, MinInterval: haproxyInterval,
 	}
 	if len(cfg.Socket) == 0 {
 		h.caps.MinInterval = haproxyReloadInterval
 	}
-	if h.caps.Capacity == 0 {
-		h.caps.Capacity = haproxyCapacity
+	if h.caps.Capacity, err = capacityOf(s.Capacity); err != nil {
+		return nil, fmt.Errorf("haproxy: %w", err)
 	}
 	if h.maps, err = newHAProxyMaps(cfg.Map, s.Actions, s.Endpoints); err != nil {
 		return nil, fmt.Errorf("haproxy: %w", err)
@@ -103,35 +105,48 @@ func (h *haproxyPoint) Capabilities() Capabilities { return h.caps }
 // Close does nothing: no connection is kept.
 func (h *haproxyPoint) Close() error { return nil }
 
-// Read returns what all files and processes hold alike; see alike. A HAProxy
-// that is not there enforces nothing, and begins with the files when it comes
-// back: it is logged, and only if none is there the point cannot be read.
+// Read returns what all files and processes hold alike; see alike.
 func (h *haproxyPoint) Read(ctx context.Context) (List, error) {
 	all, err := h.readFiles()
 	if err != nil {
 		return List{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	places, lost := 1, error(nil)
-	for _, s := range h.sockets {
+	reached, err := h.reach(ctx, func(s *haproxySocket) error {
 		es, err := h.readSocket(ctx, s)
-		switch {
-		case errors.Is(err, errUnreachable):
-			h.log.Error("haproxy is left out", "error", err)
-			lost = err
-			continue
-		case err != nil:
-			return List{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
-		}
 		all = append(all, es...)
-		places++
+		return err
+	})
+	if err != nil {
+		return List{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	if lost != nil && places == 1 {
-		return List{}, fmt.Errorf("%w: %w", ErrUnreadable, lost)
-	}
-	if !h.loaded {
+	if _, err := os.Lstat(h.pending); err == nil && len(h.sockets) == 0 {
 		return notKnown(all), nil
 	}
-	return alike(all, places), nil
+	return alike(all, 1+reached), nil
+}
+
+// reach does something with each running HAProxy. One that cannot be reached is
+// logged and left out, so that the others do not wait for it: if it is not there
+// it enforces nothing, and begins with the files when it comes back. Only if
+// none can be reached that is an error.
+func (h *haproxyPoint) reach(ctx context.Context, do func(*haproxySocket) error) (reached int, err error) {
+	var lost []error
+	for _, s := range h.sockets {
+		err := do(s)
+		if err == nil {
+			reached++
+			continue
+		}
+		lost = append(lost, err)
+		if now := time.Now(); len(h.sockets) > 1 && now.Sub(s.said) >= complainEvery {
+			h.log.Error("a haproxy is left out", "error", err)
+			s.said = now
+		}
+	}
+	if reached == 0 || ctx.Err() != nil {
+		err = errors.Join(lost...)
+	}
+	return reached, err
 }
 
 // readFiles reads the maps' files. What is not as weir wrote it differs from
@@ -205,23 +220,18 @@ func (h *haproxyPoint) Apply(ctx context.Context, _, want List) error {
 	if err := h.writeFiles(held); err != nil {
 		return err
 	}
-	var errs []error
-	for _, s := range h.sockets {
-		if err := h.bring(ctx, s, held); err != nil {
-			errs = append(errs, err)
-		}
+	if _, err := h.reach(ctx, func(s *haproxySocket) error { return h.bring(ctx, s, held) }); err != nil {
+		return err
 	}
 	if len(h.sockets) == 0 && len(h.cfg.Reload) > 0 {
 		if err := runCommand(ctx, h.cfg.Reload); err != nil {
-			errs = append(errs, fmt.Errorf("the maps are written, but haproxy could not be reloaded: %w", err))
-		} else {
-			h.loaded = true
+			return fmt.Errorf("the maps are written, but haproxy could not be reloaded: %w", err)
+		}
+		if err := os.Remove(h.pending); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", h.pending, err)
 		}
 	}
-	if len(errs) == 0 && refused != nil {
-		return refused
-	}
-	return errors.Join(errs...)
+	return refused
 }
 
 // writeFiles replaces those files that differ.
@@ -242,7 +252,11 @@ func (h *haproxyPoint) writeFiles(held map[*haproxyMap][]Entry) error {
 			}
 			continue
 		}
-		h.loaded = len(h.sockets) > 0 || len(h.cfg.Reload) == 0
+		if len(h.sockets) == 0 && len(h.cfg.Reload) > 0 {
+			if err := replaceFile(h.pending, nil, 0o644); err != nil {
+				return err
+			}
+		}
 		if err := replaceSealed(f.path, f.body, f.entries); err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package emit
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,21 +122,7 @@ func TestABlockInHAProxyIsOverByItself(t *testing.T) {
 	h.Start(t)
 	end := time.Now().Add(2 * time.Second).Truncate(time.Second)
 	mustApply(t, h.point, listOf(inForce("203.0.113.7/32", "", end)))
-	refused, served := time.Time{}, time.Time{}
-	for served.IsZero() {
-		status, _ := proxytest.Ask(t, h.URL, "203.0.113.7", "GET /")
-		switch now := time.Now(); {
-		case status == http.StatusForbidden:
-			refused = now
-		case now.Sub(end) > 10*time.Second:
-			t.Fatalf("still %d", status)
-		default:
-			served = now
-		}
-	}
-	if refused.IsZero() || refused.Sub(end) > 50*time.Millisecond || served.Before(end.Add(-50*time.Millisecond)) {
-		t.Errorf("last refused %s and first served %s after its end", refused.Sub(end), served.Sub(end))
-	}
+	overByItself(t, h.URL, "203.0.113.7", end)
 }
 
 func TestHAProxyLogsWhatItRefused(t *testing.T) {
@@ -259,13 +244,25 @@ func TestEachHAProxyIsReadAndChanged(t *testing.T) {
 	if differences(t, two.point, want) != 0 || differences(t, two.point, listOf()) != 1 {
 		t.Error("what the other one holds does not count")
 	}
-	if err := two.point.Apply(t.Context(), want, listOf()); !errors.Is(err, errUnreachable) || !strings.Contains(err.Error(), one.Socket) {
+	if err := two.point.Apply(t.Context(), want, listOf()); err != nil {
+		t.Errorf("the one that is left waits for the other: %v", err)
+	}
+	if err := two.point.Try(t.Context()); !errors.Is(err, errUnreachable) || !strings.Contains(err.Error(), one.Socket) {
 		t.Errorf("error %v, must name %s", err, one.Socket)
 	}
 	two.expect(t, "203.0.113.7", "GET /", 200)
 	one.Start(t)
 	mustHold(t, two.point, listOf())
 	both(200)
+	// None is.
+	one.Stop(t)
+	two.Stop(t)
+	_, err := two.point.Read(t.Context())
+	for _, err := range []error{err, two.point.Apply(t.Context(), listOf(), want)} {
+		if !errors.Is(err, errUnreachable) || !strings.Contains(err.Error(), one.Socket) || !strings.Contains(err.Error(), two.Socket) {
+			t.Errorf("error %v, must name both", err)
+		}
+	}
 }
 
 func TestAMapThatHAProxyDoesNotUseIsNamedWithItsLine(t *testing.T) {
@@ -292,6 +289,10 @@ func TestHAProxyWithoutASocketIsReloaded(t *testing.T) {
 	if differences(t, h.point, want) == 0 || differences(t, h.point, listOf()) == 0 {
 		t.Error("what haproxy was not reloaded for counts as held")
 	}
+	again := *h.point // as after a restart
+	if differences(t, &again, want) == 0 {
+		t.Error("what haproxy was not reloaded for counts as held after a restart")
+	}
 	h.point.cfg.Reload = []string{"true"}
 	mustApply(t, h.point, want)
 	h.Start(t)
@@ -313,4 +314,27 @@ func TestAnEndpointEntryThatHAProxyCannotFindIsNamedAndTheRestHeld(t *testing.T)
 		t.Errorf("error %v", err)
 	}
 	mustHold(t, h.point, listOf(good))
+}
+
+func TestARunningHAProxyIsToldOfNewEndpoints(t *testing.T) {
+	h := newHAProxySite(t, settingFor(t, onlyBlock))
+	h.Start(t)
+	later := time.Now().Add(time.Hour)
+	want := listOf(inForce("192.0.2.7/32", "POST /login", later))
+	mustApply(t, h.point, want)
+	p, err := newHAProxy(h.point.cfg, settingFor(t, onlyBlock, "POST /login", "POST /{anything}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As long as it tells endpoints apart as before, what is listed of them is
+	// not known to be enforced.
+	if differences(t, p, want) != 1 {
+		t.Error("the old table of endpoints counts as the new one")
+	}
+	mustApply(t, p, want)
+	h.expect(t, "192.0.2.7", "POST /login", 403)
+	h.expect(t, "192.0.2.7", "POST /orders", 200)
+	mustApply(t, p, listOf(inForce("192.0.2.7/32", "POST /{anything}", later)))
+	h.expect(t, "192.0.2.7", "POST /login", 200)
+	h.expect(t, "192.0.2.7", "POST /orders", 403)
 }

@@ -30,7 +30,8 @@ const (
 
 // haproxySocket is the runtime API of a HAProxy.
 type haproxySocket struct {
-	address string // a path, or host:port
+	address string    // a path, or host:port
+	said    time.Time // when it was last logged that it is left out
 }
 
 // ask sends a command and gives each line of the answer to line.

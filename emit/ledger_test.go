@@ -181,6 +181,7 @@ func TestOnlyWhatIsToBeEnforcedComesIntoForce(t *testing.T) {
 	shadow, alert, notice := ruled("r", dawn, "ip", "198.51.100.1"), ruled("r", dawn, "ip", "198.51.100.2"), ruled("r", dawn, "ip", "198.51.100.3")
 	shadow.Mode, alert.Mode, notice.Would = event.Shadow, event.AlertOnly, event.Alert
 	late := ruled("r", dawn.Add(-2*time.Hour), "ip", "198.51.100.4")
+	late.Until = dawn // its very end
 	end := ruled("r", dawn, "ip", "198.51.100.5")
 	end.Step = event.End
 	l.add(shadow, alert, notice, late, end)
@@ -191,7 +192,7 @@ func TestOnlyWhatIsToBeEnforcedComesIntoForce(t *testing.T) {
 	}
 	// One that was late is renewed by what goes on now.
 	l.add(renewal(late, dawn))
-	l.wantForce("block 198.51.100.4 1h0m0s")
+	l.wantForce("block 198.51.100.4 2h0m0s")
 	if e := l.InForce().Entries[0]; e.Decision.ID != late.ID {
 		t.Errorf("the entry is called %s, not as the first decision %s", e.Decision.ID, late.ID)
 	}
@@ -277,6 +278,19 @@ func TestTheClockMayJump(t *testing.T) {
 		}
 		l.tick(c.ends)
 		l.wantForce()
+	}
+}
+
+func TestWhatIsUnblockedStaysSoForItsTimeWhateverTheClockDoes(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	if _, err := l.Unblock(targetOf("ip", "198.51.100.7"), time.Hour, "ann", "x"); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(-24 * time.Hour)
+	l.tick(time.Hour)
+	l.add(ruled("r", l.clock.now, "ip", "198.51.100.7"))
+	if len(l.force()) != 1 {
+		t.Error("unblocked for a day")
 	}
 }
 

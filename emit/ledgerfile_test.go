@@ -250,6 +250,13 @@ func TestACrashLeavesAWholeLedger(t *testing.T) {
 		if l.Counts().Cut != int64(n) || len(l.force()) != 2 {
 			t.Errorf("%d zeros: %d cut off, %v", n, l.Counts().Cut, l.force())
 		}
+		l.add(ruled("later", dawn, "ip", "203.0.113.1"))
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if l = reopened(t, path, l.clock, &Guards{}); l.Counts().Cut != 0 {
+			t.Errorf("%d zeros: %d bytes of them were still there", n, l.Counts().Cut)
+		}
 	}
 }
 
@@ -440,7 +447,7 @@ func TestABrokenLineIsNamed(t *testing.T) {
 }
 
 // noDisk has a ledger lose its file, and not get it back until it is mended;
-// then half a line stands in it that was never safe.
+// then a torn line stands in it that was never safe.
 func noDisk(l *tester) (mend func()) {
 	l.Helper()
 	path := l.cfg.Path
@@ -458,7 +465,7 @@ func noDisk(l *tester) (mend func()) {
 		check(os.Remove(path))
 		f, err := os.OpenFile(path+".away", os.O_APPEND|os.O_WRONLY, 0)
 		check(err)
-		_, err = f.WriteString(`{"v":1,"event":"new"`)
+		_, err = f.WriteString(`{"v":1,"event":"new","id":"` + strings.Repeat("x", 100_000))
 		check(err)
 		check(f.Close())
 		check(os.Rename(path+".away", path))
@@ -516,6 +523,9 @@ func TestALedgerThatCannotBeWrittenLetsNothingIn(t *testing.T) {
 		"new enforce block ann", "withdrawn enforce block", "held enforce none unwritten", "held enforce none unwritten", "end enforce block", "new enforce block")
 	want := l.written()
 	l = reopened(t, path, l.clock, &Guards{})
+	if cut := l.Counts().Cut; cut != 0 {
+		t.Errorf("%d bytes that were never safe are still there", cut)
+	}
 	l.wantForce("block 198.51.100.11 2h0m1s")
 	l.wantLines(want...)
 }

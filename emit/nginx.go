@@ -21,10 +21,8 @@ type NginxConfig struct {
 	Probe  string   `yaml:"probe"`  // a URL at which nginx says which list it runs with; empty: not asked
 }
 
-const (
-	nginxInterval = 2 * time.Second // between two lists: each is a reload
-	nginxCapacity = 100_000         // entries, unless the operator says otherwise
-)
+// nginxInterval is the time between two lists: each is a reload.
+const nginxInterval = 2 * time.Second
 
 // nginxPoint keeps the list of an nginx. Read and Apply never leave nginx with
 // a configuration that it does not accept.
@@ -59,10 +57,10 @@ func newNginx(cfg NginxConfig, s Setting) (Point, error) {
 	n := &nginxPoint{name: s.Name, cfg: cfg, log: s.Log}
 	n.backup = filepath.Join(filepath.Dir(cfg.Conf), "."+filepath.Base(cfg.Conf)+".last")
 	n.caps = Capabilities{
-		Actions: s.Actions, Endpoints: s.Endpoints, Capacity: s.Capacity, Ends: true, MinInterval: nginxInterval,
+		Actions: s.Actions, Endpoints: s.Endpoints, Ends: true, MinInterval: nginxInterval,
 	}
-	if n.caps.Capacity == 0 {
-		n.caps.Capacity = nginxCapacity
+	if n.caps.Capacity, err = capacityOf(s.Capacity); err != nil {
+		return nil, fmt.Errorf("nginx: %w", err)
 	}
 	if n.lists, err = newNginxLists(s.Actions, s.Endpoints); err != nil {
 		return nil, fmt.Errorf("nginx: %w", err)

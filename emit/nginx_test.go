@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +53,7 @@ func newNginxSite(t testing.TB, probe bool, s Setting) nginxSite {
 func (n nginxSite) configure(t testing.TB, more string) {
 	t.Helper()
 	setup := n.point.Setup()
+	n.Main = proxytest.Part(t, setup, "main context")
 	server := strings.ReplaceAll(proxytest.Part(t, setup, "server { }, each"), "/var/log/nginx/weir.log", n.Log)
 	if n.point.probe != nil {
 		server += proxytest.Part(t, setup, "server { }, the one")
@@ -116,8 +119,15 @@ func TestNginxRefusesWhoIsListed(t *testing.T) {
 	} {
 		n.expect(t, c.address, c.request, c.status)
 	}
+	// What is over is no reason for a reload: it is not shown.
+	held, err := n.point.Read(t.Context())
+	if err != nil || len(held.Entries) != 7 {
+		t.Errorf("%d entries are read, must be 7: %v", len(held.Entries), err)
+	}
 	mustApply(t, n.point, listOf())
 	n.expect(t, "203.0.113.7", "GET /", 200)
+	n.expect(t, "127.0.0.1", "GET /weir-generation", 200)
+	n.expect(t, "203.0.113.7", "GET /weir-generation", 404)
 }
 
 func TestABlockInNginxIsOverByItself(t *testing.T) {
@@ -125,21 +135,7 @@ func TestABlockInNginxIsOverByItself(t *testing.T) {
 	n.Start(t)
 	end := time.Now().Add(2 * time.Second).Truncate(time.Second)
 	mustApply(t, n.point, listOf(inForce("203.0.113.7/32", "", end)))
-	refused, served := time.Time{}, time.Time{}
-	for served.IsZero() {
-		status, _ := proxytest.Ask(t, n.URL, "203.0.113.7", "GET /")
-		switch now := time.Now(); {
-		case status == http.StatusForbidden:
-			refused = now
-		case now.Sub(end) > 10*time.Second:
-			t.Fatalf("still %d", status)
-		default:
-			served = now
-		}
-	}
-	if refused.IsZero() || refused.Sub(end) > 50*time.Millisecond || served.Before(end.Add(-50*time.Millisecond)) {
-		t.Errorf("last refused %s and first served %s after its end", refused.Sub(end), served.Sub(end))
-	}
+	overByItself(t, n.URL, "203.0.113.7", end)
 }
 
 // nginx has no arithmetic: one regular expression compares two decimals.
@@ -335,5 +331,41 @@ func TestTryFindsAListThatNginxDoesNotInclude(t *testing.T) {
 	err := n.point.Try(t.Context())
 	if want := `put "include ` + n.point.cfg.Conf + `;" into its http block`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, must say %s", err, want)
+	}
+}
+
+// After a reload old workers accept beside the new ones for a moment.
+func TestTheProbeWaitsForTheLastOldWorker(t *testing.T) {
+	const list, old = "2407a27733a54ceb", "0dc5bdb381de485e"
+	var mu sync.Mutex
+	asked, lastOld := 0, time.Time{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if asked++; asked < 9 && asked%3 == 0 {
+			lastOld = time.Now()
+			fmt.Fprintln(w, old)
+			return
+		}
+		fmt.Fprintln(w, list)
+	}))
+	defer s.Close()
+	p, err := newNginxProbe(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if err := p.expect(t.Context(), list, reloadPatience); err != nil {
+		t.Fatal(err)
+	}
+	if since := time.Since(lastOld); lastOld.IsZero() || since < reloadOverlap {
+		t.Errorf("it was content %s after an old worker's answer", since)
+	}
+	if err := p.expect(t.Context(), old, 0); !errors.Is(err, errOtherList) {
+		t.Errorf("%v, must be another list", err)
+	}
+	asked = 1 << 20
+	if err := p.expect(t.Context(), old, 100*time.Millisecond); !errors.Is(err, errOtherList) {
+		t.Errorf("%v, must be another list", err)
 	}
 }

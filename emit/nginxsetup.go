@@ -51,7 +51,7 @@ access_log /var/log/nginx/weir.log weir;
 		case event.Limit:
 			b.WriteString("limit_req zone=weir burst=5 nodelay;\nlimit_req_status 429;\n")
 		default:
-			fmt.Fprintf(&b, "# $weir_action is %[1]s where a client is to be given one; what that is, is yours.\n", a)
+			fmt.Fprintf(&b, "# Where $weir_action is %[1]s, act as you see fit; the log says so whether you do or not.\n", a)
 		}
 	}
 	if n.probe != nil {
@@ -61,8 +61,13 @@ access_log /var/log/nginx/weir.log weir;
 		}
 		fmt.Fprintf(&b, `
 # -- server { }, the one of %s --
-# By this weir sees that nginx runs with the list that it wrote.
-location = %s { allow 127.0.0.1; allow ::1; deny all; access_log off; default_type text/plain; return 200 "$weir_generation\n"; }
+# By this weir sees that nginx runs with the list that it wrote. For this machine only.
+location = %s {
+    if ($remote_addr !~ "^(?:127[.]|::1$)") { return 404; }
+    access_log off;
+    default_type text/plain;
+    return 200 "$weir_generation\n";
+}
 `, n.cfg.Probe, path)
 	}
 	b.WriteString(`

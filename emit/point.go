@@ -18,11 +18,12 @@ type Point interface {
 	Name() string
 	// Capabilities says what the point can hold.
 	Capabilities() Capabilities
-	// Read returns what the point holds now, in the order of List.Sort, also what
-	// is over by its own clock. A point that cannot be read returns an error
-	// wrapping ErrUnreadable, and its drift is unknown, not none. What stands
-	// there and is no entry, such as a line that nobody can read, is returned as
-	// an Entry without a prefix, so that it differs from any list and is repaired.
+	// Read returns what the point holds now, in the order of List.Sort. What is
+	// over by its own clock may be in it; where it is not, it goes with the next
+	// list only. A point that cannot be read returns an error wrapping
+	// ErrUnreadable, and its drift is unknown, not none. What stands there and is
+	// no entry, such as a line that nobody can read, is returned as an Entry
+	// without a prefix, so that it differs from any list and is repaired.
 	Read(ctx context.Context) (List, error)
 	// Apply turns have into want, whole or not at all where the point can. It is
 	// called again after a failure; an error wrapping ErrPermanent is not
@@ -71,7 +72,7 @@ type Entry struct {
 	Endpoint string       // an Endpoint.ID; empty: all of the site
 	Action   event.Action
 	To       string         // of limit, such as 10/1m
-	Until    time.Time      // in whole seconds, UTC; zero in a list read back from a point that keeps no ends
+	Until    time.Time      // in whole seconds, UTC; read back from a point that keeps no ends zero, or no earlier than the end
 	ID       string         // the decision's, the first one's of a renewed one; empty where a point does not keep it
 	Severity event.Severity // the ranking when there is no room for all; not read back
 	Reason   string         // as the ledger gives it, for points that take every target; not read back

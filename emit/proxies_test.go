@@ -3,12 +3,14 @@ package emit
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
 	"weir/event"
+	"weir/internal/proxytest"
 )
 
 // settingFor is what a point with these endpoints is made from.
@@ -79,4 +81,28 @@ func manyEntries(n int, until time.Time) List {
 	}
 	l.Sort()
 	return l
+}
+
+// overByItself demands that a client is refused before an end and served after
+// it, with nobody changing anything.
+func overByItself(t *testing.T, url, address string, end time.Time) {
+	t.Helper()
+	const slack = 250 * time.Millisecond // a proxy's clock stands while it is not scheduled
+	for refused := 0; ; {
+		asked := time.Now()
+		status, _ := proxytest.Ask(t, url, address, "GET /")
+		answered := time.Now()
+		switch {
+		case status == http.StatusForbidden && asked.After(end.Add(slack)):
+			t.Fatalf("still refused %s after its end", asked.Sub(end))
+		case status == http.StatusForbidden:
+			refused++
+		case status != http.StatusOK || answered.Before(end):
+			t.Fatalf("%d, %s before its end", status, end.Sub(answered))
+		case refused == 0:
+			t.Fatal("never refused")
+		default:
+			return
+		}
+	}
 }

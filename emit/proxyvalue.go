@@ -10,6 +10,24 @@ import (
 	"weir/event"
 )
 
+// proxyCapacity is how many entries a proxy gets, unless the operator says
+// otherwise, and maxProxyCapacity how many he may say.
+const (
+	proxyCapacity    = 100_000
+	maxProxyCapacity = 1_000_000
+)
+
+// capacityOf returns how many entries a proxy gets.
+func capacityOf(given int) (int, error) {
+	switch {
+	case given > maxProxyCapacity:
+		return 0, fmt.Errorf("capacity: %d, must be at most %d", given, maxProxyCapacity)
+	case given == 0:
+		return proxyCapacity, nil
+	}
+	return given, nil
+}
+
 // What nginx and HAProxy compare with their clocks are Unix seconds of ten
 // digits, and of ten digits only: 2001 to 2286.
 const (

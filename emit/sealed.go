@@ -20,8 +20,9 @@ const sealFormat = "# weir list 1 entries=%d sha256=%s; do not edit, weir replac
 
 var sealPattern = regexp.MustCompile(`^# weir list 1 entries=(\d{1,8}) sha256=([0-9a-f]{64});`)
 
-// maxSealed bounds what is read of a sealed file, in bytes.
-const maxSealed = 512 << 20
+// maxSealed bounds what is read of a sealed file, in bytes: maxProxyCapacity
+// entries of the longest kind.
+const maxSealed = 256 << 20
 
 // errForeign is that weir did not write a file, and so must not replace it.
 var errForeign = errors.New("it does not begin with weir's line, so weir leaves it alone; move it away")
@@ -69,9 +70,13 @@ func readSealed(path string) (body []byte, entries int, err error) {
 		return nil, 0, err
 	}
 	defer f.Close()
-	file, err := io.ReadAll(io.LimitReader(f, maxSealed+1))
-	if err == nil && len(file) > maxSealed {
-		err = fmt.Errorf("more than %d bytes", maxSealed)
+	info, err := f.Stat()
+	if err == nil && info.Size() > maxSealed {
+		err = fmt.Errorf("%d bytes, must be at most %d: %w", info.Size(), maxSealed, errForeign)
+	}
+	var file []byte
+	if err == nil {
+		file, err = io.ReadAll(io.LimitReader(f, maxSealed))
 	}
 	if err == nil {
 		body, entries, err = unseal(file)

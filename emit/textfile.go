@@ -104,7 +104,7 @@ func (t *textFile) Read(context.Context) (List, error) {
 		l.Entries = append(l.Entries, Entry{Action: t.action, ID: "foreign"})
 	}
 	for _, p := range prefixes {
-		l.Entries = append(l.Entries, Entry{Prefix: p, Action: t.action})
+		l.Entries = append(l.Entries, Entry{Prefix: p, Action: t.action, Until: head.valid}) // no later than that
 	}
 	l.Sort()
 	return l, nil

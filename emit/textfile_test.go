@@ -258,6 +258,27 @@ func TestFaultsOfAPlainListsConfiguration(t *testing.T) {
 	}
 }
 
+func TestAPlainListThatIsOverGoesWhateverTheLedgerSays(t *testing.T) {
+	p := textPoint(t, FileConfig{})
+	want := entriesOf("192.0.2.7/32 192.0.2.8/32")
+	for i, end := range []time.Duration{time.Hour, -time.Second} {
+		for j := range want.Entries {
+			want.Entries[j].Until = time.Now().Add(end).Truncate(time.Second)
+		}
+		if err := p.Apply(t.Context(), List{}, want); err != nil {
+			t.Fatal(err)
+		}
+		l := newLaw()
+		l.set(&Force{}) // it could not be read
+		r := newReconciler(l.InForce, l.Changed, p, nil, slog.New(slog.DiscardHandler))
+		err := r.Once(t.Context())
+		have, err2 := p.Read(t.Context())
+		if held := []int{2, 0}[i]; len(have.Entries) != held || (err == nil) != (held == 0) || err2 != nil {
+			t.Errorf("ends in %v: %v %v, holds %s", end, err, err2, where(have))
+		}
+	}
+}
+
 // FuzzPlainList reads files that anybody may have written.
 func FuzzPlainList(f *testing.F) {
 	body := appendPlain(nil, entriesOf(someAddresses).Entries)

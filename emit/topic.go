@@ -61,7 +61,8 @@ func newTopic(cfg TopicConfig, s Setting) (Point, error) {
 	if t.capacity == 0 {
 		t.capacity = topicCapacity
 	}
-	t.reader = newTopicReader(t.name, t.topic, 2*t.capacity, s.Log)
+	// A topic that was filled under a larger capacity is emptied to a smaller one.
+	t.reader = newTopicReader(t.name, t.topic, 2*max(t.capacity, topicCapacity), s.Log)
 	return t, nil
 }
 

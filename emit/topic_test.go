@@ -279,7 +279,6 @@ func TestATopicThatWasMadeAnewIsReadFromItsStart(t *testing.T) {
 }
 
 func TestATopicsEntriesAreBounded(t *testing.T) {
-	var log bytes.Buffer
 	c, _ := kafka(t, 1, "compact")
 	big := topicPointOf(t, c, "out", 100, nil)
 	var es []*InForce
@@ -287,23 +286,23 @@ func TestATopicsEntriesAreBounded(t *testing.T) {
 		es = append(es, inForceFor(i, fmt.Sprintf("ip=192.0.2.%d", i), event.Block, time.Hour))
 	}
 	once(t, big, es...)
-	small := topicPointOf(t, c, "out", 10, logTo(&log))
-	l, err := small.Read(t.Context())
-	if err != nil || len(l.Entries) != 20 || !strings.Contains(log.String(), "limit=20") {
-		t.Errorf("%v, %d entries, want twice the capacity\n%s", err, len(l.Entries), &log)
+	small := topicPointOf(t, c, "out", 10, nil)
+	if s := once(t, small, es...).Status(); s.Held != 10 || s.Shed != 40 {
+		t.Errorf("%+v: the topic is emptied to the smaller capacity", s)
 	}
-	law := newLaw(es...)
-	r := newReconciler(law.InForce, law.Changed, small, nil, slog.New(slog.DiscardHandler))
-	for range 10 {
-		if err = r.Once(t.Context()); err == nil && r.Status().Drift == 0 {
-			break
+	once(t, big, es...)
+	for limit, why := range map[int]string{49: "more than 49 decisions of point out", 50: ""} {
+		p := topicPointOf(t, c, "out", 10, nil).(*topicPoint)
+		p.reader.limit = limit
+		for range 2 {
+			l, err := p.Read(t.Context())
+			if why == "" && (err != nil || len(l.Entries) != 50) || why != "" && (!errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), why)) {
+				t.Errorf("limit %d: %v, %d entries", limit, err, len(l.Entries))
+			}
+			if n := len(p.reader.held); n > limit {
+				t.Errorf("%d are kept, limit %d", n, limit)
+			}
 		}
-	}
-	if s := r.Status(); err != nil || s.Held != 10 || s.Shed != 40 {
-		t.Errorf("%v, %+v: what was over the limit goes by and by", err, s)
-	}
-	if l, err := big.Read(t.Context()); err != nil || len(l.Entries) != 10 {
-		t.Errorf("%v, the topic holds %d", err, len(l.Entries))
 	}
 }
 
@@ -329,11 +328,11 @@ func TestATopicMustKeepTheLatestOfEachKey(t *testing.T) {
 
 func TestABrokerThatIsDownIsASentence(t *testing.T) {
 	c, _ := kafka(t, 1, "compact")
-	p := topicPointOf(t, c, "out", 0, nil)
+	p, addr := topicPointOf(t, c, "out", 0, nil), c.ListenAddrs()[0]
 	c.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	if _, err := p.Read(ctx); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), c.ListenAddrs()[0]) {
+	if _, err := p.Read(ctx); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), addr) {
 		t.Errorf("%v", err)
 	}
 	in := compileOne(t, inForceFor(1, "ip=192.0.2.7", event.Block, time.Hour), p.Capabilities())
@@ -373,4 +372,16 @@ func FuzzTopicRecord(f *testing.F) {
 			t.Errorf("%q %q: %+v", key, value, e)
 		}
 	})
+}
+
+func TestABrokerThatAnswersWithNothingIsReadToItsEnd(t *testing.T) {
+	c, _ := kafka(t, 1, "compact")
+	p := topicPointOf(t, c, "out", 0, nil).(*topicPoint)
+	once(t, p, inForceFor(1, "ip=192.0.2.7", event.Block, time.Hour))
+	// Compaction can leave offsets at the end of which no record is left.
+	ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+	defer cancel()
+	if err := p.reader.poll(ctx, map[int32]int64{0: 5}); err != nil || p.reader.next[0] != 5 || len(p.reader.held) != 1 {
+		t.Errorf("%v, next %v, %d entries", err, p.reader.next, len(p.reader.held))
+	}
 }

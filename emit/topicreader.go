@@ -55,9 +55,6 @@ func (r *topicReader) catchUp(ctx context.Context, cl *kgo.Client, opts []kgo.Op
 			break
 		}
 	}
-	if r.over {
-		r.stop() // some of what was in the way may be gone
-	}
 	if r.client == nil || len(ends) != len(r.next) {
 		listed, err := admin.ListStartOffsets(ctx, r.topic)
 		starts, err := offsetsOf(listed, r.topic, err)
@@ -149,7 +146,8 @@ func (r *topicReader) poll(ctx context.Context, ends map[int32]int64) error {
 		r.told = r.foreign
 	}
 	if r.over {
-		r.log.Error("the topic holds more decisions of this point than are kept; it is read again when some are gone", "topic", r.topic, "limit", r.limit)
+		r.stop()
+		return fmt.Errorf("it holds more than %d decisions of point %s, so it cannot be kept: raise capacity: of the point, or make the topic anew", r.limit, r.point)
 	}
 	return nil
 }

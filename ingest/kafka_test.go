@@ -303,10 +303,13 @@ func TestReplayEndsWhereTheTopicEndedWhenItWasOpened(t *testing.T) {
 	write(t, cl, recordsOf(1, 0, 1)...)
 	cfg := topicConfig(t, c)
 	cfg.UntilEnd = true
+	stall := stalled(c)
+	stall.Store(true) // so that what comes later comes with what was there
 	top := openTopic(t, cfg)
 	for p := range 3 {
 		write(t, cl, recordsOf(p, 1000, 50)...)
 	}
+	stall.Store(false)
 	for p, n := range []int{100, 1, 0} { // the last one is empty
 		wantLines(t, collect(t, top, p, all), p, 0, n)
 	}

@@ -97,8 +97,12 @@ func (c *clock) mark(p *partition, event MarkEvent, offset, w int64) Mark {
 	}
 	if w != 0 {
 		p.w = max(p.w, w)
-		p.marks = append(p.marks, m)
 		p.marked = offset
+		if n := len(p.marks); n > 0 && p.marks[n-1].Offset == offset {
+			p.marks[n-1].Watermark = max(p.marks[n-1].Watermark, w) // it may be idle for days
+		} else {
+			p.marks = append(p.marks, m)
+		}
 	}
 	return m
 }

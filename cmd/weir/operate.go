@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"weir/api"
+	"weir/event"
 )
 
 // orderOptions are the flags of the commands that change what is in force.
@@ -171,7 +173,8 @@ func (e *environment) block(ctx context.Context, opt *orderOptions, target strin
 	}
 	where := o.settled(ctx, text, done)
 	p := &page{w: e.out}
-	para(p, fmt.Sprintf("%s: %s until %s, for %s (%s)", shown(text, 200), opt.action, dayText(done.Until, time.Now()), short(opt.span), shown(done.ID, 64)))
+	action, _ := event.ActionByName(opt.action) // it was refused if it is none
+	para(p, fmt.Sprintf("%s is %s until %s, for %s (%s)", shown(text, 200), deedOf(action, opt.to), dayText(done.Until, time.Now()), short(opt.span), shown(done.ID, 64)))
 	for _, w := range where {
 		p.wrapped(shown(w.Point, 40), 16, shown(w.Text, 400))
 	}
@@ -182,8 +185,12 @@ func (e *environment) block(ctx context.Context, opt *orderOptions, target strin
 	return p.err
 }
 
-// settleTime is how long a command waits to see the points follow.
-const settleTime = 4 * time.Second
+// How long a command waits to see the points follow, and how long they may take
+// to notice that they are to.
+const (
+	settleTime = 4 * time.Second
+	noticeTime = 250 * time.Millisecond
+)
 
 // settled waits a little for the points to have what was asked for, and says
 // how they stand then.
@@ -191,30 +198,22 @@ func (o *operator) settled(ctx context.Context, target string, done *api.Done) [
 	where := done.Where
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	for pendingAt(where) {
-		select {
-		case <-ctx.Done():
+	pending := func(w api.Where) bool { return w.State == api.Pending }
+	for slices.ContainsFunc(where, pending) {
+		if !pause(ctx) {
 			return where
-		case <-time.After(100 * time.Millisecond):
 		}
 		w, err := o.client.Why(ctx, target)
 		if err != nil {
 			return where // what was answered to the order still holds
 		}
-		if now, ok := w.Where[done.ID]; ok {
-			where = now
+		now, inForce := w.Where[done.ID]
+		if !inForce {
+			return where // it is over already, or somebody took it back
 		}
+		where = now
 	}
 	return where
-}
-
-func pendingAt(where []api.Where) bool {
-	for _, w := range where {
-		if w.State == api.Pending {
-			return true
-		}
-	}
-	return false
 }
 
 func (e *environment) unblock(ctx context.Context, opt *orderOptions, target string) error {
@@ -243,7 +242,9 @@ func (e *environment) unblock(ctx context.Context, opt *orderOptions, target str
 		text = fmt.Sprintf("%s: withdrew %s", shown(asked, 200), several(done.Withdrawn, "decision"))
 	}
 	para(p, fmt.Sprintf("%s; new ones on it are held until %s", text, dayText(done.Until, before)))
-	o.printFollowed(ctx, p, before)
+	if done.Withdrawn > 0 {
+		o.printFollowed(ctx, p, before)
+	}
 	return p.err
 }
 
@@ -254,36 +255,35 @@ func (o *operator) printFollowed(ctx context.Context, p *page, since time.Time) 
 	var last *api.Status
 	for {
 		s, err := o.client.Status(ctx)
-		if err != nil {
-			if last == nil {
-				p.wrapped("", 2, fmt.Sprintf("how the points stand is not known: %v", err))
-				return
-			}
+		switch {
+		case err == nil:
+			last = s
+		case last == nil:
+			p.wrapped("", 2, fmt.Sprintf("how the points stand is not known: %v", err))
+			return
+		}
+		if err != nil || time.Since(since) > noticeTime && followed(last) || !pause(ctx) {
 			break
 		}
-		if last = s; followed(s, since) {
-			break
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
-			continue
-		}
-		break
 	}
 	for i := range last.Points {
 		p.wrapped(shown(last.Points[i].Name, 40), 16, pointText(&last.Points[i], last.Now))
 	}
 }
 
-// followed reports whether every point was read since and holds what it is to.
-func followed(s *api.Status, since time.Time) bool {
-	for i := range s.Points {
-		if pt := &s.Points[i]; pt.Error == "" && (pt.Drift != 0 || pt.Seen.Before(since)) {
-			return false
-		}
+// followed reports whether every point that can be read holds what it is to.
+func followed(s *api.Status) bool {
+	return !slices.ContainsFunc(s.Points, func(pt api.PointStatus) bool { return pt.Error == "" && pt.Drift != 0 })
+}
+
+// pause waits a moment; false says that ctx has ended.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(50 * time.Millisecond):
+		return true
 	}
-	return true
 }
 
 func (e *environment) approve(ctx context.Context, opt *orderOptions, what string) error {

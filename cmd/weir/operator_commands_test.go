@@ -20,7 +20,7 @@ func TestABlockByHandComesAndGoes(t *testing.T) {
 	r := newOperatorRig(t)
 	r.run(false)
 	out := r.says("block", "192.0.2.7", "--for", "1h", "--reason", "probes the login")
-	must(t, out, "192.0.2.7: block until", "for 1h", "proxy it holds it, as read back", "weir unblock 192.0.2.7 --reason")
+	must(t, out, "192.0.2.7 is blocked until", "for 1h", "proxy it holds it, as read back", "weir unblock 192.0.2.7 --reason")
 	if got := r.held(); !slices.Equal(got, []string{"192.0.2.7"}) {
 		t.Errorf("the point holds %v", got)
 	}
@@ -35,7 +35,7 @@ func TestABlockByHandComesAndGoes(t *testing.T) {
 	}
 	must(t, r.says("why", "192.0.2.7"), "Nothing is in force against 192.0.2.7 now", "Was blocked, and is not any more", "an office, they called")
 	must(t, r.says("unblock", "192.0.2.200", "--reason", "x"), "192.0.2.200: nothing was in force")
-	must(t, r.says("decisions"), "new operator ip=192.0.2.7 blocked until", "withdrawn operator ip=192.0.2.7", "unblocked ip=192.0.2.7 until")
+	must(t, r.says("decisions"), "new blocked until", "operator ip=192.0.2.7 (probes the login)", "withdrawn operator ip=192.0.2.7", "unblocked ip=192.0.2.7 until")
 }
 
 func TestStopBlockingWorksHoweverWeirIs(t *testing.T) {
@@ -133,7 +133,7 @@ func TestWithoutARunTheLedgersFilesAnswer(t *testing.T) {
 	left := r.says("why", "192.0.2.7")
 	must(t, left, "weir is not running", "Blocked until", `= distinct("10m", credential`)
 	must(t, r.says("why", "198.51.100.1"), "Nothing in the ledger covers 198.51.100.1.", "something else refuses them")
-	must(t, r.says("decisions"), "weir is not running", "new ato.stuffing_source ip=192.0.2.7 blocked until")
+	must(t, r.says("decisions"), "weir is not running", "new blocked until", "ato.stuffing_source ip=192.0.2.7")
 	out, err := r.weir("decisions", "--json", "-n", "1")
 	if err != nil {
 		t.Fatal(err)
@@ -241,6 +241,7 @@ func TestWhatOperatorsMistypeIsUsage(t *testing.T) {
 
 func TestPointsAreShownTriedAndReaped(t *testing.T) {
 	r := newOperatorRig(t)
+	must(t, r.says("points", "reap"), "has not run with this configuration yet")
 	must(t, r.says("points", "test"), "ok point proxy can be read and changed; it gets: block")
 	stop := r.run(false)
 	r.says("block", "192.0.2.7", "--for", "1h", "--reason", "x")
@@ -282,3 +283,48 @@ func TestPointsAreShownTriedAndReaped(t *testing.T) {
 
 // ends returns when the short block of the test above is over.
 func (r *operatorRig) ends() time.Time { return time.Now().Add(1100 * time.Millisecond) }
+
+func TestSetupIsPrintedAsItIs(t *testing.T) {
+	r := newOperatorRig(t)
+	must(t, r.says("points", "show", "--setup"), "blocked.txt holds the addresses to block", "weir points reap")
+	b, err := os.ReadFile(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = append(b, "  - {name: web, nginx: {conf: lists.conf}}\n"...)
+	if err := os.WriteFile(r.config, []byte(strings.Replace(string(b), "points: [{name: proxy, file: {path: blocked.txt}}]", "points:\n  - {name: proxy, file: {path: blocked.txt}}", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := r.weir("points", "show", "web", "--setup")
+	if err != nil || !strings.Contains(out, "include ") || strings.Count(out, "\n") < 3 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestWhatRootMakesIsTheStatesOwners(t *testing.T) {
+	r := newOperatorRig(t)
+	stop := r.run(false)
+	stop()
+	const nobody = 65534
+	chowned := os.Chown(r.dir, nobody, nobody)
+	if (chowned == nil) != (os.Geteuid() == 0) {
+		t.Fatal(chowned)
+	}
+	if err := os.Remove(filepath.Join(r.dir, lockFile)); err != nil { // it is made anew
+		t.Fatal(err)
+	}
+	r.says("stop-blocking", "--reason", "it burns")
+	want, err := ownerOf(r.dir)
+	if err != nil || chowned == nil && want.uid != nobody {
+		t.Fatal(want, err)
+	}
+	files, err := os.ReadDir(r.dir)
+	if err != nil || len(files) < 3 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		if got, err := ownerOf(filepath.Join(r.dir, f.Name())); err != nil || got != want {
+			t.Errorf("%s is %v's, must be %v's: %v", f.Name(), got, want, err)
+		}
+	}
+}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -170,6 +173,10 @@ func (e *environment) pointsReap(ctx context.Context, opt *pointsOptions) error 
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(o.file(ledgerFile)); errors.Is(err, fs.ErrNotExist) {
+		_, err := fmt.Fprintln(e.out, "weir has not run with this configuration yet; nothing to do")
+		return err
+	}
 	dir, err := openState(o.dir)
 	if errors.Is(err, errHeld) {
 		_, err := fmt.Fprintln(e.out, "weir is running and sees to its points itself; nothing to do")
@@ -208,7 +215,7 @@ func (o *operator) applyOnce(ctx context.Context, change func(*emit.Ledger) erro
 	if err != nil {
 		return a, err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
+	defer func() { err = errors.Join(err, l.Close(), o.handOver()) }()
 	if err := change(l); err != nil {
 		return a, err
 	}
@@ -224,6 +231,43 @@ func (o *operator) applyOnce(ctx context.Context, change func(*emit.Ledger) erro
 		a.points = append(a.points, r.Status())
 	}
 	return a, errors.Join(errs...)
+}
+
+// handOver gives what root made in the state's directory to whom that belongs:
+// the user that weir runs as has to write it, too.
+func (o *operator) handOver() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	owner, err := ownerOf(o.dir)
+	if err != nil {
+		return fmt.Errorf("state: dir: %w", err)
+	}
+	files, err := os.ReadDir(o.dir)
+	if err != nil {
+		return fmt.Errorf("state: dir: %w", err)
+	}
+	for _, f := range files {
+		path := o.file(f.Name())
+		if has, e := ownerOf(path); e == nil && has != owner {
+			err = errors.Join(err, os.Lchown(path, owner.uid, owner.gid))
+		}
+	}
+	return err
+}
+
+type owner struct{ uid, gid int }
+
+func ownerOf(path string) (owner, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return owner{}, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return owner{}, fmt.Errorf("%s: this system does not say whose it is", path)
+	}
+	return owner{int(st.Uid), int(st.Gid)}, nil
 }
 
 // print says what the points hold, if it came so far.

@@ -126,6 +126,7 @@ points:
 	}
 	site := proxytest.Site(t)
 	server := strings.ReplaceAll(proxytest.Part(t, edge, "server { }, each"), "/var/log/nginx/weir.log", w.nginx.Log)
+	w.nginx.Main = proxytest.Part(t, edge, "main context")
 	w.nginx.Configure(t, proxytest.Part(t, edge, "http { }"),
 		server+proxytest.Part(t, edge, "server { }, the one")+"location / { proxy_pass http://"+site+"; }\n")
 	w.haproxy.Configure(t, proxytest.Part(t, balancer, "global"), proxytest.Part(t, balancer, "frontend"), site)

@@ -142,7 +142,7 @@ func printJSON(w io.Writer, doc any) error {
 
 // printStatus writes how a running weir stands on one screen.
 func printStatus(p *page, s *api.Status) {
-	p.line("weir %s runs since %s (%s)", shown(s.Version, 40), dayText(s.Started, s.Now), spanText(s.Now.Sub(s.Started)))
+	p.line("weir %s runs since %s (%s)", shown(s.Version, 40), dayText(s.Started, s.Now), spanText(s.Now.Sub(s.Started).Round(time.Second)))
 	if s.Readiness.Ready {
 		p.line("  ready")
 	} else {
@@ -216,7 +216,7 @@ func sourceText(s *api.SourceStatus, now time.Time) string {
 		parts = append(parts, fmt.Sprintf("%d of them idle", s.Idle))
 	}
 	if !s.Watermark.IsZero() {
-		parts = append(parts, fmt.Sprintf("read up to %s, %s ago", clock(s.Watermark), spanText(max(0, now.Sub(s.Watermark)))))
+		parts = append(parts, fmt.Sprintf("read up to %s, %s", clock(s.Watermark), ago(s.Watermark, now)))
 	} else if s.Idle < s.Partitions {
 		parts = append(parts, "no event yet")
 	}

@@ -51,6 +51,9 @@ func (e *environment) stopBlocking(ctx context.Context, opt *orderOptions) error
 	if err := os.WriteFile(o.file(emit.StopFile), []byte(by+": "+oneLine(opt.reason)+"\n"), 0o600); err != nil {
 		return fmt.Errorf("stop-blocking: %w", err)
 	}
+	if err := o.handOver(); err != nil {
+		return fmt.Errorf("stop-blocking: %w", err)
+	}
 	p := &page{w: e.out}
 	_, asked := o.client.Stop(ctx, api.Order{By: by, Reason: opt.reason})
 	if asked == nil {

@@ -205,7 +205,7 @@ func (a *whyAnswer) printTimes(p *page, s *story) {
 func ago(t, now time.Time) string {
 	switch d := now.Sub(t); {
 	case d >= time.Second:
-		return spanText(d) + " ago"
+		return spanText(d.Round(time.Second)) + " ago"
 	case d > -time.Second:
 		return "just now"
 	}

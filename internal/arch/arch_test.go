@@ -29,7 +29,9 @@ var imports = map[string][]string{
 	"api":                      {"event", "emit", "pipeline"},
 	"rulesets":                 {},
 	"internal/arch":            {},
+	"internal/e2e":             {"event", "ingest", "enrich", "rules", "pipeline", "internal/broker"},
 	"internal/broker":          {},
+	"internal/proxytest":       {},
 	"internal/kafkatest":       {},
 	"internal/kafkatest/fetch": {"internal/kafkatest"},
 	"internal/bench":           {"event", "ingest", "enrich", "windows", "rules", "pipeline", "rulesets", "internal/testkit"},
@@ -40,7 +42,11 @@ var imports = map[string][]string{
 const free = "cmd/weir"
 
 // forTests is what tests may import besides what their package may.
-var forTests = []string{"internal/testkit", "rulesets"}
+var forTests = []string{"internal/testkit", "internal/kafkatest", "internal/proxytest", "rulesets"}
+
+// harnesses start real servers for tests; only tests import them, and the
+// command that fetches what one of them needs.
+var harnesses = []string{"internal/kafkatest", "internal/proxytest"}
 
 // pure are the packages that run a unit: time is an argument there, and one
 // goroutine at a time owns it.
@@ -188,7 +194,7 @@ func TestUnitsReadNoClockAndStartNothing(t *testing.T) {
 
 func TestOnlyTestsImportTesting(t *testing.T) {
 	for _, f := range sources(t) {
-		if f.test {
+		if f.test || slices.Contains(harnesses, f.pkg) {
 			continue
 		}
 		for p, pos := range f.imported(t) {

@@ -232,7 +232,7 @@ func TestTrySaysWhatIsWrong(t *testing.T) {
 		{name: "unknown authority", kafka: []kfake.Opt{over(good)}, tls: &TLS{CAFile: other.file}, want: "set tls.ca_file"},
 		{name: "expired", kafka: []kfake.Opt{over(ca.issue("127.0.0.1", time.Now().Add(-time.Hour)))}, tls: &TLS{CAFile: ca.file}, want: "renew it"},
 		{name: "another name", kafka: []kfake.Opt{over(ca.issue("kafka.example", time.Now().Add(time.Hour)))}, tls: &TLS{CAFile: ca.file}, want: "set tls.server_name"},
-		{name: "old tls only", kafka: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS11})}, tls: &TLS{CAFile: ca.file}, want: "ends the TLS handshake"},
+		{name: "old tls only", kafka: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})}, tls: &TLS{CAFile: ca.file}, want: "ends the TLS handshake"},
 		{name: "no login", kafka: user, want: "add sasl"},
 		{name: "wrong password, scram", kafka: user, sasl: login(t, "scram-sha-512", secret+"x"), want: "wrong user or password"},
 		{name: "wrong password, plain over tls", kafka: append(user, over(good)), tls: &TLS{CAFile: ca.file}, sasl: login(t, "plain", secret+"x"), want: "wrong user or password"},

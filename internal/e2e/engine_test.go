@@ -80,7 +80,7 @@ func newEngine(t *testing.T) *engine {
 	return e
 }
 
-// topic opens a topic from its beginning or from where a journal says that it
+// openTopic opens a topic from its beginning or from where a journal says that it
 // was begun, to be closed by who runs it.
 func openTopic(t *testing.T, client []kgo.Opt, topic string, marks []pipeline.Mark, untilEnd bool) *ingest.Topic {
 	t.Helper()

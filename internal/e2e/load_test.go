@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ var began = time.Date(2026, 3, 6, 9, 59, 40, 0, time.UTC)
 
 // load writes access logs of a shop to a topic.
 type load struct {
+	ctx    context.Context // of the test
 	client *kgo.Client
 	rate   float64 // records a second
 	paced  bool    // each when its time has come; else as fast as it goes
@@ -93,7 +95,7 @@ func newLoad(t *testing.T, brokers []string, topic string, rate float64, paced b
 	}
 	t.Cleanup(client.Close)
 	return &load{
-		client: client, rate: rate, paced: paced, start: time.Now(),
+		ctx: t.Context(), client: client, rate: rate, paced: paced, start: time.Now(),
 		deal: rand.New(rand.NewPCG(1, 2)), requests: counts{},
 	}
 }
@@ -148,9 +150,6 @@ func (l *load) now() time.Time {
 	return began.Add(time.Duration(float64(l.made.Load()) / l.rate * float64(time.Second)))
 }
 
-// behind returns by how much the load is late.
-func (l *load) behind() time.Duration { return time.Since(l.start) - l.now().Sub(began) }
-
 // Write sends lines, of which the last may go on in the next call.
 func (l *load) Write(b []byte) (int, error) {
 	l.rest = append(l.rest, b...)
@@ -202,7 +201,7 @@ func (l *load) send(line []byte) error {
 }
 
 func (l *load) produce(r *kgo.Record) {
-	l.client.Produce(context.Background(), r, func(_ *kgo.Record, err error) {
+	l.client.Produce(l.ctx, r, func(_ *kgo.Record, err error) {
 		if err != nil {
 			l.refused.Store(&err)
 			return
@@ -238,10 +237,7 @@ func (l *load) last(ctx context.Context, addresses []string) (time.Time, error) 
 // some returns up to n addresses: the busy ones first.
 func (c counts) some(n int) []string {
 	all := slices.SortedFunc(maps.Keys(c), func(a, b string) int {
-		if c[a] != c[b] {
-			return c[b] - c[a]
-		}
-		return bytes.Compare([]byte(a), []byte(b))
+		return cmp.Or(cmp.Compare(c[b], c[a]), cmp.Compare(a, b))
 	})
 	busy := all[:min(len(all), n*4/5)]
 	rare := all[max(len(busy), len(all)-n/5):]

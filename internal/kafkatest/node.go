@@ -49,7 +49,7 @@ func (n *node) kill() {
 	}
 }
 
-// complaints returns the last lines that the broker logged above the level of
+// complaints returns the last lines of the broker's log that are no mere
 // information.
 func (n *node) complaints() string {
 	b, err := os.ReadFile(n.log())

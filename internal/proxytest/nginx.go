@@ -12,6 +12,7 @@ import (
 type Nginx struct {
 	Dir     string
 	URL     string
+	Main    string   // lines for the main context
 	Log     string   // the access log that its configuration may name
 	Errors  string   // its error log
 	Test    []string // the commands of an operator
@@ -43,6 +44,7 @@ func (n *Nginx) Configure(t testing.TB, http, server string) {
 		user = "user root;"
 	}
 	WriteFile(t, n.conf, fmt.Sprintf(`daemon off; worker_processes 2; pid nginx.pid; error_log %[1]s; %[2]s
+%[6]s
 events { worker_connections 512; }
 http {
 	access_log off;
@@ -55,7 +57,7 @@ http {
 		%[5]s
 	}
 }
-`, n.Errors, user, http, n.URL[len("http://"):], server))
+`, n.Errors, user, http, n.URL[len("http://"):], server, n.Main))
 }
 
 // Start starts nginx and waits until it listens.

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wrongRule is what nobody should ever write: everybody who asks for anything
+// is blocked.
+const wrongRule = `id: short.everybody
+version: 1
+title: Whoever asks for anything
+severity: low
+false_positives: [everybody]
+blind_spots: [none]
+key: ip
+where: "true"
+features:
+  asked: count("1m")
+when: asked >= 1
+then: {block: ip, for: 10m}
+stage: enforce
+`
+
+// warmAccounts log in to a warm site within the hour before, each from its own
+// address.
+const warmAccounts = 10000
+
+func accountAddress(i int) string { return fmt.Sprintf("198.18.%d.%d", i/250, i%250+1) }
+
+// warm logs an hour in which all the accounts of a site log in well, once each.
+// It ended so long ago that no block of a test is still in force.
+func (s *followedSite) warm() {
+	s.t.Helper()
+	begun := time.Now().Truncate(time.Second).Add(-75 * time.Minute)
+	var rs []request
+	for i := range warmAccounts {
+		at := begun.Add(time.Hour * time.Duration(i) / warmAccounts)
+		rs = append(rs, request{at: at, address: accountAddress(i), method: "POST", path: "/login", status: 302, user: fmt.Sprintf("a%d", i)})
+	}
+	s.log(rs...)
+}
+
+// moment is the first line of the ledger that fits, and how many do.
+func (s *followedSite) moment(rule, event string) (at time.Time, n int) {
+	s.t.Helper()
+	for _, l := range readLines(s.t, s.path("state/"+ledgerFile)) {
+		if l.Rule == rule && l.Event == event && l.Mode != "late" && l.Again == 0 {
+			if n++; n == 1 {
+				at = l.At
+			}
+		}
+	}
+	return at, n
+}
+
+func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
+	t.Parallel()
+	s := newFollowedSite(t, "10m", plainPoint+nginxPoint)
+	s.write("rules/short/everybody.yaml", wrongRule)
+	s.warm()
+	l, stop := s.run()
+	s.allRead(l)
+
+	// 2,000 requests a second: known accounts from addresses where they logged in,
+	// strangers who only look, and one address that tries everybody's password.
+	attackers := []string{"203.0.113.1", "203.0.113.2", "203.0.113.3"}
+	live := func(n, from int) {
+		now := time.Now()
+		rs := make([]request, 0, 220)
+		for i := range 200 {
+			a := accountAddress((from + n*100 + i/2) % warmAccounts)
+			if i%4 == 3 {
+				a = fmt.Sprintf("198.19.%d.%d", (n/250)%250, n%250+1)
+			}
+			rs = append(rs, request{at: now, address: a, method: "GET", path: "/products/1", status: 200})
+		}
+		if n%10 < len(attackers) {
+			rs = append(rs, attackFrom(attackers[n%10], now))
+		}
+		s.log(rs...)
+	}
+	sound := func(held map[string]bool) bool {
+		for _, a := range attackers {
+			if !held[a] {
+				return false
+			}
+		}
+		return true
+	}
+	var gone, lastWrong time.Time
+	begun := time.Now()
+	for n := 0; time.Since(begun) < 6*time.Second; n++ {
+		live(n, 0)
+		held := s.listed("lists/block.txt")
+		wrong := len(held)
+		for _, a := range attackers {
+			if held[a] {
+				wrong--
+			}
+		}
+		if now := time.Now(); wrong > 0 {
+			lastWrong = now
+		} else if gone.Before(lastWrong) {
+			gone = now
+		}
+		time.Sleep(time.Until(begun.Add(time.Duration(n+1) * 100 * time.Millisecond)))
+	}
+	first, wrong := s.moment("short.everybody", "new")
+	tripped, trips := s.moment("short.everybody", "tripped")
+	if wrong == 0 || trips != 1 {
+		t.Fatalf("%d entries of the wrong rule came into force, it tripped %d times, must be once", wrong, trips)
+	}
+	if took := tripped.Sub(first); took < 0 || took > 5*time.Second {
+		t.Errorf("the breaker tripped %v after the first wrong entry, must be within 5 s", took)
+	}
+	s.until(20*time.Second, "only the attackers are listed", func() bool {
+		held := s.listed("lists/block.txt")
+		return sound(held) && len(held) == len(attackers)
+	})
+	if lastWrong.After(tripped.Add(30 * time.Second)) {
+		t.Errorf("a wrong entry was on the list at %v, %v after the breaker tripped", lastWrong, lastWrong.Sub(tripped))
+	}
+	t.Logf("%d wrong entries came into force; the breaker tripped %v after the first; the last one that was seen on the list was there until %v after it",
+		wrong, tripped.Sub(first).Round(time.Millisecond), max(0, lastWrong.Sub(first)).Round(time.Millisecond))
+	conf := readFile(t, s.path("lists/weir.conf"))
+	if strings.Contains(conf, "198.18.") || strings.Contains(conf, "198.19.") || !strings.Contains(conf, attackers[0]) {
+		t.Errorf("nginx's list:\n%.2000s", conf)
+	}
+
+	// What weir says about it.
+	why := s.weir("why", accountAddress(150))
+	status := s.weir("status")
+	t.Logf("why: %s", why)
+	for _, text := range []string{"short.everybody", "tripped", "weir approve short.everybody"} {
+		if !strings.Contains(why, text) {
+			t.Errorf("weir why of an innocent address does not say %q: %s", text, why)
+		}
+	}
+	if !strings.Contains(status, "TRIPPED short.everybody since") {
+		t.Errorf("weir status: %s", status)
+	}
+
+	// Somebody lets it go on, and it does the same again.
+	if out := s.weir("approve", "short.everybody"); !strings.Contains(out, "approved") {
+		t.Error(out)
+	}
+	approved := time.Now()
+	for n := 0; ; n++ {
+		live(n, warmAccounts/2)
+		if _, trips = s.moment("short.everybody", "tripped"); trips == 2 {
+			break
+		} else if time.Since(approved) > 20*time.Second {
+			t.Fatal("the rule went on, and did not trip again")
+		}
+		time.Sleep(time.Until(approved.Add(time.Duration(n+1) * 100 * time.Millisecond)))
+	}
+	t.Logf("approved, it tripped again after %v", time.Since(approved).Round(10*time.Millisecond))
+	s.until(30*time.Second, "only the attackers are listed again", func() bool {
+		held := s.listed("lists/block.txt")
+		return sound(held) && len(held) == len(attackers)
+	})
+	s.stop(stop)
+}
+
+// A campaign of 30,000 addresses, of which one in a thousand has an account
+// behind it that logs in well, does not trip anything: all of them are listed.
+func TestAGreatCampaignDoesNotTripTheBreaker(t *testing.T) {
+	t.Parallel()
+	const addresses, good = 30000, 30
+	s := newFollowedSite(t, "1h", plainPoint+nginxPoint)
+	rule := strings.Replace(readFile(t, s.path("rules/short/many_tries.yaml")), "failed >= 10", "failed >= 2", 1)
+	s.write("rules/short/many_tries.yaml", rule)
+	s.warm()
+	l, stop := s.run()
+	s.allRead(l)
+	address := func(i int) string { return fmt.Sprintf("198.19.%d.%d", i/250, i%250+1) }
+	now := time.Now().Truncate(time.Second)
+	var rs []request
+	for i := range addresses {
+		if i%(addresses/good) == 0 {
+			rs = append(rs, request{at: now.Add(-time.Second), address: address(i), method: "POST", path: "/login", status: 302, user: fmt.Sprintf("a%d", i/10)})
+		}
+	}
+	for i := range addresses {
+		rs = append(rs, request{at: now, address: address(i), method: "POST", path: "/login", status: 401, fresh: true, repeated: 2})
+	}
+	s.log(append(rs, pageAt(now.Add(2*time.Second)))...)
+	took := s.until(40*time.Second, "all addresses are listed", func() bool {
+		b, err := os.ReadFile(s.path("lists/block.txt"))
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		s.log(pageAt(time.Now()))
+		time.Sleep(100 * time.Millisecond)
+		return strings.Count(string(b), "\n") >= addresses && len(s.listed("lists/block.txt")) == addresses
+	})
+	t.Logf("%d addresses were listed %v after they were logged", addresses, took.Round(10*time.Millisecond))
+	if tripped := l.ledger.Counts().Tripped; len(tripped) != 0 {
+		t.Errorf("the campaign tripped %v", tripped)
+	}
+	behind := 0.0
+	for _, e := range l.ledger.InForce().Entries {
+		behind += e.Good
+	}
+	if behind != good {
+		t.Errorf("%v good accounts stand behind the entries, must be %d", behind, good)
+	}
+	s.stop(stop)
+}

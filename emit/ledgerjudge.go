@@ -1,0 +1,136 @@
+package emit
+
+import (
+	"strconv"
+	"time"
+
+	"weir/event"
+)
+
+// take writes what comes of one decision.
+func (l *Ledger) take(d *event.Decision) {
+	if d.Step == event.End {
+		return // it comes by the watermark; Advance ends by the clock
+	}
+	if l.seen.add(l.cfg.Key.HashString(d.ID), l.limits.seen) {
+		l.count.Passed++
+		return
+	}
+	w := d.Words()
+	switch {
+	case d.Mode != event.Enforce || d.Would == event.Alert || d.Would == event.NoAction:
+		l.write(Line{Event: w.Event, Decision: *d, Mode: w.Mode, Action: w.Action})
+	case !d.Until.After(l.at):
+		l.count.Late++
+		l.write(Line{Event: w.Event, Decision: *d, Mode: modeLate, Action: noAction})
+	default:
+		l.judge(d)
+	}
+}
+
+// judge puts a decision before the guards, and writes and does what they say.
+func (l *Ledger) judge(d *event.Decision) {
+	key := forceKey(d)
+	if e := l.entries[key]; e != nil && l.well {
+		l.renew(e, d)
+		return
+	}
+	if w := l.queue.find(key); w != nil {
+		w.renew(d)
+		l.write(Line{Event: LineQueued, Decision: *d, Mode: event.Enforce.String(), Action: noAction, Reason: w.reason})
+		return
+	}
+	if guard, reason := l.objects(d); guard != "" {
+		l.hold(d, guard, reason)
+		return
+	}
+	e := &entry{key: key, d: *d, action: d.Would, since: l.at, good: number(d.Good)}
+	e.soften(d)
+	if e.touches() && (len(l.queue.all) > 0 || l.mustWait() != "") {
+		l.wait(e)
+		return
+	}
+	l.enforce(e, LineNew)
+}
+
+// objects asks the guards up to the breaker.
+func (l *Ledger) objects(d *event.Decision) (Guard, string) {
+	switch {
+	case !l.well:
+		return GuardUnwritten, "the ledger cannot be written"
+	case d.Time.After(l.at.Add(aheadOfClock)):
+		return GuardClock, "decided more than " + aheadOfClock.String() + " ahead of the clock"
+	case l.stopped != nil:
+		return GuardStopped, "all blocking was stopped by " + l.stopped.By
+	case len(l.entries) >= l.limits.inForce:
+		return GuardFull, "as many entries in force as the ledger keeps: " + strconv.Itoa(l.limits.inForce)
+	}
+	if by := l.unblocked(d); by != "" {
+		return GuardUnblocked, "unblocked by " + by
+	}
+	guard, reason, allow := l.cfg.Guards.objects(d, l.at)
+	if guard != "" {
+		if allow != nil {
+			l.count.Allowed[allow.String()]++
+		}
+		return guard, reason
+	}
+	return l.breaker.objects(d)
+}
+
+// hold writes that a decision is not enforced.
+func (l *Ledger) hold(d *event.Decision, guard Guard, reason string) {
+	l.held.add(d, l.limits.held)
+	l.write(Line{Event: LineHeld, Decision: *d, Mode: d.Mode.String(), Action: noAction, Guard: guard, Reason: reason})
+}
+
+// noAction is what is done about a decision that is not enforced.
+const noAction = "none"
+
+// enforce puts an entry into force, unless that trips its rule.
+func (l *Ledger) enforce(e *entry, word string) {
+	if e.by == "" {
+		if sum, trips := l.breaker.wouldTrip(e); trips {
+			l.trip(e.d.Rule, sum)
+			_, reason := l.breaker.objects(&e.d)
+			l.hold(&e.d, GuardBreaker, reason)
+			return
+		}
+		if e.touches() {
+			l.breaker.pace.take(l.at)
+		}
+	}
+	if e.d.Step == event.Renew && word == LineNew {
+		word = LineRenew // of what was not in force
+	}
+	l.write(Line{Event: word, Decision: e.d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason, By: e.by})
+	e.first()
+	l.fresh = append(l.fresh, e)
+	l.insert(e)
+}
+
+// renew moves the end of an entry in force.
+func (l *Ledger) renew(e *entry, d *event.Decision) {
+	if d.Step == event.New {
+		// The engine's clock ended it before ours did, and it began anew.
+		until := e.d.Until
+		e.d = *d
+		e.d.Until = later(d.Until, until)
+	}
+	l.breaker.leave(e)
+	e.good = number(d.Good)
+	e.soften(d)
+	l.breaker.enter(e)
+	l.until(e, later(d.Until, e.d.Until))
+	l.write(Line{Event: d.Step.String(), Decision: *d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
+	if sum, trips := l.breaker.tripped(d.Rule); trips {
+		l.trip(d.Rule, sum)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
