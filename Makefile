@@ -55,4 +55,5 @@ rules: build
 # Long campaigns: more seeds for the laws, an hour of fuzzing.
 torture:
 	WEIR_SEEDS=200 $(GO) test -count=1 -timeout 2h ./pipeline
+	WEIR_TORTURE=1 $(GO) test -count=1 -run NeverMeets ./emit
 	$(MAKE) --no-print-directory fuzz FUZZTIME=5m

@@ -1,2 +1,6 @@
-// Package emit hands over what was decided, as lines of JSON.
+// Package emit brings decisions to where they are enforced: guards, the ledger
+// of what is in force, the lists of the points, and what keeps both the same.
+//
+// It reads the clock (blocks end by it) and starts goroutines only in points
+// that need one; whatever runs is called by whoever wants it to run.
 package emit

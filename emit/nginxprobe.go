@@ -86,7 +86,7 @@ func (p *nginxProbe) ask(ctx context.Context) (string, error) {
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("probe: %w", err)
+		return "", fmt.Errorf("probe: nginx does not answer (does it run?): %w", err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxProbe))

@@ -94,6 +94,9 @@ func TestHolesOfCompactionAreNoGaps(t *testing.T) {
 	for i := range 20 {
 		recs := recordsOf(0, i, 1)
 		recs[0].Key = []byte(fmt.Sprint(i % 3))
+		if i == 0 {
+			recs[0].Key = []byte("once") // stays, with a hole behind it
+		}
 		write(t, cl, recs...)
 	}
 	c.Compact()
@@ -101,7 +104,7 @@ func TestHolesOfCompactionAreNoGaps(t *testing.T) {
 	cfg.UntilEnd = true
 	replay, live := openTopic(t, cfg), openTopic(t, topicConfig(t, c))
 	lines := collect(t, replay, 0, all)
-	if len(lines) >= 20 || lines[0].offset < 10 || lines[len(lines)-1].offset != 19 {
+	if len(lines) >= 10 || lines[0].offset != 0 || lines[1].offset < 10 || lines[len(lines)-1].offset != 19 {
 		t.Fatalf("got %v, want the last record of each key", lines)
 	}
 	if got := collect(t, live, 0, len(lines)); fmt.Sprint(got) != fmt.Sprint(lines) {

@@ -25,7 +25,7 @@ func checkCommand(e *environment) *cobra.Command {
 		Long: "check loads what the configuration names, reaches every broker and file, reads the newest\n" +
 			"lines of each source as a run would, and tries every point without changing what it holds.\n" +
 			"It exits with 1 if a run could not work.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path == "" {
 				return usagef("no configuration given (weir check -c weir.yaml)")

@@ -28,7 +28,7 @@ func demoCommand(e *environment) *cobra.Command {
 			"Kafka broker inside this process, and runs weir on it as on any other topic. Then it has one\n" +
 			"more attack begin, live, and waits until it is on the list. It takes less than a minute and\n" +
 			"about 80 MB in the folder that it names.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := e.demo(cmd.Context(), dir)
 			if err != nil {

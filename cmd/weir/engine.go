@@ -53,7 +53,9 @@ func (e *environment) engine(configPath string, live bool) (*engine, error) {
 	if g.stages, err = g.cfg.stages(g.rules); err != nil {
 		return nil, err
 	}
-	if g.plan, err = rules.NewPlan(g.rules, g.key, rules.PlanOptions{Extras: g.extras, Visits: g.cfg.unjudged()}); err != nil {
+	// The breaker asks how many accounts the site has.
+	opt := rules.PlanOptions{Extras: g.extras, Visits: g.cfg.unjudged(), Site: true}
+	if g.plan, err = rules.NewPlan(g.rules, g.key, opt); err != nil {
 		return nil, usagef("%w", err)
 	}
 	if g.tables, g.site, err = g.cfg.tables(g.key, g.opt); err != nil {

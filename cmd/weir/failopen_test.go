@@ -89,7 +89,7 @@ sources:
     disorder: 0s
 key_file: key
 rules: {dirs: [rules]}
-state: {dir: state, memory: 64MiB}
+state: {dir: state, memory: 512MiB}
 points:`+points+"\n")
 	return s
 }

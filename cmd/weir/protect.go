@@ -38,7 +38,11 @@ func (g *engine) newGuards(here bool) (*emit.Guards, error) {
 			}
 		}
 	}
-	return &emit.Guards{Protected: ps, Allow: allow, Deprecated: deprecated, Know: g.know()}, nil
+	guards := &emit.Guards{Protected: ps, Allow: allow, Deprecated: deprecated, Know: g.know()}
+	if err := guards.Validate(); err != nil {
+		return nil, usagef("%w", err)
+	}
+	return guards, nil
 }
 
 // know returns what tells the network of an address; nil where no table was given.

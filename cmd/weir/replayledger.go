@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,8 +16,8 @@ import (
 // ledger and guards as in a run, by the log's time. Nil writes nothing.
 type replayLedger struct {
 	ledger  *emit.Ledger
-	partial string // until it is whole
-	path    string
+	dir     string
+	partial string // a directory of its own until it is whole
 }
 
 // newReplayLedger makes the ledger of a replay that writes into a directory.
@@ -30,11 +29,11 @@ func (g *engine) newReplayLedger(dir string, log *slog.Logger) (*replayLedger, e
 	if err != nil {
 		return nil, err
 	}
-	r := &replayLedger{path: filepath.Join(dir, ledgerFile), partial: filepath.Join(dir, "partial-"+ledgerFile)}
-	if err := os.Remove(r.partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	r := &replayLedger{dir: dir, partial: filepath.Join(dir, "partial")}
+	if err := errors.Join(os.RemoveAll(r.partial), os.Mkdir(r.partial, 0o755)); err != nil {
 		return nil, fmt.Errorf("--out: %w", err)
 	}
-	if r.ledger, err = emit.OpenLedger(emit.LedgerConfig{Path: r.partial, Key: g.key, Guards: guards, Log: log}); err != nil {
+	if r.ledger, err = emit.OpenLedger(emit.LedgerConfig{Path: filepath.Join(r.partial, emit.LedgerName), Key: g.key, Guards: guards, Log: log}); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -57,14 +56,28 @@ func (r *replayLedger) review() func(int64, func(event.Target) (good, tried floa
 	}
 }
 
-// close ends the file; a whole one takes the place of an earlier replay's.
+// close ends the files; whole ones take the place of an earlier replay's.
 func (r *replayLedger) close(whole bool) error {
 	if r == nil {
 		return nil
 	}
-	err := r.ledger.Close()
-	if whole && err == nil {
-		err = os.Rename(r.partial, r.path)
+	if err := r.ledger.Close(); err != nil || !whole {
+		return err
 	}
-	return err
+	old, err := filepath.Glob(filepath.Join(r.dir, "ledger*.jsonl"))
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	for _, path := range old {
+		err = errors.Join(err, os.Remove(path))
+	}
+	made, e := os.ReadDir(r.partial)
+	err = errors.Join(err, e)
+	for _, f := range made {
+		err = errors.Join(err, os.Rename(filepath.Join(r.partial, f.Name()), filepath.Join(r.dir, f.Name())))
+	}
+	if err := errors.Join(err, os.Remove(r.partial)); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	return nil
 }

@@ -24,7 +24,7 @@ func runCommand(e *environment) *cobra.Command {
 		Long: "run follows the sources of the configuration, runs the rules over them and keeps what is\n" +
 			"in force on the points: until it is told to stop (Ctrl-C, SIGTERM; a second time at once).\n" +
 			"Without stage: in the configuration nothing is enforced: decisions are written, and that is all.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path == "" {
 				return usagef("no configuration given (weir run -c weir.yaml)")
@@ -96,7 +96,7 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 		return l, err
 	}
 	if l.ledger, err = emit.OpenLedger(emit.LedgerConfig{
-		Path: l.dir.file(ledgerFile), Key: g.key, Guards: l.guards, Now: time.Now, Log: e.log,
+		Path: l.dir.file(emit.LedgerName), Key: g.key, Guards: l.guards, Now: time.Now, Log: e.log,
 	}); err != nil {
 		return l, err
 	}

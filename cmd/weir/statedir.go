@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"weir/emit"
 )
 
 // The files of a state's directory.
@@ -18,7 +20,7 @@ const (
 	lockFile      = "lock"
 	journalFile   = "journal.jsonl"
 	decisionsFile = "decisions.jsonl"
-	ledgerFile    = "ledger.jsonl"
+	ledgerFile    = emit.LedgerName
 	socketFile    = "weir.sock"
 )
 
