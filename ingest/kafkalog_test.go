@@ -111,8 +111,15 @@ func TestHolesOfCompactionAreNoGaps(t *testing.T) {
 		t.Errorf("got %v live, %v in a replay", got, lines)
 	}
 	eventually(t, "caught up", func() bool { return live.CaughtUp(0) })
-	if _, n := live.Blind(); n != 0 {
-		t.Errorf("blind to %d offsets, want none", n)
+	cfg.Starts = map[int32]int64{0: 1} // in the hole
+	inside := openTopic(t, cfg)
+	if got := collect(t, inside, 0, all); fmt.Sprint(got) != fmt.Sprint(lines[1:]) {
+		t.Errorf("got %v from within the hole, want %v", got, lines[1:])
+	}
+	for _, top := range []*Topic{live, replay, inside} {
+		if _, n := top.Blind(); n != 0 {
+			t.Errorf("blind to %d offsets, want none", n)
+		}
 	}
 }
 

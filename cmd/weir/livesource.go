@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"weir/ingest"
 	"weir/pipeline"
@@ -19,10 +18,8 @@ func (k *kafkaConfig) validate() error {
 	if k.Topic == "" {
 		err = errors.Join(err, errors.New("topic: missing"))
 	}
-	if k.Start != "" && k.Start != "begin" && k.Start != "end" {
-		if d, e := time.ParseDuration(k.Start); e != nil || d >= 0 {
-			err = errors.Join(err, fmt.Errorf("start: %q, must be end, begin or how far back, such as -1h", k.Start))
-		}
+	if k.Start != "" {
+		err = errors.Join(err, ingest.CheckStart(k.Start))
 	}
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
@@ -38,7 +35,7 @@ func (s *sourceConfig) openTopic(ctx context.Context, g *engine, marks []pipelin
 		return nil, usagef("source %s: %w", s.Name, err)
 	}
 	start := s.Kafka.Start
-	if untilEnd && start == "end" {
+	if untilEnd && (start == "end" || start == "") {
 		start = "begin"
 	}
 	t, err := ingest.OpenTopic(ctx, ingest.TopicConfig{

@@ -65,7 +65,7 @@ func (s *sourceConfig) newestRecords(ctx context.Context, g *engine) (src ingest
 	if err != nil {
 		return nil, "", err
 	}
-	if err := broker.Try(ctx, opts); err != nil {
+	if err := broker.TryTopic(ctx, opts, s.Kafka.Topic, broker.Read); err != nil {
 		return nil, "", err
 	}
 	end, err := ingest.OpenTopic(ctx, ingest.TopicConfig{Name: s.Name, Client: opts, Topic: s.Kafka.Topic, Start: "end", Group: s.Kafka.Group, Log: quiet})
