@@ -140,6 +140,9 @@ func (d *Decisions) Add(ds []event.Decision) error {
 	return nil
 }
 
+// Last returns the time of the newest line; zero where there is none.
+func (d *Decisions) Last() time.Time { return d.last }
+
 func (d *Decisions) aside(n int) string {
 	return d.path[:len(d.path)-len(".jsonl")] + "-" + strconv.Itoa(n) + ".jsonl"
 }

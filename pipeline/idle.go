@@ -23,6 +23,7 @@ type wait struct {
 	held  time.Time // since it is lost and others could go on; zero: it is not so
 	idle  bool      // it does not hold the clock
 	lost  bool      // nobody knows whether there is more
+	doubt bool      // nobody knew at some time of this wait
 	told  bool      // the log has it that it is lost
 	free  bool      // of a slow source: it never holds the clock but with what is under way
 }
@@ -48,7 +49,7 @@ func (c *clock) silence() int64 {
 // waiting says that a partition's reader waits for records from now on.
 func (c *clock) waiting(p *partition, now time.Time) {
 	c.mu.Lock()
-	p.wait.since, p.wait.held = now, time.Time{}
+	p.wait.since, p.wait.held, p.wait.doubt = now, time.Time{}, false
 	c.mu.Unlock()
 }
 
@@ -136,7 +137,7 @@ func (r *run) lookForIdle(now time.Time) {
 	var asks []ask
 	c.mu.Lock()
 	for _, p := range c.partitions {
-		if p.live && p.tail != nil && !p.closed && !p.wait.since.IsZero() && p.holds == 0 && now.Sub(p.wait.since) >= silent {
+		if p.live && p.tail != nil && !p.closed && !p.wait.since.IsZero() && p.holds == 0 {
 			asks = append(asks, ask{p: p, since: p.wait.since})
 		}
 	}
@@ -176,11 +177,19 @@ type telling struct {
 	gaveWay bool
 }
 
-// judge says what a wait of ten seconds means, where it is known or not that
-// the partition has been read to its end; loud, that people must know of it.
+// judge says what a wait means, where it is known or not that the partition has
+// been read to its end; loud, that people must know of it. A time in which
+// nobody could be asked is no silence: who writes to the source may come back
+// later than the source does, with all that has gathered.
 func (c *clock) judge(p *partition, known bool, now time.Time) (loud bool) {
 	w := &p.wait
 	switch {
+	case known && w.doubt && !w.idle:
+		w.since, w.doubt, w.lost, w.told, w.held = now, false, false, false, time.Time{}
+		return false
+	case now.Sub(w.since) < silent:
+		w.doubt = w.doubt || !known
+		return false
 	case known:
 		w.idle, w.lost, w.told, w.held = true, false, false, time.Time{}
 		return false
@@ -190,7 +199,7 @@ func (c *clock) judge(p *partition, known bool, now time.Time) (loud bool) {
 	case w.idle && !w.lost: // it may have records that others are going to overtake
 		w.idle = false
 	}
-	w.lost = true
+	w.lost, w.doubt = true, true
 	switch {
 	case w.idle: // it gave way
 	case !c.othersGoOn(p, now):

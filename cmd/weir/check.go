@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -54,7 +55,8 @@ func (c *checklist) fault(what string, err error) {
 }
 
 func (c *checklist) item(mark, what, format string, args ...any) {
-	lines := strings.Split(fmt.Sprintf(format, args...), "\n")
+	// What is the fault of several parts is said once.
+	lines := slices.Compact(strings.Split(fmt.Sprintf(format, args...), "\n"))
 	c.wrapped(fmt.Sprintf("%-6s%s", mark, what), checkIndent, lines[0])
 	for _, l := range lines[1:] {
 		c.wrapped("", checkIndent, l)
@@ -67,7 +69,7 @@ const checkTime = 10 * time.Second
 func (e *environment) check(ctx context.Context, configPath string) error {
 	quiet := *e
 	quiet.log = slog.New(slog.DiscardHandler)
-	g, err := quiet.engine(configPath, true)
+	g, err := quiet.engine(configPath, true, true)
 	if err != nil {
 		return err
 	}
@@ -181,12 +183,12 @@ func (e *environment) checkSource(ctx context.Context, c *checklist, g *engine, 
 	}
 	in := s.result(&inspectOptions{})
 	if in.Lines.Events+in.Lines.Filtered == 0 {
-		c.fault(what, fmt.Errorf("%s: none of its newest %s reads as %s (%s: %s)", from, several(int(s.lines), "line"), p.format, count(in.Rejected[0].Lines), in.Rejected[0].Reason))
+		c.fault(what, fmt.Errorf("%s: none of its newest %s reads as %s; what is wrong with %s of them: %s", from, several(int(s.lines), "line"), p.format, count(in.Rejected[0].Lines), explained(in.Rejected[0].Reason)))
 		return
 	}
 	text := fmt.Sprintf("%s: %s of its newest %s read as %s", from, count(in.Lines.Events+in.Lines.Filtered), several(int(s.lines), "line"), p.format)
 	if in.Lines.Rejected > 0 {
-		text += fmt.Sprintf("; %s not: %s", count(in.Lines.Rejected), in.Rejected[0].Reason)
+		text += fmt.Sprintf("; %s not, most for: %s", count(in.Lines.Rejected), explained(in.Rejected[0].Reason))
 	}
 	c.ok(what, "%s", text)
 	c.checkLines(what, in)
@@ -201,23 +203,55 @@ func (c *checklist) checkLines(what string, in *inspection) {
 	} else if len(a.Proxies) > 0 && !a.Trusted {
 		c.note(what, "nearly all requests come from %s, which looks like a proxy in front (trusted_proxies)", strings.Join(a.Proxies, ", "))
 	}
-	var blind []string
+	c.checkRules(what, in)
+}
+
+// explained says of a reason why lines are rejected what can be done about it.
+func explained(reason string) string {
+	switch reason {
+	case "client address":
+		return "no client address can be read (fields: {ip: NAME} names the field that has it)"
+	case "time":
+		return "no time can be read (time: {field: NAME, layout: unix_ms} says where and how it is written)"
+	case "json":
+		return "no JSON; without -c weir inspect guesses what it is"
+	}
+	return reason
+}
+
+// maxWhy is how many reasons are given why rules cannot work.
+const maxWhy = 4
+
+// checkRules names the rules that cannot work on the lines, by what they lack.
+func (c *checklist) checkRules(what string, in *inspection) {
+	var why []string
+	rules := map[string][]string{}
+	blind := 0
 	for _, r := range in.Rules {
-		if r.State == ruleBlind {
-			blind = append(blind, r.Rule)
+		if r.State != ruleBlind {
+			continue
+		}
+		blind++
+		for _, w := range r.Why {
+			if rules[w] == nil {
+				why = append(why, w)
+			}
+			rules[w] = append(rules[w], r.Rule)
 		}
 	}
-	if len(blind) > 0 {
-		var lack []string
-		for _, m := range in.Missing {
-			lack = append(lack, m.Name)
-		}
-		text := fmt.Sprintf("%d of %s cannot work on these lines (%s)", len(blind), several(len(in.Rules), "rule"), strings.Join(blind, ", "))
-		if len(lack) > 0 {
-			text += "; fields that they lack: " + strings.Join(lack, ", ")
-		}
-		c.note(what, "%s; weir inspect says more", text)
+	if blind == 0 {
+		return
 	}
+	slices.SortStableFunc(why, func(a, b string) int { return len(rules[b]) - len(rules[a]) })
+	text := fmt.Sprintf("%d of %s cannot work on these lines; weir inspect says more", blind, several(len(in.Rules), "rule"))
+	for i, w := range why {
+		if i == maxWhy {
+			text += fmt.Sprintf("\nand %s", plural(int64(len(why)-i), "other reason"))
+			break
+		}
+		text += fmt.Sprintf("\n%s: %s", w, strings.Join(rules[w], ", "))
+	}
+	c.note(what, "%s", text)
 }
 
 // checkPoints tries every point.

@@ -145,7 +145,7 @@ func (c *config) Validate() (err error) {
 			err = errors.Join(err, fmt.Errorf("protect: %w", e))
 		}
 	}
-	err = errors.Join(err, emit.ValidatePoints(c.Points))
+	err = errors.Join(err, emit.ValidatePoints(c.Points), c.sharedPlaces())
 	if c.API.Listen != "" {
 		if _, _, e := net.SplitHostPort(c.API.Listen); e != nil {
 			err = errors.Join(err, fmt.Errorf("api: listen: %q, must be host:port such as 127.0.0.1:8480", c.API.Listen))

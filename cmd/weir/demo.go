@@ -107,7 +107,7 @@ func (e *environment) demo(ctx context.Context, dir string) (*demo, error) {
 	if err := d.readDecisions(); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
-	if d.prepared, err = quiet.prepare(ctx, d.config, "", []string{d.log}, nil); err != nil {
+	if d.prepared, err = quiet.prepare(ctx, d.config, "", []string{d.log}, nil, false); err != nil {
 		return nil, err
 	}
 	d.score = newScore(d.truth, d.made)

@@ -24,8 +24,9 @@ type engine struct {
 }
 
 // engine loads what a configuration names. Live says that it is for a run,
-// which needs more: see config.faultsLive.
-func (e *environment) engine(configPath string, live bool) (*engine, error) {
+// which needs more: see config.faultsLive. Guarded says that the ledger's
+// breaker is going to ask how the whole site stands.
+func (e *environment) engine(configPath string, live, guarded bool) (*engine, error) {
 	var g engine
 	var err error
 	if g.cfg, err = loadConfig(configPath); err != nil {

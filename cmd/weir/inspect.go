@@ -59,7 +59,7 @@ func (e *environment) inspect(ctx context.Context, o *inspectOptions) error {
 	}
 	quiet := *e // what prepare would log stands in the report
 	quiet.log = slog.New(slog.DiscardHandler)
-	p, err := quiet.prepare(ctx, o.config, o.format, o.files, nil)
+	p, err := quiet.prepare(ctx, o.config, o.format, o.files, nil, false)
 	if err != nil {
 		return withPatternHelp(err, o)
 	}

@@ -105,7 +105,7 @@ func (l *told) story(t *testing.T) (targets []string) {
 func explainer(t *testing.T) func(string) (*rules.Explanation, error) {
 	t.Helper()
 	e := &environment{out: new(bytes.Buffer), errOut: new(bytes.Buffer), log: slog.New(slog.DiscardHandler)}
-	g, err := e.engine("", false)
+	g, err := e.engine("", false, false)
 	if err != nil {
 		t.Fatal(err)
 	}

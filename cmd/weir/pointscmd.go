@@ -99,7 +99,7 @@ func pointsReapCommand(e *environment) *cobra.Command {
 func (o *operator) openPoints(name string) (g *engine, points []emit.Point, err error) {
 	quiet := *o.env
 	quiet.log = slog.New(slog.DiscardHandler)
-	if g, err = quiet.engine(o.path, false); err != nil {
+	if g, err = quiet.engine(o.path, false, false); err != nil {
 		return nil, nil, err
 	}
 	if points, err = g.openPoints(quiet.log); err != nil {

@@ -63,9 +63,9 @@ type prepared struct {
 }
 
 // prepare opens what reading these files needs; without any, what the
-// configuration's sources name, as the marks of a journal say.
-func (e *environment) prepare(ctx context.Context, configPath, format string, files []string, marks []pipeline.Mark) (*prepared, error) {
-	g, err := e.engine(configPath, false)
+// configuration's sources name, as the marks of a journal say. Guarded: see engine.
+func (e *environment) prepare(ctx context.Context, configPath, format string, files []string, marks []pipeline.Mark, guarded bool) (*prepared, error) {
+	g, err := e.engine(configPath, false, guarded)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 			e.log.Warn("the journal ends within a line", "what", cut)
 		}
 	}
-	p, err := e.prepare(ctx, o.config, o.format, o.files, marks)
+	p, err := e.prepare(ctx, o.config, o.format, o.files, marks, o.out != "")
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ type liveRun struct {
 }
 
 func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *liveRun, err error) {
-	g, err := e.engine(configPath, true)
+	g, err := e.engine(configPath, true, true)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (l *liveRun) run(ctx context.Context) error {
 		Record: func(ms []pipeline.Mark) error {
 			return insist(ctx, log, func() error { return l.journal.Append(ms) })
 		},
-		Observe: l.status.Store,
+		Observe: l.status.Store, Decided: l.decided(),
 		Emit: func(ds []event.Decision) error {
 			if err := insist(ctx, log, func() error { return l.decisions.Add(ds) }); err != nil {
 				return err
@@ -172,6 +172,14 @@ func (l *liveRun) run(ctx context.Context) error {
 	log.Info("stopping", "events", sum.Events)
 	err = errors.Join(plainEnd(err), l.lastLists())
 	return err
+}
+
+// decided returns the latest tick of which decisions left in an earlier life.
+func (l *liveRun) decided() int64 {
+	if last := l.decisions.Last(); !last.IsZero() {
+		return last.Unix()
+	}
+	return 0
 }
 
 // plainEnd makes being told to stop no error: that is how a run ends.

@@ -46,9 +46,20 @@ func oneArgAtMost(cmd *cobra.Command, args []string) error { return argsAtMost(c
 
 func argsAtMost(cmd *cobra.Command, args []string, most int) error {
 	if len(args) > most {
-		return usagef("%q: there is nothing to say behind %s (see %s --help)", args[most], cmd.Use, cmd.CommandPath())
+		return usagef("%q: %s takes %s (see %s --help)", args[most], cmd.CommandPath(), taken(cmd, most), cmd.CommandPath())
 	}
 	return nil
+}
+
+// taken says what a command takes instead of one argument more.
+func taken(cmd *cobra.Command, most int) string {
+	switch {
+	case most > 0:
+		return "one argument at most"
+	case cmd.Flags().Lookup("config") != nil:
+		return "no argument; a configuration is named with -c"
+	}
+	return "no argument"
 }
 
 // operator reads the configuration, which says where the state is.

@@ -81,7 +81,7 @@ func (e *environment) why(ctx context.Context, opt *whyOptions) error {
 	// without them.
 	quiet := *e
 	quiet.log = slog.New(slog.DiscardHandler)
-	g, noRules := quiet.engine(o.path, false)
+	g, noRules := quiet.engine(o.path, false, false)
 
 	w, err := o.client.Why(ctx, target)
 	running := err == nil

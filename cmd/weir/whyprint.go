@@ -213,7 +213,7 @@ func ago(t, now time.Time) string {
 }
 
 func byText(l *emit.Line) string {
-	text := "by " + cmp0(shown(l.By, 128), "somebody")
+	text := "by " + cmp0(shown(l.By, 128), "weir itself")
 	if l.Reason != "" {
 		text += ": " + shown(l.Reason, 400)
 	}
