@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"weir/emit"
 	"weir/event"
 )
 
@@ -51,7 +52,8 @@ func (c *checklist) note(what, format string, args ...any) { c.item("note", what
 
 func (c *checklist) fault(what string, err error) {
 	c.faults++
-	c.item("FAULT", what, "%v", err)
+	text := strings.TrimPrefix(err.Error(), emit.ErrPermanent.Error()+": ") // a word for the reconciler
+	c.item("FAULT", what, "%s", text)
 }
 
 func (c *checklist) item(mark, what, format string, args ...any) {

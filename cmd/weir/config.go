@@ -85,7 +85,7 @@ func loadConfig(path string) (*config, error) {
 	}
 	c := &config{dir: filepath.Dir(path)}
 	if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
-		return nil, usagef("%s: %s%s", path, strings.TrimSpace(yaml.FormatError(err, false, true)), laterKey(err))
+		return nil, usagef("%s: %s%s", path, strings.TrimSpace(yaml.FormatError(err, false, true)), laterKey(err)+colonHint(err))
 	}
 	if len(c.Rules.Dirs) == 0 {
 		c.Rules.Dirs = []string{"builtin"}
@@ -105,6 +105,14 @@ func laterKey(err error) string {
 		if strings.Contains(err.Error(), fmt.Sprintf("unknown field %q", k)) {
 			return "\n" + k + " is not in this version, which keeps its state in memory"
 		}
+	}
+	return ""
+}
+
+// colonHint explains what the YAML reader makes of [kafka1.example:9093].
+func colonHint(err error) string {
+	if text := err.Error(); strings.Contains(text, "cannot unmarshal map") && strings.Contains(text, "of type string") {
+		return "\ntext with a colon in it needs quotes here, such as [\"kafka1.example:9093\"]"
 	}
 	return ""
 }
