@@ -194,6 +194,10 @@ func (e *environment) checkSource(ctx context.Context, c *checklist, g *engine, 
 	}
 	c.ok(what, "%s", text)
 	c.checkLines(what, in)
+	if len(g.cfg.Points) > 0 && !sc.tellsRefusals() {
+		c.note(what, "the log does not say what a proxy refused, so what weir has refused counts as evidence again; "+
+			"weir points show NAME --setup prints a log format that says it")
+	}
 }
 
 // checkLines says what in the lines would keep rules from working.

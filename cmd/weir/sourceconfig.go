@@ -85,6 +85,19 @@ func (s *sourceConfig) unknownFormat() bool {
 	return s.Config.Format == "" && s.Config.Pattern == "" || s.Config.Format == "w3c" && len(s.Config.Columns) == 0
 }
 
+// tellsRefusals reports whether the source's lines can say that an enforcement
+// point refused a request.
+func (s *sourceConfig) tellsRefusals() bool {
+	field := event.FieldRefused.String()
+	switch s.Config.Format {
+	case "combined", "vhost-combined":
+		return false
+	case "haproxy", "alb", "w3c":
+		return s.Config.Fields[field] != ""
+	}
+	return s.Config.Pattern == "" || strings.Contains(s.Config.Pattern, "<"+field+">")
+}
+
 func (s *sourceConfig) formatName() string {
 	if s.Config.Format == "" && s.Config.Pattern != "" {
 		return "pattern"
