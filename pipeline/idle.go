@@ -96,6 +96,9 @@ func (c *clock) mark(p *partition, event MarkEvent, offset, w int64) Mark {
 	m := Mark{
 		Event: event, Source: p.run.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: offset, Watermark: w,
 	}
+	if logs, ok := p.run.cfg.Sources[p.source].Source.(interface{ Log(p int) string }); ok && event == MarkStart {
+		m.Log = logs.Log(p.local) // globs may find the logs in another order the next time
+	}
 	if w != 0 {
 		p.w = max(p.w, w)
 		p.marked = offset
