@@ -225,6 +225,11 @@ func explained(reason string) string {
 	return reason
 }
 
+// noneRead says that nothing could be made of a log, and why for most of it.
+func noneRead(format, reason string) error {
+	return fmt.Errorf("no line could be read as %s: %s", format, explained(reason))
+}
+
 // maxWhy is how many reasons are given why rules cannot work.
 const maxWhy = 4
 

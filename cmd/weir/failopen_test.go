@@ -32,6 +32,7 @@ type followedSite struct {
 	t           *testing.T
 	dir, config string
 	writer      io.Writer // of the log; nil: the file itself
+	said        io.Writer // where weir's own log goes; nil: the test's
 	sent        int64
 	user        int
 }
@@ -137,7 +138,7 @@ func (s *followedSite) log(rs ...request) {
 	s.t.Helper()
 	if s.writer != nil {
 		if _, err := s.writer.Write(s.lines(rs...)); err != nil {
-			s.t.Fatal(err)
+			s.t.Error(err) // it may be called by any goroutine
 		}
 		return
 	}
@@ -147,7 +148,7 @@ func (s *followedSite) log(rs ...request) {
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Error(err) // it may be called by any goroutine
 	}
 }
 
@@ -176,7 +177,11 @@ func (s *followedSite) attackNow(address string) {
 func (s *followedSite) run() (l *liveRun, stop func() error) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &environment{out: &bytes.Buffer{}, errOut: &bytes.Buffer{}, log: slog.New(slog.NewTextHandler(s.t.Output(), nil))}
+	said := s.said
+	if said == nil {
+		said = s.t.Output()
+	}
+	e := &environment{out: &bytes.Buffer{}, errOut: &bytes.Buffer{}, log: slog.New(slog.NewTextHandler(said, nil))}
 	l, err := e.openLiveRun(ctx, s.config)
 	if err != nil {
 		cancel()

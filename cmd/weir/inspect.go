@@ -87,6 +87,9 @@ func (e *environment) inspect(ctx context.Context, o *inspectOptions) error {
 		return fmt.Errorf("inspect: %w", err)
 	}
 	if found.Lines.Events == 0 {
+		if len(found.Rejected) > 0 {
+			return noneRead(p.format, found.Rejected[0].Reason)
+		}
 		return fmt.Errorf("no line could be read as %s", p.format)
 	}
 	return nil

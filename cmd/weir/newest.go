@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"time"
 
 	"weir/ingest"
 	"weir/internal/broker"
@@ -26,7 +28,7 @@ func (s *sourceConfig) newest(ctx context.Context, g *engine) (src ingest.Source
 	if s.Kafka != nil {
 		return s.newestRecords(ctx, g)
 	}
-	path := g.cfg.path(s.File.Path)
+	path := newestOf(g.cfg.path(s.File.Path))
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, path, fmt.Errorf("file: %w", err)
@@ -57,6 +59,22 @@ func (s *sourceConfig) newest(ctx context.Context, g *engine) (src ingest.Source
 		records[i] = ingest.MemoryRecord{Line: bytes.TrimSuffix(l, []byte{'\r'}), Offset: int64(i)}
 	}
 	return ingest.NewMemory(s.Name, [][]ingest.MemoryRecord{records}), path, nil
+}
+
+// newestOf returns the file that was written last of those that a pattern means.
+func newestOf(pattern string) (path string) {
+	path = pattern
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		return path // not a pattern then: the name of a file
+	}
+	var last time.Time
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil && (path == pattern || info.ModTime().After(last)) {
+			path, last = name, info.ModTime()
+		}
+	}
+	return path
 }
 
 func (s *sourceConfig) newestRecords(ctx context.Context, g *engine) (src ingest.Source, from string, err error) {

@@ -76,21 +76,27 @@ func TestWhatANewUserMeetsIsOneSentence(t *testing.T) {
 		before func(t *testing.T, dir string)
 		// What a check says, with one space between words, and its code; what a
 		// run ends with, and its code. A run that would go on is not tried.
-		check     string
-		checkCode int
-		run       string
-		runCode   int
+		check       string
+		checkCode   int
+		run         string
+		runCode     int
+		inspect     string // of the log, with the configuration; empty: not tried
+		inspectCode int
 	}{
 		{name: "a missing field", log: strings.Replace(line, `"remote_addr":"203.0.113.7",`, "", 1),
 			check:     "FAULT source nginx DIR/access.log: none of its newest 30 lines reads as nginx-json; what is wrong with 30 of them: no client address can be read (fields: {ip: NAME} names the field that has it)",
-			checkCode: 1},
+			checkCode: 1,
+			inspect:   "no line could be read as nginx-json: no client address can be read (fields: {ip: NAME} names the field that has it)", inspectCode: 1},
 		{name: "no account in the log", log: line,
-			check: "no credential at login (map fields.credential): ato.account_under_fire"},
+			check:   "no credential at login (map fields.credential): ato.account_under_fire",
+			inspect: "credential log the account that a log-in names and map it: fields: {credential: username}"},
 		{name: "private addresses everywhere", log: strings.Replace(line, "203.0.113.7", "10.0.0.7", 1),
-			check: "note source nginx 100 % of the addresses are private or this machine's: that is a proxy in front, and nothing private is ever blocked; say whose X-Forwarded-For to believe (trusted_proxies: [10.0.0.0/8]) and log it"},
+			check:   "note source nginx 100 % of the addresses are private or this machine's: that is a proxy in front, and nothing private is ever blocked; say whose X-Forwarded-For to believe (trusted_proxies: [10.0.0.0/8]) and log it",
+			inspect: "1 different; 100 % of the events private"},
 		{name: "an unknown format", log: "hello strange world\n",
 			check:     "FAULT source nginx DIR/access.log: none of its newest 30 lines reads as nginx-json; what is wrong with 30 of them: no JSON; without -c weir inspect guesses what it is",
-			checkCode: 1},
+			checkCode: 1,
+			inspect:   "no line could be read as nginx-json: no JSON; without -c weir inspect guesses what it is", inspectCode: 1},
 		{name: "a format that does not exist", log: line, config: replace("nginx-json", "nginx-jsn"),
 			check: "weir.yaml: sources[0] nginx: format: nginx-jsn, must be one of alb,", checkCode: 2,
 			run: "weir.yaml: sources[0] nginx: format: nginx-jsn, must be one of alb,", runCode: 2},
@@ -155,6 +161,8 @@ func TestWhatANewUserMeetsIsOneSentence(t *testing.T) {
 		{name: "a rule that does not exist", log: line, config: func(s string) string { return s + "rules: {set: [{rule: ato.stuffing, stage: alert}]}\n" },
 			check: "rules: set[0]: there is no rule ato.stuffing", checkCode: 2,
 			run: "rules: set[0]: there is no rule ato.stuffing", runCode: 2},
+		{name: "a pattern for the log", log: line, config: replace("access.log", "acc*.log"),
+			check: "ok source nginx DIR/access.log: 30 of its newest 30 lines read as nginx-json"},
 		{name: "all is well", log: line, check: "start it with: weir run -c DIR/weir.yaml"},
 	}
 	for _, c := range cases {
@@ -192,6 +200,12 @@ func TestWhatANewUserMeetsIsOneSentence(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(dir, "lists/block.txt")); err == nil && c.name != "a list that is somebody's file" {
 				t.Error("weir check wrote a list")
 			}
+			if c.inspect != "" {
+				got := tell(t, "inspect", "-c", config, filepath.Join(dir, "access.log"))
+				if said := tidy(got.out) + " " + tidy(got.end); got.code != c.inspectCode || !strings.Contains(said, c.inspect) {
+					t.Errorf("weir inspect: exit %d, want %d and %q:\n%s\n%s", got.code, c.inspectCode, c.inspect, got.out, got.end)
+				}
+			}
 			if c.run == "" {
 				return
 			}
@@ -225,6 +239,24 @@ func TestARunOnAPoorLogSaysWhatItSees(t *testing.T) {
 	why := s.weir("why", "10.1.2.3")
 	must(t, why, "Not blocked: a guard held it", "held by protected: 10.1.2.3 is a private address")
 	s.stop(stop)
+}
+
+// The log comes when the server gets its first request.
+func TestALogThatIsNotThereYetIsReadWhenItComes(t *testing.T) {
+	t.Parallel()
+	s := newFollowedSite(t, "1h", plainPoint)
+	if err := os.Remove(s.path("access.log")); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer // read when the run has ended
+	s.said = &said
+	l, stop := s.run()
+	s.until(10*time.Second, "it runs", func() bool { return l.status.Load() != nil })
+	s.write("access.log", "")
+	s.attackNow(attacker)
+	s.until(15*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })
+	s.stop(stop)
+	must(t, said.String(), "level=WARN", "there is no such log yet; it is read when it comes", "access.log: no such file or directory")
 }
 
 // A list cannot be written any more while weir runs: weir goes on, and says so.

@@ -246,7 +246,7 @@ func TestPointsAreShownTriedAndReaped(t *testing.T) {
 	stop := r.run(false)
 	r.says("block", "192.0.2.7", "--for", "1h", "--reason", "x")
 	r.says("block", "192.0.2.8", "--for", "1s", "--reason", "x")
-	must(t, r.says("points", "show"), "proxy", "1 to block", "holds", "192.0.2.7")
+	must(t, r.says("points", "show"), "proxy", "to block", "holds", "192.0.2.7")
 	must(t, r.says("points", "reap"), "weir is running and sees to its points itself")
 	stop()
 	b, err := os.ReadFile(r.list)

@@ -17,18 +17,25 @@ import (
 	"weir/event"
 )
 
-// binary builds weir, once.
-var binary = sync.OnceValues(func() (path string, err error) {
-	dir, err := os.MkdirTemp("", "weirbin")
-	if err != nil {
-		return "", err
+// What holds of weir as a process of its own, built as it ships.
+func TestTheProcess(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "weir")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	path = filepath.Join(dir, "weir")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	for name, test := range map[string]func(*testing.T, string){
+		"a signal ends a run under load":                  aSignalEndsARunUnderLoad,
+		"a second signal ends a run at once":              aSecondSignalEndsARunAtOnce,
+		"a second instance is refused":                    aSecondInstanceIsRefused,
+		"a killed run goes on as if nothing had happened": aKilledRunGoesOn,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, program)
+		})
 	}
-	return path, nil
-})
+}
 
 // process is weir as an operator runs it.
 type process struct {
@@ -38,19 +45,15 @@ type process struct {
 	ended  chan error
 }
 
-// start runs a command of the binary.
-func (s *followedSite) start(args ...string) *process {
+// start runs a command as a process.
+func (s *followedSite) start(program string, args ...string) *process {
 	s.t.Helper()
-	path, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	out, err := os.CreateTemp(s.dir, "output-")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer out.Close()
-	p := &process{t: s.t, cmd: exec.Command(path, append(args, "-c", s.config)...), output: out.Name(), ended: make(chan error, 1)}
+	p := &process{t: s.t, cmd: exec.Command(program, append(args, "-c", s.config)...), output: out.Name(), ended: make(chan error, 1)}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -143,13 +146,12 @@ func (s *followedSite) inForce() map[string]bool {
 	return held
 }
 
-func TestASignalEndsARunUnderLoad(t *testing.T) {
-	t.Parallel()
+func aSignalEndsARunUnderLoad(t *testing.T, program string) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newFollowedSite(t, "1h", plainPoint+nginxPoint)
-			p := s.start("run")
+			p := s.start(program, "run")
 			stop := s.load()
 			defer stop()
 			s.until(30*time.Second, "two attackers are listed", func() bool { return len(s.listed("lists/block.txt")) >= 2 })
@@ -178,14 +180,13 @@ func TestASignalEndsARunUnderLoad(t *testing.T) {
 
 // A point whose program hangs holds the end up, for some seconds at most; who
 // does not want to wait for that gives the signal again.
-func TestASecondSignalEndsARunAtOnce(t *testing.T) {
-	t.Parallel()
+func aSecondSignalEndsARunAtOnce(t *testing.T, program string) {
 	for _, twice := range []bool{false, true} {
 		t.Run(fmt.Sprintf("twice=%t", twice), func(t *testing.T) {
 			t.Parallel()
 			s := newFollowedSite(t, "1h", plainPoint+`
   - {name: hangs, nginx: {conf: lists/weir.conf, test: ["sleep", "60"], reload: ["true"]}}`)
-			p := s.start("run")
+			p := s.start(program, "run")
 			s.until(30*time.Second, "it runs", func() bool { return strings.Contains(p.said(), "the api answers") })
 			s.attackNow(attacker)
 			s.until(10*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })
@@ -209,12 +210,11 @@ func TestASecondSignalEndsARunAtOnce(t *testing.T) {
 	}
 }
 
-func TestASecondInstanceIsRefused(t *testing.T) {
-	t.Parallel()
+func aSecondInstanceIsRefused(t *testing.T, program string) {
 	s := newFollowedSite(t, "1h", plainPoint)
-	p := s.start("run")
+	p := s.start(program, "run")
 	s.until(30*time.Second, "it runs", func() bool { return strings.Contains(p.said(), "the api answers") })
-	second := s.start("run")
+	second := s.start(program, "run")
 	state, took := second.wait(10 * time.Second)
 	want := fmt.Sprintf("weir: state: dir: %s: in use by process %d\n", s.path("state"), p.cmd.Process.Pid)
 	if state.ExitCode() != 1 || second.said() != want || took > 5*time.Second {
@@ -228,20 +228,19 @@ func TestASecondInstanceIsRefused(t *testing.T) {
 
 // Killed three times under load and begun again each time, weir decides what a
 // replay of the log decides, and no line of its files stands there twice.
-func TestAKilledRunGoesOnAsIfNothingHappened(t *testing.T) {
-	t.Parallel()
+func aKilledRunGoesOn(t *testing.T, program string) {
 	s := newFollowedSite(t, "1h", plainPoint+nginxPoint)
 	stop := s.load()
 	defer stop()
 	for i := range 3 {
-		p := s.start("run")
+		p := s.start(program, "run")
 		s.until(30*time.Second, "there is another decision", func() bool { return len(s.listed("lists/block.txt")) >= 2*(i+1) })
 		p.signal(syscall.SIGKILL)
 		p.wait(5 * time.Second)
 	}
 	attackers := stop()
 	s.log(pageAt(time.Now().Add(time.Second)))
-	p := s.start("run")
+	p := s.start(program, "run")
 	s.until(30*time.Second, "every attacker is listed", func() bool { return len(s.listed("lists/block.txt")) == len(attackers) })
 	p.signal(syscall.SIGTERM)
 	if state, _ := p.wait(15 * time.Second); state.ExitCode() != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -256,6 +257,13 @@ func (l *liveRun) announce() {
 		log.Info("reading", "source", s.Name(), "partitions", s.Partitions(), "disorder", s.Disorder, "slow", s.Slow)
 		if s.Unjudged {
 			log.Info("the source has no outcomes: visits stand in for successes", "source", s.Name())
+		}
+	}
+	for i := range l.cfg.Sources {
+		if f := l.cfg.Sources[i].File.Path; f != "" {
+			if _, err := os.Stat(newestOf(l.cfg.path(f))); err != nil {
+				log.Warn("there is no such log yet; it is read when it comes", "source", l.cfg.Sources[i].Name, "error", err)
+			}
 		}
 	}
 	for _, p := range l.points {
