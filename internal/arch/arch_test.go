@@ -29,7 +29,7 @@ var imports = map[string][]string{
 	"api":                      {"event", "emit", "pipeline"},
 	"rulesets":                 {},
 	"internal/arch":            {},
-	"internal/e2e":             {"event", "ingest", "enrich", "rules", "pipeline", "internal/broker"},
+	"internal/e2e":             {"event", "ingest", "enrich", "rules", "pipeline", "emit", "internal/broker"},
 	"internal/broker":          {},
 	"internal/proxytest":       {},
 	"internal/kafkatest":       {},
