@@ -6,12 +6,13 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /weir ./cmd/weir \
- && mkdir /state && chown 65532:65532 /state && chmod 700 /state
+ && mkdir -m 700 /state && mkdir -m 1777 /scratch
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /weir /weir
 COPY --from=build --chown=65532:65532 /state /var/lib/weir
+COPY --from=build /scratch /tmp
 USER 65532:65532
 VOLUME /var/lib/weir
 # The configuration is mounted: -v /etc/weir:/etc/weir:ro. The API listens on

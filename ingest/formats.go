@@ -73,7 +73,7 @@ func (c Config) Validate() (err error) {
 	_, known := formats[name]
 	switch {
 	case name == "":
-		err = errors.Join(err, errors.New("format: missing; give a format or a pattern"))
+		err = errors.Join(err, errors.New("format: missing; give a format or a pattern (weir inspect FILE guesses it)"))
 	case !known:
 		err = errors.Join(err, fmt.Errorf("format: %s, must be one of %s", name, strings.Join(Formats(), ", ")))
 	}

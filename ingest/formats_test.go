@@ -151,7 +151,7 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{"nothing", Config{}, "format: missing; give a format or a pattern"},
+		{"nothing", Config{}, "format: missing; give a format or a pattern (weir inspect FILE guesses it)"},
 		{"unknown format", Config{Format: "clf"}, "format: clf, must be one of alb, caddy, cloudflare, combined, haproxy, json, nginx-json, pattern, traefik, vhost-combined, w3c"},
 		{
 			"several", Config{Format: "combined", Pattern: "<ip>", Columns: []string{"date"}, Fields: map[string]string{"ip": "a"}, Time: TimeConfig{"ts", "ms"}},
