@@ -40,8 +40,9 @@ type Config struct {
 	Kept []emit.Point
 	// Status returns how the engine stands, nil before it has said so once.
 	Status func() *pipeline.Status
-	// Ready, if set, is one more reason not to be ready.
-	Ready func() error
+	// Absent, if set, returns the sources whose log does not exist or cannot be
+	// looked at, and why: with nothing to read they look idle.
+	Absent func() map[string]error
 	// ASN returns the autonomous system of an address, 0 where it is not known;
 	// nil: none is known.
 	ASN     func(netip.Addr) uint32

@@ -2,7 +2,9 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"weir/pipeline"
@@ -48,16 +50,18 @@ func (a *Server) reasons(st *pipeline.Status, now time.Time) []string {
 	if !a.cfg.Ledger.InForce().Well {
 		reasons = append(reasons, "the ledger could not be read or written: nothing new comes into force (see the log, and the disk of state: dir:)")
 	}
-	if a.cfg.Ready != nil {
-		if err := a.cfg.Ready(); err != nil {
-			reasons = append(reasons, err.Error())
-		}
+	absent := a.absent()
+	for _, source := range slices.Sorted(maps.Keys(absent)) {
+		reasons = append(reasons, fmt.Sprintf("source %s: there is no such log (%v): it is read when it comes", source, absent[source]))
 	}
 	if st == nil {
 		return append(reasons, "the engine has not started reading yet")
 	}
 	if age := now.Sub(st.At); age > maxStatusAge {
 		reasons = append(reasons, fmt.Sprintf("the engine has not said how it stands for %s", age.Round(time.Second)))
+	}
+	if why := unread(&st.Summary); why != "" {
+		reasons = append(reasons, why)
 	}
 	for _, s := range summarise(st.Partitions) {
 		if s.Lost > 0 {
@@ -76,4 +80,38 @@ func (a *Server) reasons(st *pipeline.Status, now time.Time) []string {
 		reasons = append(reasons, fmt.Sprintf("source %s is catching up: it has %d still to read %s", s.Name, s.Behind.Lag, far))
 	}
 	return reasons
+}
+
+// absent returns the sources without a log.
+func (a *Server) absent() map[string]error {
+	if a.cfg.Absent == nil {
+		return nil
+	}
+	return a.cfg.Absent()
+}
+
+// directive is the reason of the lines that are comments of a log: no fault.
+const directive = "directive"
+
+// unread says that there are lines and none of them was an event, whatever came
+// of it: they are not in the format that the configuration names.
+func unread(s *pipeline.Summary) string {
+	if s.Events+s.Dropped+s.Future > 0 {
+		return ""
+	}
+	var total, most int64
+	reason := ""
+	for r, n := range s.Rejected {
+		if r == directive {
+			continue
+		}
+		total += n
+		if n > most || n == most && r < reason {
+			most, reason = n, r
+		}
+	}
+	if total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("no line of the log could be read: %d rejected, most for %q (weir check says more)", total, reason)
 }

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 	"time"
@@ -13,10 +13,10 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	at := func(age time.Duration) int64 { return now.Add(-age).Unix() }
 	for _, c := range []struct {
-		name  string
-		st    func(*pipeline.Status)
-		ready error
-		says  string // empty: ready
+		name   string
+		st     func(*pipeline.Status)
+		absent error
+		says   string // empty: ready
 	}{
 		{name: "all is well"},
 		{name: "a status at the limit", st: func(s *pipeline.Status) { s.At = now.Add(-maxStatusAge) }},
@@ -37,11 +37,26 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 			s.Partitions[0] = pipeline.PartitionStatus{Source: "nginx", Lag: 7, Watermark: -1}
 		}, says: "it has 7 still to read and has not come to its first event"},
 		{name: "one of two lost", st: func(s *pipeline.Status) { s.Partitions[1].Lost = true }, says: "source nginx: 1 of 2 partitions cannot be asked"},
-		{name: "what the run says", ready: errors.New("the state is being read"), says: "the state is being read"},
+		{name: "no log", absent: fs.ErrNotExist, says: "source nginx: there is no such log (file does not exist): it is read when it comes"},
+		{name: "no line that could be read", st: func(s *pipeline.Status) {
+			s.Summary.Rejected = map[string]int64{"json": 4000, "time": 1000, "directive": 9000}
+		}, says: `no line of the log could be read: 5000 rejected, most for "json" (weir check says more)`},
+		{name: "some lines that could not be read", st: func(s *pipeline.Status) {
+			s.Summary.Rejected, s.Summary.Events = map[string]int64{"json": 4000}, 1
+		}},
+		{name: "lines that were read and came too late", st: func(s *pipeline.Status) {
+			s.Summary.Rejected, s.Summary.Dropped = map[string]int64{"json": 4000}, 1
+		}},
+		{name: "comments alone", st: func(s *pipeline.Status) { s.Summary.Rejected = map[string]int64{"directive": 4} }},
 	} {
 		r := newRig(t, func(r *rig) {
 			r.cfg.Now = func() time.Time { return now }
-			r.cfg.Ready = func() error { return c.ready }
+			r.cfg.Absent = func() map[string]error {
+				if c.absent == nil {
+					return nil
+				}
+				return map[string]error{"nginx": c.absent}
+			}
 			r.status.At = now
 		})
 		if c.st != nil {
@@ -66,6 +81,17 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 	r = newRig(t, nil).run()
 	if code, text, _ := r.ask(overTCP, "GET", "/readyz", ""); code != 200 || text != `{"ready":true,"reasons":[]}`+"\n" {
 		t.Errorf("ready: %d %s", code, text)
+	}
+}
+
+func TestTheStatusSaysWhichLogIsAbsent(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.cfg.Absent = func() map[string]error { return map[string]error{"nginx": fs.ErrNotExist} }
+		r.status.Partitions = append(r.status.Partitions, pipeline.PartitionStatus{Source: "edge"})
+	}).run()
+	s := decode[Status](t, second2(r.ask(overTCP, "GET", "/api/v1/status", "")))
+	if len(s.Engine.Sources) != 2 || s.Engine.Sources[0].Absent != fs.ErrNotExist.Error() || s.Engine.Sources[1].Absent != "" || s.Readiness.Ready {
+		t.Errorf("%+v %+v", s.Engine.Sources, s.Readiness)
 	}
 }
 

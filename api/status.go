@@ -63,6 +63,7 @@ type SourceStatus struct {
 	Unknown    int       `json:"unknown"`   // partitions whose lag is not known
 	Watermark  time.Time `json:"watermark"` // the lowest of those that are not idle; zero: none has one
 	Behind     Behind    `json:"behind"`
+	Absent     string    `json:"absent,omitempty"` // why its log is not there; empty: it is, or it is a topic or a glob
 }
 
 // Behind is what of a source has more to read: the partition that is furthest
@@ -146,6 +147,12 @@ func (a *Server) status(*http.Request) (any, error) {
 	}
 	if st != nil {
 		doc.Engine = engine(st)
+		absent := a.absent()
+		for i := range doc.Engine.Sources {
+			if s := &doc.Engine.Sources[i]; absent[s.Name] != nil {
+				s.Absent = absent[s.Name].Error()
+			}
+		}
 		doc.Engine.EventsPerSecond = a.rate.of(st.At, st.Summary.Events)
 	}
 	return doc, nil

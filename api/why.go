@@ -159,6 +159,14 @@ func cannot(in *emit.InForce, caps emit.Capabilities, now time.Time) string {
 	return ""
 }
 
+// holder is who was read back: the program itself, or only its file.
+func holder(s *emit.PointStatus) string {
+	if s.File {
+		return "the file"
+	}
+	return "it"
+}
+
 // standing says how far a point has come with an entry that it can hold.
 func standing(s *emit.PointStatus, in *emit.InForce, now time.Time) (State, string) {
 	switch {
@@ -167,7 +175,7 @@ func standing(s *emit.PointStatus, in *emit.InForce, now time.Time) (State, stri
 	case s.Drift == 0 && s.Shed > 0:
 		return Pending, fmt.Sprintf("it holds as many entries as it has room for; %d had none, this one may be among them", s.Shed)
 	case s.Drift == 0 && !s.Seen.Before(in.Since):
-		return Holds, fmt.Sprintf("it holds it, as read back %s ago", now.Sub(s.Seen).Round(time.Second))
+		return Holds, fmt.Sprintf("%s holds it, as read back %s ago", holder(s), now.Sub(s.Seen).Round(time.Second))
 	case s.Drift < 0:
 		return Pending, "it is to; what it holds has not been read yet"
 	}

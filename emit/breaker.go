@@ -17,6 +17,7 @@ const (
 	tripShare   = 0.005
 	tripWindow  = 10 * time.Minute // entries that came into force within it are withdrawn
 	paceWindow  = time.Minute
+	blindBelow  = 20  // accounts of the site: with fewer nobody can tell whom an entry hurts
 	challengeIs = 0.1 // of a block: who is challenged can pass
 )
 
@@ -52,6 +53,13 @@ func (e *entry) weight() float64 {
 // touches reports whether a good account stands behind an entry that would
 // notice it.
 func (e *entry) touches() bool { return e.weight() > 0 && e.good >= 1 }
+
+// paced reports whether an entry comes into force at the pace of those that may
+// hurt somebody: a good account stands behind it, or nobody can tell, since
+// hardly anybody is known to have succeeded with anything on the site.
+func (b *breaker) paced(e *entry) bool {
+	return e.touches() || e.weight() > 0 && b.known && b.site < blindBelow
+}
 
 // number makes a figure one that can be summed.
 func number(v float64) float64 {

@@ -338,3 +338,28 @@ func TestFiguresThatAreNoneDoNotCount(t *testing.T) {
 	}
 	l.whole(t)
 }
+
+// Where nobody is known to have succeeded with anything, no entry has a good
+// account behind it and the breaker sees nothing: then all entries come at the
+// pace of those that may hurt somebody.
+func TestOnASiteWithoutAccountsEntriesComeSlowly(t *testing.T) {
+	for _, site := range []float64{0, blindBelow - 1, blindBelow} {
+		l := testLedger(t, &Guards{})
+		l.review(accounts(site))
+		const n = 1000
+		for i := range n {
+			l.add(ruled("r", dawn, "ip", fmt.Sprintf("198.18.%d.%d", i/250, i%250)))
+		}
+		want := maxPace
+		if site >= blindBelow {
+			want = n
+		}
+		if got := len(l.force()); got != want {
+			t.Errorf("%.0f accounts succeeded: %d of %d in force at once, want %d", site, got, n, want)
+		}
+		l.tick(paceWindow)
+		if got := len(l.force()); got != min(n, 2*want) {
+			t.Errorf("%.0f accounts succeeded: %d in force a minute later, want %d", site, got, min(n, 2*want))
+		}
+	}
+}

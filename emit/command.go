@@ -101,13 +101,14 @@ func ended(ctx context.Context, args []string, err error, out *said) error {
 	return fmt.Errorf("%s: %w: %.500s", strings.Join(args, " "), err, out.fault())
 }
 
-// commandPrints runs a command and reports whether it printed that line.
-func commandPrints(ctx context.Context, args []string, line string) (found bool, err error) {
+// eachLine runs a command and hands over every line that it prints, without its
+// newline and up to the size of a buffer.
+func eachLine(ctx context.Context, args []string, take func(line string)) error {
 	ctx, stop := context.WithTimeout(ctx, commandTimeout)
 	defer stop()
 	cmd, out, err := newCommand(ctx, args)
 	if err != nil {
-		return false, err
+		return err
 	}
 	cmd.Stdout = nil
 	pipe, err := cmd.StdoutPipe()
@@ -115,7 +116,7 @@ func commandPrints(ctx context.Context, args []string, line string) (found bool,
 		err = cmd.Start()
 	}
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
 	r := bufio.NewReader(pipe)
 	for begins := true; ; {
@@ -123,8 +124,10 @@ func commandPrints(ctx context.Context, args []string, line string) (found bool,
 		if e != nil {
 			break // its end; what went wrong is said by Wait
 		}
-		found = found || begins && string(text) == line
+		if begins {
+			take(string(text))
+		}
 		begins = !more
 	}
-	return found, ended(ctx, args, cmd.Wait(), out)
+	return ended(ctx, args, cmd.Wait(), out)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -46,6 +47,9 @@ func OpenDecisions(path string) (d *Decisions, cut int64, err error) {
 		if n := d.newest(); n > 0 {
 			_, err = d.read(d.aside(n))
 		}
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
 	}
 	if err == nil {
 		var end int64
@@ -120,7 +124,7 @@ func (d *Decisions) Add(ds []event.Decision) error {
 	}
 	_, err := d.file.Write(d.buf)
 	if err == nil {
-		err = d.file.Sync()
+		err = syncFile(d.file)
 	}
 	if err != nil {
 		err = fmt.Errorf("decisions: %w", err)
@@ -179,6 +183,9 @@ func (d *Decisions) putAside() error {
 		return fmt.Errorf("decisions: %w", err)
 	}
 	d.file, d.size = f, 0
+	if err := syncDir(filepath.Dir(d.path)); err != nil {
+		return fmt.Errorf("decisions: %w", err)
+	}
 	return nil
 }
 

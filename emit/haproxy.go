@@ -72,6 +72,7 @@ func newHAProxy(cfg HAProxyConfig, s Setting) (Point, error) {
 	}
 	if len(cfg.Socket) == 0 {
 		h.caps.MinInterval = haproxyReloadInterval
+		h.caps.Unasked = "its files can be written; whether haproxy runs and uses them was not asked (socket: would)"
 	}
 	if h.caps.Capacity, err = capacityOf(s.Capacity); err != nil {
 		return nil, fmt.Errorf("haproxy: %w", err)

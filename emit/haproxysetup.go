@@ -63,12 +63,13 @@ func (ms *haproxyMaps) lineOf(file string) string {
 func (h *haproxyPoint) Setup() string {
 	var b strings.Builder
 	if len(h.sockets) > 0 {
-		b.WriteString("# -- global --\n# The socket by which weir changes the maps of the running process.\n")
+		b.WriteString("# -- global --\n# The socket by which weir changes the maps of the running process. The user that\n" +
+			"# weir runs as must be in its group (usermod -a -G haproxy weir), or be root.\n")
 		if len(h.sockets) > 1 {
 			b.WriteString("# Each process has its own one of these.\n")
 		}
 		for _, s := range h.sockets {
-			fmt.Fprintf(&b, "    stats socket %s mode 660 level admin\n", s.address)
+			fmt.Fprintf(&b, "    stats socket %s mode 660 group haproxy level admin\n", s.address)
 		}
 		b.WriteString("\n")
 	}

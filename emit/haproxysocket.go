@@ -76,11 +76,11 @@ func (s *haproxySocket) unreachable(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		hint = "; it needs \"stats socket " + s.address + " mode 660 level admin\" in its global section"
+		hint = "; it needs \"stats socket " + s.address + " mode 660 group haproxy level admin\" in its global section"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		hint = "; does it run?"
 	case errors.Is(err, fs.ErrPermission):
-		hint = "; add weir's user to the socket's group"
+		hint = "; add weir's user to the socket's group (ls -l shows it; group haproxy in the stats socket line sets it)"
 	}
 	return fmt.Errorf("haproxy at %s: %w: %w%s", s.address, errUnreachable, err, hint)
 }

@@ -105,7 +105,7 @@ func (l *Ledger) applyForce(line *Line) {
 	}
 	e.excused = line.Excused
 	e.first()
-	if e.touches() {
+	if l.breaker.paced(e) {
 		l.breaker.pace.take(e.since)
 	}
 	l.insert(e)

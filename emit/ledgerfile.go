@@ -120,7 +120,7 @@ func (f *ledgerFile) tryFlush() (err error) {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	if f.sync {
-		if err := f.file.Sync(); err != nil {
+		if err := syncFile(f.file); err != nil {
 			return fmt.Errorf("ledger: sync: %w", err)
 		}
 	}
@@ -164,7 +164,7 @@ func (f *ledgerFile) full(most int64) bool { return f.size >= max(most, 2*f.head
 
 // rotate puts the file aside and begins another one with the given lines.
 func (f *ledgerFile) rotate(head func(before []byte, number int) [][]byte, keep int) error {
-	if err := f.file.Sync(); err != nil {
+	if err := syncFile(f.file); err != nil {
 		return fmt.Errorf("ledger: sync: %w", err)
 	}
 	next, err := os.OpenFile(f.path+".next", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -182,7 +182,7 @@ func (f *ledgerFile) rotate(head func(before []byte, number int) [][]byte, keep 
 		n, _ := w.Write(closeLine(open, chain)) // Flush returns its error
 		size += int64(n)
 	}
-	if err := errors.Join(w.Flush(), next.Sync()); err != nil {
+	if err := errors.Join(w.Flush(), syncFile(next)); err != nil {
 		return drop(err)
 	}
 	if err := os.Rename(f.path, f.aside(f.number)); err != nil {
@@ -239,7 +239,7 @@ func (f *ledgerFile) close(count *Counts) error {
 		return err
 	}
 	if err == nil && f.loose {
-		if serr := f.file.Sync(); serr != nil {
+		if serr := syncFile(f.file); serr != nil {
 			err = fmt.Errorf("ledger: sync: %w", serr)
 		}
 	}

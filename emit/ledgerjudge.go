@@ -46,7 +46,7 @@ func (l *Ledger) judge(d *event.Decision) {
 	}
 	e := &entry{key: key, d: *d, action: d.Would, since: l.at, good: number(d.Good)}
 	e.soften(d)
-	if e.touches() && (len(l.queue.all) > 0 || l.mustWait() != "") {
+	if l.breaker.paced(e) && (len(l.queue.all) > 0 || l.mustWait() != "") {
 		l.wait(e)
 		return
 	}
@@ -96,7 +96,7 @@ func (l *Ledger) enforce(e *entry, word string) {
 			l.hold(&e.d, GuardBreaker, reason)
 			return
 		}
-		if e.touches() {
+		if l.breaker.paced(e) {
 			l.breaker.pace.take(l.at)
 		}
 	}

@@ -43,14 +43,14 @@ func (w *waiter) renew(d *event.Decision) {
 	w.d.Good, w.d.Tried, w.d.Clean = d.Good, d.Tried, d.Clean
 }
 
-// mustWait says why an entry with a good account behind it cannot come into
-// force right now; empty where it can.
+// mustWait says why an entry that may hurt somebody cannot come into force right
+// now; empty where it can.
 func (l *Ledger) mustWait() string {
 	switch {
 	case !l.breaker.known:
 		return "waits until it is known how many accounts there are"
 	case !l.breaker.pace.free(l.at):
-		return "waits: " + strconv.Itoa(maxPace) + " entries with good accounts behind them came into force within a minute"
+		return "waits: " + strconv.Itoa(maxPace) + " entries that may hurt somebody came into force within a minute"
 	}
 	return ""
 }
@@ -58,7 +58,7 @@ func (l *Ledger) mustWait() string {
 // wait has an entry wait its turn.
 func (l *Ledger) wait(e *entry) {
 	if len(l.queue.all) >= l.limits.queue {
-		l.hold(&e.d, GuardQueue, strconv.Itoa(l.limits.queue)+" decisions with good accounts behind them wait already")
+		l.hold(&e.d, GuardQueue, strconv.Itoa(l.limits.queue)+" decisions that may hurt somebody wait already")
 		return
 	}
 	reason := l.mustWait()

@@ -35,6 +35,9 @@ type nginxPoint struct {
 	log    *slog.Logger
 	swept  bool   // what a crash left was looked for
 	backup string // the list in force while another one is taken over
+
+	included bool   // nginx was seen to include the file, and nothing went wrong since
+	untested string // why that could not be found out, as it was logged last
 }
 
 func newNginx(cfg NginxConfig, s Setting) (Point, error) {
@@ -59,6 +62,9 @@ func newNginx(cfg NginxConfig, s Setting) (Point, error) {
 	n.caps = Capabilities{
 		Actions: s.Actions, Endpoints: s.Endpoints, Ends: true, MinInterval: nginxInterval,
 	}
+	if cfg.Probe == "" {
+		n.caps.Unasked = "its configuration passes; whether nginx runs was not asked (probe: would)"
+	}
 	if n.caps.Capacity, err = capacityOf(s.Capacity); err != nil {
 		return nil, fmt.Errorf("nginx: %w", err)
 	}
@@ -66,7 +72,7 @@ func newNginx(cfg NginxConfig, s Setting) (Point, error) {
 		return nil, fmt.Errorf("nginx: %w", err)
 	}
 	if cfg.Probe != "" {
-		if n.probe, err = newNginxProbe(cfg.Probe); err != nil {
+		if n.probe, err = newNginxProbe(s.Name, cfg.Probe); err != nil {
 			return nil, fmt.Errorf("nginx: %w", err)
 		}
 	}
@@ -106,6 +112,9 @@ func (n *nginxPoint) Read(ctx context.Context) (List, error) {
 	case err != nil:
 		return List{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
+	if err := n.look(ctx, generationOf(body) != ""); err != nil {
+		return List{}, err
+	}
 	now := time.Now()
 	es = slices.DeleteFunc(es, func(e Entry) bool { return !e.Until.After(now) })
 	if _, err := os.Lstat(n.backup); !errors.Is(err, fs.ErrNotExist) {
@@ -126,8 +135,9 @@ func (n *nginxPoint) Read(ctx context.Context) (List, error) {
 }
 
 // Apply writes the list, has nginx test it and reload. A list that nginx does
-// not accept is taken back.
-func (n *nginxPoint) Apply(ctx context.Context, _, want List) error {
+// not accept, or does not include, is taken back.
+func (n *nginxPoint) Apply(ctx context.Context, _, want List) (err error) {
+	defer func() { n.included = err == nil && n.included }() // after an error it is looked for again
 	body, generation, err := n.lists.render(want.Entries)
 	if err != nil {
 		return err
@@ -144,8 +154,11 @@ func (n *nginxPoint) Apply(ctx context.Context, _, want List) error {
 	if err := replaceSealed(n.cfg.Conf, body, len(want.Entries)); err != nil {
 		return err
 	}
-	if err := runCommand(ctx, n.cfg.Test); err != nil {
-		return errors.Join(fmt.Errorf("nginx does not accept its configuration with the new list, the old list stays: %w", err), n.putBack())
+	if err := n.test(ctx); err != nil {
+		if !errors.Is(err, errNotIncluded) {
+			err = fmt.Errorf("nginx does not accept its configuration with the new list, the old list stays: %w", err)
+		}
+		return errors.Join(err, n.putBack())
 	}
 	if err := runCommand(ctx, n.cfg.Reload); err != nil {
 		return fmt.Errorf("the list is written, but nginx could not be reloaded (does it run?): %w", err)
@@ -212,7 +225,8 @@ func (n *nginxPoint) Try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.tryTest(ctx)
+	n.included = false
+	err = n.test(ctx)
 	if _, e := findCommand(n.cfg.Reload[0]); e != nil {
 		err = errors.Join(err, e)
 	}
@@ -229,20 +243,4 @@ func (n *nginxPoint) begin() error {
 		return err
 	}
 	return replaceSealed(n.cfg.Conf, body, 0)
-}
-
-// tryTest tests nginx's configuration and, where its test can print it, looks
-// for the file in it.
-func (n *nginxPoint) tryTest(ctx context.Context) error {
-	test := slices.Clone(n.cfg.Test)
-	prints := slices.Index(test, "-t")
-	if prints < 0 {
-		return runCommand(ctx, test)
-	}
-	test[prints] = "-T" // the same, and prints all that it read
-	found, err := commandPrints(ctx, test, "# configuration file "+n.cfg.Conf+":")
-	if err == nil && !found {
-		err = fmt.Errorf("nginx does not include %[1]s: put \"include %[1]s;\" into its http block and reload it", n.cfg.Conf)
-	}
-	return err
 }

@@ -350,7 +350,7 @@ func TestTheProbeWaitsForTheLastOldWorker(t *testing.T) {
 		fmt.Fprintln(w, list)
 	}))
 	defer s.Close()
-	p, err := newNginxProbe(s.URL)
+	p, err := newNginxProbe("proxy", s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

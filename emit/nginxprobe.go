@@ -26,16 +26,17 @@ var errOtherList = errors.New("nginx runs with another list than the file's")
 
 // nginxProbe asks nginx which list it runs with.
 type nginxProbe struct {
+	point  string // its name
 	url    string
 	client http.Client
 }
 
-func newNginxProbe(text string) (*nginxProbe, error) {
+func newNginxProbe(point, text string) (*nginxProbe, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, fmt.Errorf("probe: %q, must be a URL such as http://127.0.0.1/weir-generation", text)
 	}
-	p := &nginxProbe{url: text}
+	p := &nginxProbe{point: point, url: text}
 	// Each question is a new connection: a worker that goes on with the old list
 	// would keep answering on an old one.
 	p.client.Transport = &http.Transport{DisableKeepAlives: true}
@@ -94,7 +95,7 @@ func (p *nginxProbe) ask(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("probe: %s: %w", p.url, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("probe: %s answers %s; add its location to nginx (weir points show --setup)", p.url, resp.Status)
+		return "", fmt.Errorf("probe: %s answers %s; is location %s there? weir points show %s --setup prints it", p.url, resp.Status, req.URL.EscapedPath(), p.point)
 	}
 	return strings.TrimSpace(string(b)), nil
 }

@@ -54,6 +54,7 @@ type Capabilities struct {
 	Capacity    int            // entries; 0: no limit of its own
 	Ends        bool           // it keeps the end of an entry, and acts on it without weir
 	MinInterval time.Duration  // between two lists
+	Unasked     string         // what a Try that went well leaves open where Read sees a file only, not the program that uses it; else empty
 }
 
 // Endpoint is an endpoint that a point's configuration knows by an id, so that

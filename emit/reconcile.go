@@ -69,6 +69,7 @@ type PointStatus struct {
 	Faults        int       `json:"faults"`        // that the guards took out of the compiled list
 	Applied       uint64    `json:"applied"`       // lists handed out so far
 	Seen          time.Time `json:"seen"`          // when it was last read
+	File          bool      `json:"file,omitempty"` // held is what a file holds; whether a program uses it was not asked
 	Error         string    `json:"error,omitempty"`
 	Why           []string  `json:"why,omitempty"` // examples of what is inexpressible, and what to do
 }
@@ -82,7 +83,7 @@ func newReconciler(inForce func() *Force, changed func() <-chan struct{}, p Poin
 	log = log.With("point", p.Name())
 	return &Reconciler{
 		point: p, caps: p.Capabilities(), guards: g, inForce: inForce, changed: changed,
-		log: log, trouble: trouble{log: log}, status: PointStatus{Name: p.Name(), Drift: -1},
+		log: log, trouble: trouble{log: log}, status: PointStatus{Name: p.Name(), Drift: -1, File: p.Capabilities().Unasked != ""},
 	}
 }
 

@@ -10,7 +10,7 @@ type Mark struct {
 	Partition int32     `json:"partition"` // the source's own number
 	Offset    int64     `json:"offset"`
 	Watermark int64     `json:"watermark,omitempty"` // Unix seconds; 0: none
-	First     string    `json:"first,omitempty"`     // of a file: the keyed hash of its first line
+	First     string    `json:"first,omitempty"`     // of a file: the keyed hash of its first line; of a configuration: of all of it
 	Log       string    `json:"log,omitempty"`       // of a file: the path of the log whose rotation it is
 }
 
@@ -24,9 +24,12 @@ const (
 	MarkWake  MarkEvent = "wake"  // an idle partition had a record again
 	MarkSlow  MarkEvent = "slow"  // a run of a slow source's records
 	MarkFile  MarkEvent = "file"  // a followed file begins here
+	// MarkConfig is of no partition: from the tick Watermark on, decisions follow
+	// from another configuration or other rules. Offset counts these marks.
+	MarkConfig MarkEvent = "config"
 )
 
-var markEvents = []MarkEvent{MarkStart, MarkIdle, MarkWake, MarkSlow, MarkFile}
+var markEvents = []MarkEvent{MarkStart, MarkIdle, MarkWake, MarkSlow, MarkFile, MarkConfig}
 
 // maxLocal is how many partitions a source may have.
 const maxLocal = 1 << 20

@@ -38,6 +38,10 @@ type Journal struct {
 // decisions, of which only the last one counts.
 const tidySize = 32 << 20
 
+// syncFile makes sure that what was written to a file outlasts a power failure;
+// tests see through it what is safe, and when.
+var syncFile = (*os.File).Sync
+
 // OpenJournal opens a journal, or begins one, and writes it anew with one line
 // for each source, partition, offset and event. A last line that a crash cut
 // short is left out, see Repaired; any other line that is no mark is an error.
@@ -87,7 +91,7 @@ func (j *Journal) rewrite(marks []Mark) error {
 	}
 	_, err = f.Write(b)
 	if err == nil {
-		err = f.Sync()
+		err = syncFile(f)
 	}
 	if err == nil {
 		err = os.Rename(name, j.path)
@@ -109,7 +113,7 @@ func (j *Journal) settle() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := errors.Join(syncFile(d), d.Close()); err != nil {
 		return err
 	}
 	j.moved = false
@@ -169,7 +173,7 @@ func (j *Journal) write(b []byte) error {
 	if _, err := j.file.WriteAt(b, j.size); err != nil {
 		return err
 	}
-	return j.file.Sync()
+	return syncFile(j.file)
 }
 
 // Close closes the file.

@@ -23,6 +23,9 @@ type starts struct {
 func newStarts(journal []Mark, now []partitionID) *starts {
 	s := &starts{marks: map[partitionID][]Mark{}, order: map[partitionID]int{}}
 	for _, m := range journal {
+		if m.Event == MarkConfig {
+			continue
+		}
 		id := partitionID{m.Source, m.Partition}
 		s.marks[id] = append(s.marks[id], m)
 		s.floor = max(s.floor, m.Watermark)

@@ -95,13 +95,15 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 	default:
 		c.ok("stage", "enforce: %d of %s may enforce", enforcing, several(len(g.rules), "rule"))
 	}
-	g.checkState(c)
+	held := g.checkState(c)
 	for _, sc := range g.cfg.Sources {
 		quiet.checkSource(ctx, c, g, sc)
 	}
 	quiet.checkPoints(ctx, c, g)
 	if l := g.cfg.API.Listen; l != "" {
-		if ln, err := net.Listen("tcp", l); err != nil {
+		if ln, err := net.Listen("tcp", l); held && errors.Is(err, syscall.EADDRINUSE) {
+			c.note("api", "%s is in use, by the run that goes on as it seems", l)
+		} else if err != nil {
 			c.fault("api", fmt.Errorf("listen: %w", err))
 		} else {
 			c.ok("api", "%s is free", l)
@@ -119,26 +121,27 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 	return c.err
 }
 
-// checkState tries whether the state's directory could be made, held and written.
-func (g *engine) checkState(c *checklist) {
+// checkState tries whether the state's directory could be made, held and written;
+// held says that a run holds it.
+func (g *engine) checkState(c *checklist) (held bool) {
 	dir := g.cfg.path(g.cfg.State.Dir)
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		parent := filepath.Dir(dir)
 		if err := syscall.Access(parent, 2); err != nil { // W_OK
 			c.fault("state", fmt.Errorf("dir: %s does not exist and cannot be made in %s: %w", dir, parent, err))
-			return
+			return false
 		}
 		c.ok("state", "%s will be made", dir)
-		return
+		return false
 	}
 	d, err := openState(dir)
 	switch {
 	case errors.Is(err, errHeld):
 		c.note("state", "%v: that run goes on, this one could not be started beside it", err)
-		return
+		return true
 	case err != nil:
 		c.fault("state", err)
-		return
+		return false
 	}
 	f, err := os.CreateTemp(dir, "check-")
 	if err == nil {
@@ -146,9 +149,10 @@ func (g *engine) checkState(c *checklist) {
 	}
 	if err := errors.Join(err, d.close()); err != nil {
 		c.fault("state", fmt.Errorf("dir: %w", err))
-		return
+		return false
 	}
 	c.ok("state", "%s", dir)
+	return false
 }
 
 // checkSource reaches a source and reads its newest lines.
@@ -194,9 +198,32 @@ func (e *environment) checkSource(ctx context.Context, c *checklist, g *engine, 
 	}
 	c.ok(what, "%s", text)
 	c.checkLines(what, in)
+	c.checkEngine(what, in, p.source.Unjudged, time.Now())
 	if len(g.cfg.Points) > 0 && !sc.tellsRefusals() {
 		c.note(what, "the log does not say what a proxy refused, so what weir has refused counts as evidence again; "+
 			"weir points show NAME --setup prints a log format that says it")
+	}
+}
+
+// How the newest line may stand to the clock before it is worth a word: what is
+// decided further ahead is not enforced (emit's guards).
+const (
+	aheadOfClock  = 5 * time.Minute
+	behindTheTime = 24 * time.Hour
+)
+
+// checkEngine says what of a source would keep decisions from being right.
+func (c *checklist) checkEngine(what string, in *inspection, unjudged bool, now time.Time) {
+	switch ahead := in.Time.To.Sub(now); {
+	case in.Lines.Events == 0:
+	case ahead > aheadOfClock:
+		c.fault(what, fmt.Errorf("the newest line is %s ahead of this machine's clock: is it written in another time zone (TZ=UTC for HAProxy)? nothing decided from it would be enforced", spanText(ahead)))
+	case ahead < -behindTheTime:
+		c.note(what, "the newest line is %s old: is this the log that is written now?", spanText(-ahead))
+	}
+	if in.Lines.Events > 0 && in.Endpoints.Success == 0 && !unjudged {
+		c.note(what, "nobody succeeds with anything on these lines, as far as weir can tell, so it cannot tell whom a block would hurt: "+
+			"entries come at 200 a minute at most. Say in the site file which answers are successes, or outcomes: none at the source")
 	}
 }
 

@@ -86,7 +86,9 @@ func (s *sourceConfig) newestRecords(ctx context.Context, g *engine) (src ingest
 	if err := broker.TryTopic(ctx, opts, s.Kafka.Topic, broker.Read); err != nil {
 		return nil, "", err
 	}
-	end, err := ingest.OpenTopic(ctx, ingest.TopicConfig{Name: s.Name, Client: opts, Topic: s.Kafka.Topic, Start: "end", Group: s.Kafka.Group, Log: quiet})
+	// Both read up to an end, so that no position is committed.
+	whole := ingest.TopicConfig{Name: s.Name, Client: opts, Topic: s.Kafka.Topic, Start: "end", UntilEnd: true, Log: quiet}
+	end, err := ingest.OpenTopic(ctx, whole)
 	if err != nil {
 		return nil, "", err
 	}
@@ -98,7 +100,8 @@ func (s *sourceConfig) newestRecords(ctx context.Context, g *engine) (src ingest
 	if err := end.Close(); err != nil {
 		return nil, from, err
 	}
-	t, err := ingest.OpenTopic(ctx, ingest.TopicConfig{Name: s.Name, Client: opts, Topic: s.Kafka.Topic, Starts: starts, UntilEnd: true, Group: s.Kafka.Group, Log: quiet})
+	whole.Start, whole.Starts = "begin", starts
+	t, err := ingest.OpenTopic(ctx, whole)
 	if err != nil {
 		return nil, from, err
 	}

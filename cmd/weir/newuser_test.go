@@ -227,6 +227,9 @@ func TestARunOnAPoorLogSaysWhatItSees(t *testing.T) {
 	s := newFollowedSite(t, "1h", plainPoint)
 	s.write("access.log", strings.Repeat("hello strange world\n", 50))
 	_, stop := s.run()
+	s.until(10*time.Second, "weir status says that it can read nothing", func() bool {
+		return strings.Contains(s.weir("status"), `NOT READY no line of the log could be read: 50 rejected, most for "json" (weir check says more)`)
+	})
 	s.attackNow("10.1.2.3")
 	var status string
 	s.until(10*time.Second, "weir status says what it sees", func() bool {
@@ -252,8 +255,18 @@ func TestALogThatIsNotThereYetIsReadWhenItComes(t *testing.T) {
 	s.said = &said
 	l, stop := s.run()
 	s.until(10*time.Second, "it runs", func() bool { return l.status.Load() != nil })
+	var status string
+	s.until(10*time.Second, "weir status answers", func() bool {
+		status = s.weir("status")
+		return strings.Contains(status, "What it reads")
+	})
+	must(t, status, "NOT READY source access: there is no such log (stat "+s.path("access.log")+": no such file or directory): it is read when it comes", "access NO LOG: stat ")
+	if strings.Contains(status, "nothing to read") || strings.Contains(status, "nothing left to read") {
+		t.Errorf("a log that is absent is said to be idle: %s", status)
+	}
 	s.write("access.log", "")
 	s.attackNow(attacker)
+	s.until(10*time.Second, "weir is ready", func() bool { return strings.Contains(s.weir("status"), " ready ") })
 	s.until(15*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })
 	s.stop(stop)
 	must(t, said.String(), "level=WARN", "there is no such log yet; it is read when it comes", "access.log: no such file or directory")

@@ -197,6 +197,9 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 		return err
 	}
 	defer p.close()
+	if err := p.compareConfig(marks, e.log); err != nil {
+		return err
+	}
 	for i := range p.sources {
 		p.reads(&p.sources[i])
 		if p.sources[i].Unjudged {

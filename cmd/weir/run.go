@@ -93,6 +93,9 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if cut > 0 {
 		e.log.Warn("decisions.jsonl ended within a line, which was cut off", "bytes", cut)
 	}
+	if err := l.noteConfig(); err != nil {
+		return l, err
+	}
 	if l.guards, err = g.newGuards(true); err != nil {
 		return l, err
 	}

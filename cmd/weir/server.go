@@ -2,7 +2,9 @@ package main
 
 import (
 	"net/netip"
+	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"weir/api"
@@ -13,12 +15,28 @@ import (
 func (l *liveRun) newServer() (*api.Server, error) {
 	s, err := api.New(api.Config{
 		Listen: l.cfg.API.Listen, Socket: l.dir.file(socketFile), Ledger: l.ledger, Points: l.keepers, Kept: l.points,
-		Status: func() *pipeline.Status { return l.status.Load() }, ASN: l.asnOf(), Version: version(), Started: time.Now(), Log: l.env.log,
+		Status: func() *pipeline.Status { return l.status.Load() }, Absent: l.cfg.absentLogs, ASN: l.asnOf(), Version: version(), Started: time.Now(), Log: l.env.log,
 	})
 	if err != nil {
 		return nil, usagef("api: %w", err)
 	}
 	return s, nil
+}
+
+// absentLogs returns the sources that follow a file of one name which is not
+// there. A glob may well match nothing for a time.
+func (c *config) absentLogs() map[string]error {
+	absent := map[string]error{}
+	for i := range c.Sources {
+		f := c.Sources[i].File.Path
+		if f == "" || strings.ContainsAny(f, `*?[`) {
+			continue
+		}
+		if _, err := os.Stat(c.path(f)); err != nil {
+			absent[c.Sources[i].Name] = err
+		}
+	}
+	return absent
 }
 
 // asnOf returns what tells an address's autonomous system; nil where no table

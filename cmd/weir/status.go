@@ -219,6 +219,8 @@ func printEngine(p *page, e *api.Engine, now time.Time) {
 func sourceText(s *api.SourceStatus, now time.Time) string {
 	parts := []string{several(s.Partitions, "partition")}
 	switch {
+	case s.Absent != "":
+		parts[0] = "NO LOG: " + shown(s.Absent, 300) + "; it is read when it comes"
 	case s.Idle == s.Partitions && s.Idle == 1:
 		parts[0] = "idle: it has nothing to read"
 	case s.Idle == s.Partitions:
@@ -228,13 +230,13 @@ func sourceText(s *api.SourceStatus, now time.Time) string {
 	}
 	if !s.Watermark.IsZero() {
 		parts = append(parts, fmt.Sprintf("read up to %s, %s", clock(s.Watermark), ago(s.Watermark, now)))
-	} else if s.Idle < s.Partitions {
+	} else if s.Idle < s.Partitions && s.Absent == "" {
 		parts = append(parts, "no event yet")
 	}
 	switch {
 	case s.Behind.Partitions > 0:
 		parts = append(parts, fmt.Sprintf("%s still to read in %d", count(s.Lag), s.Behind.Partitions))
-	case s.Unknown == 0:
+	case s.Unknown == 0 && s.Absent == "":
 		parts = append(parts, "nothing left to read")
 	}
 	if s.Lost > 0 {
