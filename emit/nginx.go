@@ -112,19 +112,19 @@ func (n *nginxPoint) Read(ctx context.Context) (List, error) {
 	case err != nil:
 		return List{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	if err := n.look(ctx, generationOf(body) != ""); err != nil {
-		return List{}, err
-	}
 	now := time.Now()
 	es = slices.DeleteFunc(es, func(e Entry) bool { return !e.Until.After(now) })
 	if _, err := os.Lstat(n.backup); !errors.Is(err, fs.ErrNotExist) {
 		return notKnown(es), nil // an Apply did not come to its end
 	}
-	if n.probe != nil && generationOf(body) != "" {
-		switch err := n.probe.expect(ctx, generationOf(body), 0); {
+	if generation := generationOf(body); generation != "" {
+		err := n.used(ctx, generation)
+		switch {
 		case errors.Is(err, errOtherList):
 			n.log.Warn("nginx is to be reloaded again", "error", err)
 			return notKnown(es), nil
+		case errors.Is(err, ErrUnreadable):
+			return List{}, err
 		case err != nil:
 			return List{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
 		}
@@ -154,10 +154,10 @@ func (n *nginxPoint) Apply(ctx context.Context, _, want List) (err error) {
 	if err := replaceSealed(n.cfg.Conf, body, len(want.Entries)); err != nil {
 		return err
 	}
-	if err := n.test(ctx); err != nil {
-		if !errors.Is(err, errNotIncluded) {
-			err = fmt.Errorf("nginx does not accept its configuration with the new list, the old list stays: %w", err)
-		}
+	if err := runCommand(ctx, n.cfg.Test); err != nil {
+		return errors.Join(fmt.Errorf("nginx does not accept its configuration with the new list, the old list stays: %w", err), n.putBack())
+	}
+	if err := n.look(ctx); err != nil {
 		return errors.Join(err, n.putBack())
 	}
 	if err := runCommand(ctx, n.cfg.Reload); err != nil {

@@ -369,3 +369,84 @@ func TestTheProbeWaitsForTheLastOldWorker(t *testing.T) {
 		t.Errorf("%v, must be another list", err)
 	}
 }
+
+func TestAListThatNginxDoesNotIncludeIsNotHeld(t *testing.T) {
+	n := newNginxSite(t, false, settingFor(t, onlyBlock))
+	n.Start(t)
+	want := listOf(inForce("203.0.113.7/32", "", time.Now().Add(time.Hour)))
+	mustApply(t, n.point, want)
+
+	// A run begins while nginx.conf does not name the file.
+	n.Configure(t, "", n.serve)
+	says := "nginx does not include " + n.point.cfg.Conf + ", as " + strings.Join(n.Test[:len(n.Test)-1], " ") + " -T prints"
+	n.point.included = false
+	if _, err := n.point.Read(t.Context()); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), says) {
+		t.Errorf("read: %v, must say %q", err, says)
+	}
+	if err := n.point.Apply(t.Context(), want, listOf()); !errors.Is(err, errNotIncluded) {
+		t.Errorf("apply: %v", err)
+	}
+	// Once it does, the point is well again without anybody's help.
+	n.configure(t, "")
+	mustHold(t, n.point, want)
+	// It is looked for again after an error, not at each reading.
+	n.Configure(t, "", n.serve)
+	mustHold(t, n.point, want)
+	n.Stop(t)
+	if err := n.point.Apply(t.Context(), want, listOf()); err == nil {
+		t.Error("nginx is gone and was reloaded")
+	}
+	if err := n.point.Apply(t.Context(), want, listOf()); !errors.Is(err, errNotIncluded) {
+		t.Errorf("apply after an error: %v", err)
+	}
+}
+
+// nginx may know the file by another path: through a link, or in a container.
+func TestTheListIsFoundByWhateverPathNginxNamesIt(t *testing.T) {
+	n := newNginxSite(t, false, settingFor(t, onlyBlock))
+	link := filepath.Join(t.TempDir(), "nginx")
+	if err := os.Symlink(n.Dir, link); err != nil {
+		t.Fatal(err)
+	}
+	n.Configure(t, "include "+filepath.Join(link, "weir.conf")+";", n.serve)
+	if err := n.point.Try(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	body, err := os.ReadFile(n.point.cfg.Conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "other.conf")
+	proxytest.WriteFile(t, other, string(body))
+	for path, included := range map[string]bool{"/in/a/container/weir.conf": true, other: false} {
+		printed := filepath.Join(t.TempDir(), "printed")
+		proxytest.WriteFile(t, printed, "# configuration file "+path+":\n"+string(body))
+		n.point.cfg.Test = []string{"sh", "-c", "cat " + printed, "-t"}
+		if err := n.point.Try(t.Context()); (err == nil) != included {
+			t.Errorf("%s holds the same list: %v", path, err)
+		}
+	}
+}
+
+func TestAnNginxThatCannotPrintIsUsedAllTheSame(t *testing.T) {
+	n := newNginxSite(t, true, settingFor(t, onlyBlock))
+	n.Start(t)
+	test := strings.Join(n.Test[:len(n.Test)-1], " ")
+	n.point.cfg.Test = []string{"sh", "-c", `[ "$0" = -t ] || exit 3; ` + test + " -t", "-t"}
+	want := listOf(inForce("203.0.113.7/32", "", time.Now().Add(time.Hour)))
+	mustApply(t, n.point, want)
+	mustHold(t, n.point, want)
+	n.expect(t, "203.0.113.7", "GET /", 403)
+}
+
+func TestAProbeWithoutItsLocationSaysWhatIsMissing(t *testing.T) {
+	n := newNginxSite(t, true, settingFor(t, onlyBlock))
+	n.Configure(t, proxytest.Part(t, n.point.Setup(), "http { }"), "location / { return 404; }")
+	n.Start(t)
+	err := n.point.Try(t.Context())
+	want := "is location /weir-generation there? weir points show " + n.point.name + " --setup prints it"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, must say %q", err, want)
+	}
+}

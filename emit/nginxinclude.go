@@ -22,12 +22,29 @@ func (notIncluded) Is(target error) bool { return target == errNotIncluded || ta
 
 var errNotIncluded = errors.New("nginx does not include the list")
 
+// used says what speaks against nginx running with the file of that generation,
+// as far as it can be found out.
+func (n *nginxPoint) used(ctx context.Context, generation string) error {
+	if n.probe == nil {
+		return n.look(ctx)
+	}
+	err := n.probe.expect(ctx, generation, 0)
+	if err == nil {
+		n.included = true
+		return nil
+	}
+	if e := n.look(ctx); e != nil {
+		return e // it is why
+	}
+	return err
+}
+
 // look finds out whether nginx includes the file, once when the point is first
-// used and again after an error. Before there is a file there is nothing to be
-// included, and a configuration that does not pass is said when it has to: what
-// nginx runs with is not worse for it.
-func (n *nginxPoint) look(ctx context.Context, there bool) error {
-	if n.included || !there || !n.printable() {
+// used and again after an error. A configuration that does not pass, or that
+// weir is not let print, changes nothing about what nginx runs with: it is
+// logged, and Apply says it.
+func (n *nginxPoint) look(ctx context.Context) error {
+	if n.included || !n.printable() {
 		return nil
 	}
 	err := n.test(ctx)
@@ -97,8 +114,11 @@ func (n *nginxPoint) names(line string) bool {
 	if !ok || path == n.cfg.Conf {
 		return ok
 	}
+	if filepath.Base(path) != filepath.Base(n.cfg.Conf) {
+		return false
+	}
 	a, err := os.Stat(path)
-	if err != nil || filepath.Base(path) != filepath.Base(n.cfg.Conf) {
+	if err != nil {
 		return false
 	}
 	b, err := os.Stat(n.cfg.Conf)

@@ -31,7 +31,9 @@ type Point interface {
 	Apply(ctx context.Context, have, want List) error
 	// Try finds out, without changing what is enforced, whether Read and Apply
 	// would work: paths, permissions, programs, sockets, brokers. Each fault is
-	// one sentence that says what to do.
+	// one sentence that says what to do. All that it may make are the point's own
+	// files, empty, where they are missing and what reads them does not start
+	// without.
 	Try(ctx context.Context) error
 	// Setup returns the lines with which the operator has the point use what it
 	// is given, with a comment on each part; empty where nothing is needed.

@@ -12,6 +12,7 @@ import (
 
 	"weir/event"
 	"weir/internal/proxytest"
+	"weir/internal/testkit"
 )
 
 const manyAddresses = 100_000
@@ -48,7 +49,7 @@ func TestNginxTakesAHundredThousandAddresses(t *testing.T) {
 	applied := <-done
 	begun = time.Now()
 	mustHold(t, n.point, want)
-	t.Logf("nginx, %d addresses: the first 403 after %s, proven enforced after %s, read back in %s",
+	testkit.Figure(t, "nginx, %d addresses: the first 403 after %s, proven enforced after %s, read back in %s",
 		manyAddresses, refused.Round(time.Millisecond), applied.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
 	n.expect(t, first, "GET /", 403)
 	n.expect(t, "203.0.113.7", "GET /", 200)
@@ -74,7 +75,7 @@ func TestHAProxyTakesAHundredThousandAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.expect(t, "203.0.113.7", "GET /", 403)
-	t.Logf("haproxy, %d addresses: enforced after %s, read back in %s, one more enforced after %s", manyAddresses,
+	testkit.Figure(t, "haproxy, %d addresses: enforced after %s, read back in %s, one more enforced after %s", manyAddresses,
 		applied.Round(time.Millisecond), read.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
 	mustApply(t, h.point, listOf())
 	h.expect(t, "203.0.113.7", "GET /", 200)

@@ -69,9 +69,10 @@ type PointStatus struct {
 	Faults        int       `json:"faults"`        // that the guards took out of the compiled list
 	Applied       uint64    `json:"applied"`       // lists handed out so far
 	Seen          time.Time `json:"seen"`          // when it was last read
-	File          bool      `json:"file,omitempty"` // held is what a file holds; whether a program uses it was not asked
-	Error         string    `json:"error,omitempty"`
-	Why           []string  `json:"why,omitempty"` // examples of what is inexpressible, and what to do
+	// File says that a file holds it: whether a program uses that was not asked.
+	File  bool     `json:"file,omitempty"`
+	Error string   `json:"error,omitempty"`
+	Why   []string `json:"why,omitempty"` // examples of what is inexpressible, and what to do
 }
 
 // NewReconciler makes the reconciler of one point.

@@ -3,6 +3,8 @@ package ingest
 import (
 	"context"
 	"errors"
+	"math"
+	"time"
 
 	"weir/event"
 )
@@ -23,9 +25,14 @@ type Records struct {
 	Ends      []uint32 // where each ends in Data, its newline not included in it
 	Starts    []uint32 // where each begins
 	Offsets   []int64  // each one's position in its partition, rising
-	Appended  []int64  // each one's append time, Unix nanoseconds; nil where the source has none
+	Appended  []int64  // each one's append time, Unix nanoseconds, or NoAppend; nil where the source has none
 	TooLong   int      // records longer than MaxLine that were passed over in this run
 }
+
+// NoAppend is the append time of a record that has none, in a source whose
+// records have: so late that nothing is ahead of it, with room for a minute and
+// more behind it.
+const NoAppend = math.MaxInt64 - int64(time.Hour)
 
 // Reset empties r; its memory is used again.
 func (r *Records) Reset() {

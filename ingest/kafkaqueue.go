@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,16 +114,12 @@ func (q *topicPartition) ended() bool {
 	return q.polled >= q.end
 }
 
-// noAppend is the append time of a record without a timestamp: so late that
-// nothing is ahead of it, with room for a minute and more behind it.
-const noAppend = math.MaxInt64 - int64(time.Hour)
-
 // appendTime returns a record's timestamp in Unix nanoseconds. Kafka's own has
 // milliseconds, and may be anything that a producer thought.
 func appendTime(r *kgo.Record) int64 {
 	ms := r.Timestamp.UnixMilli()
-	if ms < 0 || ms > noAppend/1e6 {
-		return noAppend
+	if ms < 0 || ms > NoAppend/1e6 {
+		return NoAppend
 	}
 	return ms * 1e6
 }

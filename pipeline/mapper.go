@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"sync"
 
 	"weir/enrich"
@@ -102,6 +103,9 @@ func (c *chunk) prependHeld() {
 		panic("a line that was decoded once is " + err.Error())
 	}
 	ev.Offset = offset
+	if len(c.appended) > 0 {
+		c.appended = slices.Insert(c.appended, 0, ingest.NoAppend) // only what has none is held
+	}
 }
 
 // lineAt returns the record that begins at an offset.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weir/event"
+	"weir/ingest"
 )
 
 const (
@@ -79,15 +80,14 @@ func (c *partitionClock) pass(events []event.Event, appended []int64, after []in
 			continue
 		}
 		c.journal(ev.Offset)
-		if appended != nil {
+		stamped := appended != nil && appended[i] != ingest.NoAppend
+		if stamped {
 			if lead := appended[i] + appendLead; ev.Time > lead {
 				ev.Time = lead
 				c.tally.Clamped++
 			}
-			p.count(ev)
-			continue
 		}
-		p.judge(ev)
+		p.judge(ev, stamped)
 	}
 	return p.events, p.after
 }
@@ -123,7 +123,8 @@ type judging struct {
 	after  []int64
 }
 
-func (p *judging) judge(ev *event.Event) {
+// judge counts an event or holds it. One that is stamped cannot be far ahead.
+func (p *judging) judge(ev *event.Event, stamped bool) {
 	c := p.c
 	if c.holding {
 		c.holding = false
@@ -141,7 +142,7 @@ func (p *judging) judge(ev *event.Event) {
 			c.tally.Future++
 		}
 	}
-	if !c.started || ev.Time > c.max+futureLead {
+	if !stamped && (!c.started || ev.Time > c.max+futureLead) {
 		c.holding, c.heldFirst, c.held = true, !c.started, *ev
 		return
 	}

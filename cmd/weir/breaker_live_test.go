@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/internal/testkit"
 )
 
 // wrongRule is what nobody should ever write: everybody who asks for anything
@@ -138,7 +140,7 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 	if lastWrong.After(tripped.Add(30 * time.Second)) {
 		t.Errorf("a wrong entry was on the list at %v, %v after the breaker tripped", lastWrong, lastWrong.Sub(tripped))
 	}
-	t.Logf("%d wrong entries came into force; the breaker tripped %v after the first; the last one that was seen on the list was there until %v after it",
+	testkit.Figure(t, "%d wrong entries came into force; the breaker tripped %v after the first; the last one that was seen on the list was there until %v after it",
 		wrong, tripped.Sub(first).Round(time.Millisecond), max(0, lastWrong.Sub(first)).Round(time.Millisecond))
 	conf := readFile(t, s.path("lists/weir.conf"))
 	if strings.Contains(conf, "198.18.") || strings.Contains(conf, "198.19.") || !strings.Contains(conf, attackers[0]) {
@@ -148,7 +150,7 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 	// What weir says about it.
 	for event, texts := range map[string][]string{
 		"held":      {"Not blocked: a guard held it", "held by breaker: short.everybody is tripped since", "weir approve short.everybody"},
-		"withdrawn": {"Was blocked, and is not any more", "withdrawn by weir itself: breaker: short.everybody is tripped"},
+		"withdrawn": {"Was blocked, and is not any more", "withdrawn by weir itself: breaker: short.everybody is tripped", "to allow it weir approve short.everybody", "lets the rule go on"},
 	} {
 		address := s.innocent(event)
 		why := s.weir("why", address)
@@ -174,7 +176,7 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 		}
 		time.Sleep(time.Until(approved.Add(time.Duration(n+1) * 100 * time.Millisecond)))
 	}
-	t.Logf("approved, it tripped again after %v", time.Since(approved).Round(10*time.Millisecond))
+	testkit.Figure(t, "approved, it tripped again after %v", time.Since(approved).Round(10*time.Millisecond))
 	s.until(30*time.Second, "only the attackers are listed again", func() bool {
 		held := s.listed("lists/block.txt")
 		return sound(held) && len(held) == len(attackers)
@@ -240,7 +242,7 @@ func campaign(t *testing.T, rule string) {
 		time.Sleep(100 * time.Millisecond)
 		return strings.Count(string(b), "\n") >= addresses && len(s.listed("lists/block.txt")) == addresses
 	})
-	t.Logf("%d addresses were listed %v after they were logged", addresses, took.Round(10*time.Millisecond))
+	testkit.Figure(t, "%d addresses were listed %v after they were logged", addresses, took.Round(10*time.Millisecond))
 	if tripped := l.ledger.Counts().Tripped; len(tripped) != 0 {
 		t.Errorf("the campaign tripped %v", tripped)
 	}

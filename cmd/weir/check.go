@@ -23,9 +23,11 @@ func checkCommand(e *environment) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "check -c weir.yaml",
-		Short: "Try everything that a run would need, and change nothing",
+		Short: "Try everything that a run would need, and enforce nothing",
 		Long: "check loads what the configuration names, reaches every broker and file, reads the newest\n" +
 			"lines of each source as a run would, and tries every point without changing what it holds.\n" +
+			"All that it makes are weir's own list files for nginx and HAProxy where they are missing, empty:\n" +
+			"the proxies do not start without the files that their configuration names.\n" +
 			"It exits with 1 if a run could not work.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -34,7 +34,7 @@ func demoCommand(e *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return d.print(e.out)
+			return d.print(e.out, calledAs(os.Args[0]))
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "folder for the log, the configuration and the lists (default: a new temporary one)")

@@ -82,12 +82,23 @@ func TestTheDemoFindsItsAttacksAndHurtsNobody(t *testing.T) {
 		t.Error("the office or the crawler is not among those left alone")
 	}
 	var text bytes.Buffer
-	if err := d.print(&text); err != nil {
+	if err := d.print(&text, "bin/weir"); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{dir, "weir inspect", "weir check", "weir run", liveAddress, "ato.stuffing_source", "embedded", testkit.OfficeAddress} {
+	for _, part := range []string{dir, "bin/weir inspect", "bin/weir check", "bin/weir run", liveAddress, "ato.stuffing_source", "embedded", testkit.OfficeAddress} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("the text does not have %q", part)
+		}
+	}
+}
+
+func TestADemoSaysHowItIsCalledAgain(t *testing.T) {
+	for arg0, want := range map[string]string{
+		"bin/weir": "bin/weir", "./weir": "./weir", "weir": "weir", "/usr/local/bin/weir": "/usr/local/bin/weir",
+		filepath.Join(os.TempDir(), "go-build1", "exe", "weir"): "weir",
+	} {
+		if got := calledAs(arg0); got != want {
+			t.Errorf("%s: %s, want %s", arg0, got, want)
 		}
 	}
 }

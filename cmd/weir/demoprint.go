@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,8 +18,18 @@ var attackTexts = map[string]string{
 	testkit.Scraper:    "one address reads the whole catalogue",
 }
 
-// print tells a person what happened.
-func (d *demo) print(w io.Writer) error {
+// calledAs says how a person calls this program again: by the path that it was
+// called by, or by its name where that was enough, or where the file does not
+// outlive it (go run).
+func calledAs(arg0 string) string {
+	if !strings.ContainsRune(arg0, filepath.Separator) || strings.Contains(arg0, "go-build") {
+		return "weir"
+	}
+	return arg0
+}
+
+// print tells a person what happened; weir is how this program is called.
+func (d *demo) print(w io.Writer, weir string) error {
 	p := &page{w: w}
 	p.heading("What came in")
 	p.wrapped("", 2, fmt.Sprintf("The requests of a shop that does not exist, up to now: %s in %s from %s, with %s among them. They "+
@@ -55,9 +66,9 @@ func (d *demo) print(w io.Writer) error {
 	d.printHonest(p)
 
 	p.heading("The same on a log of your own")
-	p.line("  weir inspect access.log       what weir reads in it; it prints a configuration's parts to begin with")
-	p.line("  weir check -c weir.yaml       tries brokers, files, proxies; changes nothing")
-	p.line("  weir run -c weir.yaml         live; enforces nothing until the configuration says stage: enforce")
+	p.line("  %s inspect access.log       what weir reads in it; it prints a site file to begin with", weir)
+	p.line("  %s check -c weir.yaml       tries brokers, files, proxies; enforces nothing", weir)
+	p.line("  %s run -c weir.yaml         live; enforces nothing until the configuration says stage: enforce", weir)
 	p.line("")
 	p.line("  Everything is in %s:", d.dir)
 	p.line("  weir.yaml (the configuration), access.log (the day, %s), state/decisions.jsonl,", bytesText(d.bytes))

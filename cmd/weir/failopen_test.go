@@ -16,6 +16,7 @@ import (
 
 	"weir/emit"
 	"weir/event"
+	"weir/internal/testkit"
 )
 
 // The log falls silent while a block is in force: it ends by the wall clock.
@@ -44,7 +45,7 @@ func TestABlockEndsWhileTheLogIsStalled(t *testing.T) {
 	s.until(3*time.Second, "the ledger says that it ended", func() bool {
 		return slices.Equal(events(s.ledger(attacker)), []string{"new", "end"})
 	})
-	t.Logf("no line came any more; the entry left the plain list %v after its end, by the wall clock", late.Round(time.Millisecond))
+	testkit.Figure(t, "no line came any more; the entry left the plain list %v after its end, by the wall clock", late.Round(time.Millisecond))
 	s.stop(stop)
 	if len(s.listed("lists/block.txt")) != 0 {
 		t.Error("a stopped run left what is over")
@@ -161,7 +162,7 @@ func TestPointsThatCannotBeReached(t *testing.T) {
 		away := s.listed("away/block.txt")
 		return !away[attacker] && away["203.0.113.9"] && !s.endOf("lists/weir.conf", "203.0.113.9").IsZero()
 	})
-	t.Logf("the points converged %v after they were mended", time.Since(mended).Round(10*time.Millisecond))
+	testkit.Figure(t, "the points converged %v after they were mended", time.Since(mended).Round(10*time.Millisecond))
 	s.until(10*time.Second, "weir status does not tell of the faults any more", func() bool {
 		status := s.weir("status")
 		return !strings.Contains(status, "nginx.conf:7") && !strings.Contains(status, "not a directory")
@@ -234,14 +235,15 @@ func TestADiskThatIsFull(t *testing.T) {
 			t.Run(full, func(t *testing.T) {
 				t.Parallel()
 				cmd := exec.Command(os.Args[0], "-test.run=^TestADiskThatIsFull$", "-test.v", "-test.timeout=2m")
-				cmd.Env = append(os.Environ(), fullDisk+"="+full)
+				cmd.Env = append(os.Environ(), fullDisk+"="+full, testkit.Figures+"=") // that file would be full, too
 				out, err := cmd.CombinedOutput()
 				if err != nil || !bytes.Contains(out, []byte("--- PASS: TestADiskThatIsFull")) {
 					t.Fatalf("%v\n%s", err, out)
 				}
 				for line := range strings.Lines(string(out)) {
 					if _, text, ok := strings.Cut(line, ".go:"); ok {
-						t.Log(strings.TrimSpace(text))
+						_, text, _ = strings.Cut(text, ": ")
+						testkit.Figure(t, "%s", strings.TrimSpace(text))
 					}
 				}
 			})

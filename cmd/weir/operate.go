@@ -52,7 +52,11 @@ func unblockCommand(e *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unblock TARGET --reason TEXT [--for 1h]",
 		Short: "Take back what is in force against a target, and hold new decisions on it for a while",
-		Long:  "unblock withdraws every decision that covers the target and holds new ones on it. " + targetHelp,
+		Long: "unblock withdraws every decision in force that is about the target, by whatever rule, and holds\n" +
+			"new ones about it for a while. About an address are those that name it, alone or with something\n" +
+			"beside it (at one endpoint, with one fingerprint), and those that name a network it is in. What\n" +
+			"meets it only as one of many, by its autonomous system or its fingerprint, goes on: weir why\n" +
+			"shows it, and it is unblocked by that name. " + targetHelp,
 		Example: "  weir unblock 192.0.2.7 --reason 'an office, they called'\n" +
 			"  weir unblock --account alice@shop.example --reason 'reset her password' --for 24h",
 		Args: func(_ *cobra.Command, args []string) error { return oneTargetOr(o.account, args) },

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -98,9 +99,20 @@ func (g *engine) protected(here bool) (ps []emit.Protected, err error) {
 		}
 	}
 	for i := range g.cfg.Points {
-		if k := g.cfg.Points[i].Kafka; k != nil {
-			for _, b := range k.Brokers {
-				hosts[b] = "a broker of point " + g.cfg.Points[i].Name
+		p := &g.cfg.Points[i]
+		if p.Kafka != nil {
+			for _, b := range p.Kafka.Brokers {
+				hosts[b] = "a broker of point " + p.Name
+			}
+		}
+		if p.HAProxy != nil {
+			for _, socket := range p.HAProxy.Socket {
+				hosts[socket] = "the proxy of point " + p.Name // a path has no address
+			}
+		}
+		if p.Nginx != nil && p.Nginx.Probe != "" {
+			if u, err := url.Parse(p.Nginx.Probe); err == nil {
+				hosts[net.JoinHostPort(u.Hostname(), "0")] = "the proxy of point " + p.Name
 			}
 		}
 	}

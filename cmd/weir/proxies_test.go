@@ -14,6 +14,7 @@ import (
 	"weir/event"
 	"weir/ingest"
 	"weir/internal/proxytest"
+	"weir/internal/testkit"
 )
 
 func TestProxiesRefuseAttackersAndServeThemAgain(t *testing.T) {
@@ -64,7 +65,7 @@ func TestProxiesRefuseAttackersAndServeThemAgain(t *testing.T) {
 	attackers.Wait()
 	for name, ds := range times {
 		slices.Sort(ds)
-		t.Logf("%s: from the request that made the rule true to the first 403, %d attackers: median %v, longest %v",
+		testkit.Figure(t, "%s: from the request that made the rule true to the first 403, %d attackers: median %v, longest %v",
 			name, len(ds), ds[len(ds)/2].Round(10*time.Millisecond), ds[len(ds)-1].Round(10*time.Millisecond))
 	}
 	if ds := times["haproxy"]; len(ds) > 0 && ds[len(ds)-1] > proxyDisorder+2*time.Second {
@@ -98,7 +99,7 @@ func TestProxiesRefuseAttackersAndServeThemAgain(t *testing.T) {
 			t.Fatalf("%d refused events counted, the logs have %d", live.status.Load().Summary.Refused, refused)
 		}
 	}
-	t.Logf("%d requests were refused", refused)
+	testkit.Figure(t, "%d requests were refused", refused)
 	stop()
 	w.expectOneDecisionEach(t, append(attacked, "203.0.113.201", "203.0.113.202"))
 }

@@ -31,11 +31,13 @@ type replayOptions struct {
 func replayCommand(e *environment) *cobra.Command {
 	var o replayOptions
 	cmd := &cobra.Command{
-		Use:   "replay [-c weir.yaml] FILE…",
+		Use:   "replay [-c weir.yaml] [FILE…]",
 		Short: "Run the rules over recorded logs and say what they would have decided",
 		Long: "replay runs recorded logs through the same pipeline as a live run. Files may be\n" +
 			"plain, .gz or .zst, globs, or - for standard input; a log and its rotations are read\n" +
-			"as one, oldest first. Without -c the format is guessed and the rules that ship are used.",
+			"as one, oldest first. Without -c the format is guessed and the rules that ship are used.\n" +
+			"Without FILE it reads what the configuration's sources name: files with their rotations, and\n" +
+			"topics up to the ends that they have now.",
 		Example: "  weir replay access.log\n  weir replay -c weir.yaml --out found/ '/var/log/nginx/access.log*'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.files = args
@@ -43,8 +45,8 @@ func replayCommand(e *environment) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.config, "config", "c", "", "configuration; its first source says how the lines are read")
-	f.StringVar(&o.out, "out", "", "directory for decisions.jsonl and summary.json")
+	f.StringVarP(&o.config, "config", "c", "", "configuration; its first source says how the lines of FILE are read")
+	f.StringVar(&o.out, "out", "", "directory for decisions.jsonl, ledger.jsonl (what the guards would have made of them) and summary.json")
 	f.StringVar(&o.format, "format", "", "format of the lines, instead of guessing it or taking the source's")
 	f.StringVar(&o.journal, "journal", "", "journal of a live run, to get its decisions again")
 	f.StringVar(&o.since, "since", "", "decisions from this time on; what is before only fills the windows (2026-03-01 or 2026-03-01T10:00:00Z)")
@@ -212,6 +214,11 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	since, err := parseSince(o.since)
 	if err != nil {
 		return err
+	}
+	for _, name := range []string{lockFile, journalFile} {
+		if _, err := os.Stat(filepath.Join(o.out, name)); o.out != "" && err == nil {
+			return usagef("--out: %s is the state's directory of a run (it has a file %s); name another one", o.out, name)
+		}
 	}
 	sink, err := newSink(o.out, o.json, e.out)
 	if err != nil {

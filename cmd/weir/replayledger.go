@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"weir/emit"
@@ -29,8 +30,8 @@ func (g *engine) newReplayLedger(dir string, log *slog.Logger) (*replayLedger, e
 	if err != nil {
 		return nil, err
 	}
-	r := &replayLedger{dir: dir, partial: filepath.Join(dir, "partial")}
-	if err := errors.Join(os.RemoveAll(r.partial), os.Mkdir(r.partial, 0o755)); err != nil {
+	r := &replayLedger{dir: dir}
+	if r.partial, err = os.MkdirTemp(dir, ".weir-"); err != nil {
 		return nil, fmt.Errorf("--out: %w", err)
 	}
 	if r.ledger, err = emit.OpenLedger(emit.LedgerConfig{Path: filepath.Join(r.partial, emit.LedgerName), Key: g.key, Guards: guards, Log: log}); err != nil {
@@ -44,6 +45,11 @@ func (r *replayLedger) add(ds []event.Decision) error {
 		return nil
 	}
 	return r.ledger.Add(ds)
+}
+
+// isLedger reports whether a file's name is that of a ledger, or of one put aside.
+func isLedger(name string) bool {
+	return name == ledgerFile || strings.HasPrefix(name, "ledger-") && strings.HasSuffix(name, ".jsonl")
 }
 
 // review is what the pipeline calls at boundaries.
@@ -62,14 +68,13 @@ func (r *replayLedger) close(whole bool) error {
 		return nil
 	}
 	if err := r.ledger.Close(); err != nil || !whole {
-		return err
+		return errors.Join(err, os.RemoveAll(r.partial))
 	}
-	old, err := filepath.Glob(filepath.Join(r.dir, "ledger*.jsonl"))
-	if err != nil {
-		return fmt.Errorf("--out: %w", err)
-	}
-	for _, path := range old {
-		err = errors.Join(err, os.Remove(path))
+	old, err := os.ReadDir(r.dir)
+	for _, f := range old {
+		if isLedger(f.Name()) {
+			err = errors.Join(err, os.Remove(filepath.Join(r.dir, f.Name())))
+		}
 	}
 	made, e := os.ReadDir(r.partial)
 	err = errors.Join(err, e)

@@ -332,6 +332,10 @@ func (a *whyAnswer) printUndo(p *page, s *story) {
 		if s.held.Guard == emit.GuardBreaker || s.held.Guard == emit.GuardQueue {
 			p.wrapped("to allow it", whyIndent+2, a.command("approve "+quoted(what)))
 		}
+	case takenBack:
+		if w := s.withdrawn; w.By == "" && strings.HasPrefix(w.Reason, string(emit.GuardBreaker)+": ") {
+			p.wrapped("to allow it", whyIndent+2, a.command("approve "+quoted(s.line.Decision.Rule))+" lets the rule go on")
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"weir/internal/broker"
 	"weir/internal/kafkatest"
+	"weir/internal/testkit"
 	"weir/pipeline"
 )
 
@@ -98,7 +99,7 @@ func TestNothingIsLostWhenTheBrokerIsKilledUnderLoad(t *testing.T) {
 	if _, without := e.replay(t, client, "access", nil); without.Late != 0 {
 		t.Errorf("a replay without the journal has %d late events, want none: then the journal did not matter", without.Late)
 	}
-	t.Logf("%d records (%d acknowledged) in %.1f s over %d kills: %d counted, %d of them late, %d of %d addresses exact; "+
+	testkit.Figure(t, "%d records (%d acknowledged) in %.1f s over %d kills: %d counted, %d of them late, %d of %d addresses exact; "+
 		"%d decisions equal in the replay, which took %.1f s; journal %v; a silent partition idle after %.1f s, the last tick %.1f s after the last event",
 		total, producer.acknowledged.Load(), loaded.Seconds(), broken.kills, l.sum.Events, l.sum.Late, len(asked)-wrong, len(asked),
 		len(l.all), replayed.Seconds(), by, silent.Seconds(), idle.Seconds())
@@ -166,7 +167,7 @@ func (f *faults) resumed(t *testing.T, before int64, down, ready time.Time) {
 	f.await(t, f.live, before+1)
 	took := time.Since(ready)
 	f.kills++
-	t.Logf("kill %d with %d events read: down for %.1f s, the next event %.2f s after the broker was ready",
+	testkit.Figure(t, "kill %d with %d events read: down for %.1f s, the next event %.2f s after the broker was ready",
 		f.kills, before, ready.Sub(down).Seconds(), took.Seconds())
 	if took > most {
 		t.Errorf("the next event came %v after the broker was ready, want at most %v", took, most)
