@@ -15,8 +15,9 @@ type Force struct {
 	Stopped   *Stopped          `json:"stopped"`  // null: it is not
 	InForce   map[string]int    `json:"in_force"` // by action
 	Queued    int               `json:"queued"`
-	Late      uint64            `json:"late"` // over when they were made
-	Held      map[string]uint64 `json:"held"` // by guard
+	Spared    int               `json:"spared"` // targets that were unblocked: new decisions on them are held
+	Late      uint64            `json:"late"`   // over when they were made
+	Held      map[string]uint64 `json:"held"`   // by guard
 	Decisions []DecisionCount   `json:"decisions"`
 	Tripped   []Tripped         `json:"tripped"`
 }
@@ -47,7 +48,7 @@ type DecisionCount struct {
 func ForceOf(l *emit.Ledger) Force {
 	c := l.Counts()
 	f := Force{
-		Well: c.Well, InForce: map[string]int{}, Queued: c.Queue, Late: c.Late, Held: map[string]uint64{},
+		Well: c.Well, InForce: map[string]int{}, Queued: c.Queue, Spared: len(l.Spared()), Late: c.Late, Held: map[string]uint64{},
 		Decisions: []DecisionCount{}, Tripped: []Tripped{},
 	}
 	for action, n := range c.InForce {

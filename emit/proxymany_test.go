@@ -2,11 +2,7 @@ package emit
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"os"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -79,124 +75,6 @@ func TestHAProxyTakesAHundredThousandAddresses(t *testing.T) {
 		applied.Round(time.Millisecond), read.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
 	mustApply(t, h.point, listOf())
 	h.expect(t, "203.0.113.7", "GET /", 200)
-}
-
-// evilTexts are texts as attackers write them, each with the mark evil in it.
-var evilTexts = []string{
-	"evil\";} http { server { listen 1; } }", "evil\n0.0.0.0/0 9999999999:ab", "evil $remote_addr", "evil` \\", "<<\nevil",
-	"198.51.100.7/32 evil", "198.51.100.7;evil", "POST /login evil", "evil\x00\xff\u202e", "} evil {", "# evil", "evil' ; del map /",
-	"::ffff:198.51.100.7%evil", "0x7f.evil", "{evil...}", "evil, 10/1m",
-}
-
-// hostileDecisions returns what is in force after a campaign by somebody who
-// chooses every text that he can, and more than he can.
-func hostileDecisions(n int, now time.Time) *Force {
-	r := rand.New(rand.NewPCG(3, 4))
-	f := &Force{Well: true}
-	evil := func() string { return evilTexts[r.IntN(len(evilTexts))] }
-	often := func(good string) string {
-		if r.IntN(20) == 0 {
-			return evil()
-		}
-		return good
-	}
-	actions := enforceable
-	for i := range n {
-		a := actions[r.IntN(len(actions))]
-		d := event.Decision{
-			Step: event.New, ID: often(fmt.Sprintf("%032x", r.Uint64())), Time: now, Until: now.Add(time.Duration(r.IntN(90000)) * time.Second),
-			Mode: event.Enforce, Would: a, Rule: often("a.b"), Severity: event.High,
-		}
-		if a == event.Limit {
-			d.To = often("10/1m")
-		}
-		address := fmt.Sprintf("198.%d.%d.%d", 18+r.IntN(2), r.IntN(256), r.IntN(256))
-		switch r.IntN(8) {
-		case 0:
-			address = fmt.Sprintf("2001:db8:%x:%x::/64", r.IntN(65536), r.IntN(65536))
-		case 1:
-			address = fmt.Sprintf("198.%d.%d.0/24", 18+r.IntN(2), r.IntN(256))
-		}
-		d.Target = append(d.Target, event.Value{Field: "ip", Text: often(address)})
-		switch r.IntN(6) {
-		case 0, 1:
-			d.Target = append(d.Target, event.Value{Field: "endpoint", Text: often(wellKnown[r.IntN(len(wellKnown))])})
-		case 2:
-			d.Target = append(d.Target, event.Value{Field: often("agent"), Text: evil()})
-		}
-		if r.IntN(50) == 0 {
-			d.Except = often("known(ip)")
-		}
-		d.Key = d.Target
-		f.Entries = append(f.Entries, &InForce{Decision: d, Action: a, Since: now, Until: d.Until, Reason: evil(), By: evil(), Good: float64(i % 3)})
-	}
-	return f
-}
-
-var (
-	nginxLines = regexp.MustCompile(`^(?:` + strings.Join([]string{
-		`geo \$weir_[a-z]+_(?:site|e[0-9a-f]{8}) \{`,
-		`    default "";`,
-		`    [0-9a-f.:]+/[0-9]{1,3} "[0-9]{10} [0-9a-f]{32}(?: [0-9]+/[0-9]+[smh])?";`,
-		`    e[0-9a-f]{8} \$weir_[a-z]+_e[0-9a-f]{8};`,
-		`    "~\^\(\?s\)\(\?:[A-Z|]+\)\[ \](?:\[\^ \]\*|[a-z.\[\]]+)\[ \][A-Za-z0-9/_.~:@\[\]?+*^-]+\\z" e[0-9a-f]{8};`,
-		`    default [0-9a-f]{16};`,
-		`\}`,
-	}, "|") + `)$`)
-	mapLines = regexp.MustCompile(`^(?:e[0-9a-f]{8}@)?[0-9a-f.:]+(?:/[0-9]{1,3}|/net)? [0-9]{10}:[0-9a-f]{32}(?::[0-9]+/[0-9]+[smh])?$`)
-)
-
-func TestNoTextOfALogReachesAProxy(t *testing.T) {
-	now := time.Now()
-	force := hostileDecisions(100_000, now)
-	s := settingFor(t, enforceable)
-	n := newNginxSite(t, false, s)
-	n.point.cfg.Reload = []string{"true"} // it does not run; its test is what counts
-	h := newHAProxySite(t, s, func(_ *proxytest.HAProxy, cfg *HAProxyConfig) { cfg.Socket, cfg.Reload = nil, []string{"true"} })
-
-	static, _, err := n.point.lists.render(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fixed := map[string]bool{}
-	for line := range strings.Lines(string(static)) {
-		fixed[strings.TrimSuffix(line, "\n")] = true
-	}
-	for _, p := range []Point{n.point, h.point} {
-		list, report := Compile(force, p.Capabilities(), nil, now)
-		if len(list.Entries) < 20_000 || report.Inexpressible < 20_000 {
-			t.Fatalf("%d entries and %d inexpressible, must be many of both", len(list.Entries), report.Inexpressible)
-		}
-		mustApply(t, p, list) // with nginx's own test
-	}
-	if said, err := h.Check(t); err != nil {
-		t.Errorf("haproxy -c: %s", said)
-	}
-	check := func(file string, ok func(string) bool) {
-		t.Helper()
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _, err := unseal(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines := 0
-		for line := range strings.Lines(string(body)) {
-			lines++
-			if line = strings.TrimSuffix(line, "\n"); !ok(line) {
-				t.Fatalf("%s: %q", file, line)
-			}
-		}
-		if lines < 1000 || strings.Contains(string(text), "evil") {
-			t.Errorf("%s: %d lines, must be many, without a text of an attacker's", file, lines)
-		}
-	}
-	check(n.point.cfg.Conf, func(line string) bool { return fixed[line] || nginxLines.MatchString(line) })
-	for _, m := range h.point.maps.all {
-		check(m.file, mapLines.MatchString)
-	}
 }
 
 // FuzzProxyFiles: what is read of a file never makes weir fail, and what it

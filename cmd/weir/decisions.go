@@ -36,7 +36,7 @@ func decisionsCommand(e *environment) *cobra.Command {
 	configFlag(cmd, &o.config)
 	f := cmd.Flags()
 	f.StringVar(&o.rule, "rule", "", "only of this rule, or of those that fit a pattern such as ato.*")
-	f.StringVar(&o.since, "since", "", "only from this time on: a time such as 2026-03-01T10:00:00Z, or how long ago, such as 1h")
+	f.StringVar(&o.since, "since", "", "only from this time on: a time such as 2026-03-01T10:00:00Z, or how long ago, such as 1h or 7d")
 	f.BoolVar(&o.all, "all", false, "renewals, ends and what waits, too")
 	f.BoolVar(&o.json, "json", false, "print the lines as they stand in the ledger")
 	f.IntVarP(&o.limit, "limit", "n", 30, "how many, at most 1000")
@@ -96,8 +96,9 @@ func sinceTime(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return now.Add(-d), nil
+	var back span
+	if err := back.Set(text); err == nil && back > 0 {
+		return now.Add(-time.Duration(back)), nil
 	}
 	s, err := parseSince(text)
 	if err != nil {

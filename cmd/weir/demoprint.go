@@ -66,7 +66,7 @@ func (d *demo) print(w io.Writer, weir string) error {
 	d.printHonest(p)
 
 	p.heading("The same on a log of your own")
-	p.line("  %s inspect access.log       what weir reads in it; it prints a site file to begin with", weir)
+	p.line("  %s inspect access.log       what weir reads in it; it prints the parts of a configuration to begin with", weir)
 	p.line("  %s check -c weir.yaml       tries brokers, files, proxies; enforces nothing", weir)
 	p.line("  %s run -c weir.yaml         live; enforces nothing until the configuration says stage: enforce", weir)
 	p.line("")

@@ -9,6 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"weir/event"
+	"weir/rules"
+	"weir/rulesets"
 )
 
 // deployed loads a configuration that ships, changed, without what it needs
@@ -101,6 +105,37 @@ func TestTheExampleForAUnitOnlyAsksNginx(t *testing.T) {
 		}
 	}
 	t.Error("weir-nginx.path watches nothing")
+}
+
+// Whoever takes the examples' set: and raises stage: has those rules enforce
+// that the set names, and no others.
+func TestTheExamplesLetNamedRulesEnforceAlone(t *testing.T) {
+	t.Parallel()
+	rs, err := loadRules([]ruleDir{{".", rulesets.FS}}, rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"nginx.yaml", "kafka-haproxy.yaml"} {
+		c := deployed(t, name, func(text string) string { return strings.Replace(text, "  # set: [", "  set: [", 1) })
+		stages, err := c.stages(rs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		enforcing := 0
+		for _, r := range rs {
+			stage, set := stages[r.ID]
+			may := min(r.Stage, stage) == event.Enforce
+			if named := strings.HasPrefix(r.ID, "ato."); !set || may != (named && r.Stage == event.Enforce) {
+				t.Errorf("%s: %s may enforce: %v (set: %v)", name, r.ID, may, set)
+			}
+			if may {
+				enforcing++
+			}
+		}
+		if enforcing == 0 || enforcing == len(rs) {
+			t.Errorf("%s: %d of %d rules may enforce", name, enforcing, len(rs))
+		}
+	}
 }
 
 // A check that fails must not keep the service from starting, and what it

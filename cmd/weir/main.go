@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -86,6 +87,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.Version = version()
+	root.SetVersionTemplate(versionText(debug.ReadBuildInfo()))
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -97,7 +100,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	root.AddCommand(
 		inspectCommand(e), replayCommand(e), rulesCommand(e), demoCommand(e),
 		checkCommand(e), runCommand(e), statusCommand(e), decisionsCommand(e), whyCommand(e),
-		blockCommand(e), unblockCommand(e), approveCommand(e), stopBlockingCommand(e), pointsCommand(e),
+		blockCommand(e), unblockCommand(e), approveCommand(e), stopBlockingCommand(e), pointsCommand(e), versionCommand(e),
 	)
 	err := root.ExecuteContext(ctx)
 	if interrupted := interruptedError(""); errors.Is(err, context.Canceled) && !errors.As(err, &interrupted) {

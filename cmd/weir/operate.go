@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"weir/api"
 	"weir/event"
@@ -23,7 +24,7 @@ type orderOptions struct {
 	account string
 	action  string
 	to      string
-	span    time.Duration
+	span    span
 	reason  string
 	resume  bool
 }
@@ -41,7 +42,7 @@ func blockCommand(e *environment) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return e.block(cmd.Context(), &o, args[0]) },
 	}
 	f := orderFlags(cmd, &o)
-	f.DurationVar(&o.span, "for", 0, "how long, such as 30m, 2h or 24h (required)")
+	f.Var(&o.span, "for", "how long, such as 30m, 2h or 7d (required)")
 	f.StringVar(&o.action, "action", "block", "block, limit, challenge or deceive")
 	f.StringVar(&o.to, "to", "", "of --action limit: how many requests, such as 10/1m")
 	return cmd
@@ -65,7 +66,8 @@ func unblockCommand(e *environment) *cobra.Command {
 		},
 	}
 	f := orderFlags(cmd, &o)
-	f.DurationVar(&o.span, "for", time.Hour, "how long new decisions on it are held")
+	o.span = span(time.Hour)
+	f.Var(&o.span, "for", "how long new decisions on it are held, such as 30m, 2h or 7d")
 	f.StringVar(&o.account, "account", "", "the name of an account, instead of TARGET; weir makes its pseudonym here")
 	return cmd
 }
@@ -93,7 +95,7 @@ func approveCommand(e *environment) *cobra.Command {
 const targetHelp = "TARGET is an address, a prefix, or fields such as\nasn=64500,endpoint=\"POST /login\" (between single quotes, for the shell)."
 
 func orderFlags(cmd *cobra.Command, o *orderOptions) interface {
-	DurationVar(p *time.Duration, name string, value time.Duration, usage string)
+	Var(value pflag.Value, name, usage string)
 	StringVar(p *string, name, value, usage string)
 	BoolVar(p *bool, name string, value bool, usage string)
 } {
@@ -145,12 +147,20 @@ func answered(err error, what string) error {
 		if refusal.Code == 400 {
 			return usageError{refusal}
 		}
-		return fmt.Errorf("%s: %w", what, refusal)
+		return fmt.Errorf("%s: %w", what, once(refusal, what))
 	}
 	if errors.Is(err, api.ErrNotRunning) {
 		return fmt.Errorf("%s: %w; start it with weir run", what, err)
 	}
 	return err
+}
+
+// once takes what a weir answered, where that begins with the name of the order
+// already.
+func once(refusal *api.Refusal, what string) *api.Refusal {
+	told := *refusal
+	told.Text = strings.TrimPrefix(told.Text, what+": ")
+	return &told
 }
 
 func (e *environment) block(ctx context.Context, opt *orderOptions, target string) error {
@@ -170,7 +180,7 @@ func (e *environment) block(ctx context.Context, opt *orderOptions, target strin
 	}
 	text := api.FormatTarget(t)
 	done, err := o.client.Block(ctx, api.Order{
-		Target: text, Action: opt.action, To: opt.to, For: opt.span.String(), By: operatorName(), Reason: opt.reason,
+		Target: text, Action: opt.action, To: opt.to, For: time.Duration(opt.span).String(), By: operatorName(), Reason: opt.reason,
 	})
 	if err != nil {
 		return answered(err, "block")
@@ -178,14 +188,14 @@ func (e *environment) block(ctx context.Context, opt *orderOptions, target strin
 	where := o.settled(ctx, text, done)
 	p := &page{w: e.out}
 	action, _ := event.ActionByName(opt.action) // it was refused if it is none
-	para(p, fmt.Sprintf("%s is %s until %s, for %s (%s)", shown(text, 200), deedOf(action, opt.to), dayText(done.Until, time.Now()), short(opt.span), shown(done.ID, 64)))
+	para(p, fmt.Sprintf("%s is %s until %s, for %s (%s)", shown(text, 200), deedOf(action, opt.to), dayText(done.Until, time.Now()), opt.span.String(), shown(done.ID, 64)))
 	for _, w := range where {
 		p.wrapped(shown(w.Point, 40), 16, shown(w.Text, 400))
 	}
 	if len(where) == 0 {
 		p.wrapped("", 2, "It is in force, but there are no points in the configuration to enforce it.")
 	}
-	p.wrapped("", 2, fmt.Sprintf("to undo: weir unblock %s --reason '…'", quoted(text)))
+	p.wrapped("", 2, "to undo: "+commandText("unblock "+quoted(text), opt.config)+" --reason '…'")
 	return p.err
 }
 
@@ -225,7 +235,7 @@ func (e *environment) unblock(ctx context.Context, opt *orderOptions, target str
 		return err
 	}
 	if opt.span <= 0 {
-		return usagef("--for: %s, must be more than nothing", opt.span)
+		return usagef("--for: %s, must be more than nothing", opt.span.String())
 	}
 	o, err := e.operator(opt.config)
 	if err != nil {
@@ -236,7 +246,7 @@ func (e *environment) unblock(ctx context.Context, opt *orderOptions, target str
 		return err
 	}
 	before := time.Now()
-	done, err := o.client.Unblock(ctx, api.Order{Target: asked, For: opt.span.String(), By: operatorName(), Reason: opt.reason})
+	done, err := o.client.Unblock(ctx, api.Order{Target: asked, For: time.Duration(opt.span).String(), By: operatorName(), Reason: opt.reason})
 	if err != nil {
 		return answered(err, "unblock")
 	}

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -150,7 +150,7 @@ func (e *environment) pointsTest(ctx context.Context, opt *pointsOptions) (err e
 		if err := pt.Try(ctx); err != nil {
 			c.fault("point "+pt.Name(), err)
 		} else {
-			c.ok("point "+pt.Name(), "can be read and changed; it gets: %s", actionNames(pt.Capabilities().Actions))
+			c.ok("point "+pt.Name(), "%s; it gets: %s", triedText(pt.Capabilities()), actionNames(pt.Capabilities().Actions))
 		}
 		cancel()
 	}
@@ -158,6 +158,11 @@ func (e *environment) pointsTest(ctx context.Context, opt *pointsOptions) (err e
 		return errors.Join(c.err, fmt.Errorf("points: %w: %d", errFindings, c.faults))
 	}
 	return c.err
+}
+
+// triedText says what a Try that went well has found out.
+func triedText(caps emit.Capabilities) string {
+	return cmp.Or(caps.Unasked, "can be read and changed")
 }
 
 func actionNames(as []event.Action) string {
@@ -173,7 +178,7 @@ func (e *environment) pointsReap(ctx context.Context, opt *pointsOptions) error 
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(o.file(ledgerFile)); errors.Is(err, fs.ErrNotExist) {
+	if missing(o.dir) {
 		_, err := fmt.Fprintln(e.out, "weir has not run with this configuration yet; nothing to do")
 		return err
 	}
@@ -185,9 +190,17 @@ func (e *environment) pointsReap(ctx context.Context, opt *pointsOptions) error 
 	if err != nil {
 		return err
 	}
-	a, err := o.applyOnce(ctx, func(l *emit.Ledger) error { return l.Advance() })
 	p := &page{w: e.out}
+	var a applied
+	if !missing(o.file(ledgerFile)) {
+		a, err = o.applyOnce(ctx, func(l *emit.Ledger) error { return l.Advance() })
+	}
 	a.print(p)
+	if a.force == nil {
+		emptied, e := o.reapLists()
+		err = errors.Join(err, e)
+		para(p, fmt.Sprintf("Without a ledger: %s of which all was over emptied.", several(len(emptied), "list")))
+	}
 	return errors.Join(err, dir.close(), p.err)
 }
 
@@ -220,17 +233,7 @@ func (o *operator) applyOnce(ctx context.Context, change func(*emit.Ledger) erro
 		return a, err
 	}
 	a.force = l.InForce()
-	var errs []error
-	for _, pt := range points {
-		ctx, cancel := context.WithTimeout(ctx, checkTime)
-		r := emit.NewReconciler(l, pt, guards, slog.New(slog.DiscardHandler))
-		if e := r.Once(ctx); e != nil {
-			errs = append(errs, fmt.Errorf("point %s: %w", pt.Name(), e))
-		}
-		cancel()
-		a.points = append(a.points, r.Status())
-	}
-	return a, errors.Join(errs...)
+	return a, a.apply(ctx, l, points, guards)
 }
 
 // handOver gives what root made in the state's directory to whom that belongs:

@@ -16,6 +16,7 @@ import (
 // pointShown is what points show says of a point.
 type pointShown struct {
 	Name    string           `json:"name"`
+	File    bool             `json:"file,omitempty"` // only a file was read, not who uses it
 	Error   string           `json:"error,omitempty"`
 	Entries []entryShown     `json:"entries"`
 	Status  *api.PointStatus `json:"status,omitempty"` // by the weir that runs
@@ -61,6 +62,7 @@ func (e *environment) pointsShow(ctx context.Context, opt *pointsOptions) (err e
 	failed := 0
 	for _, pt := range points {
 		s := showPoint(ctx, pt)
+		s.File = pt.Capabilities().Unasked != ""
 		s.Status = byName[s.Name]
 		if s.Error != "" {
 			failed++
@@ -139,7 +141,11 @@ func printPoint(p *page, s *pointShown, running, all bool, now time.Time) {
 	if s.Error != "" {
 		p.wrapped("ERROR", 11, shown(s.Error, 600))
 	} else {
-		p.wrapped("holds", 11, holdsText(s.Entries, now))
+		text := holdsText(s.Entries, now)
+		if s.File {
+			text = "in its file: " + text
+		}
+		p.wrapped("holds", 11, text)
 	}
 	switch {
 	case s.Status != nil:

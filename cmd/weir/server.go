@@ -3,7 +3,6 @@ package main
 import (
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -49,18 +48,4 @@ func (g *engine) asnOf() func(netip.Addr) uint32 {
 		asn, _, _ := g.tables.Network(a)
 		return asn
 	}
-}
-
-// version is what the binary was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return s.Value[:12]
-		}
-	}
-	return info.Main.Version
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +97,16 @@ func (s *sourceConfig) tellsRefusals() bool {
 		return s.Config.Fields[field] != ""
 	}
 	return s.Config.Pattern == "" || strings.Contains(s.Config.Pattern, "<"+field+">")
+}
+
+// namesAccounts reports whether the configuration says where a log has the names
+// of accounts. A format's own place for them, such as the user of combined, is
+// empty on nearly every site.
+func (c *config) namesAccounts() bool {
+	field := event.FieldCredential.String()
+	return slices.ContainsFunc(c.Sources, func(s sourceConfig) bool {
+		return s.Config.Fields[field] != "" || strings.Contains(s.Config.Pattern, "<"+field+">")
+	})
 }
 
 func (s *sourceConfig) formatName() string {

@@ -138,7 +138,7 @@ func (e *environment) status(ctx context.Context, path string, asJSON bool) erro
 		printStatus(p, s)
 	} else {
 		para(p, fmt.Sprintf("weir is not running; this is what its ledger in %s says.", o.dir))
-		printForce(p, &s.Force, s.Now)
+		printForce(p, &s.Force, s.Now, false)
 		p.wrapped("", 2, "Nothing new comes into force, and what is in force runs out. Start it with: weir run -c "+o.path)
 	}
 	return p.err
@@ -164,7 +164,7 @@ func printStatus(p *page, s *api.Status) {
 	if s.Engine != nil {
 		printEngine(p, s.Engine, s.Now)
 	}
-	printForce(p, &s.Force, s.Now)
+	printForce(p, &s.Force, s.Now, true)
 	printPoints(p, s.Points, s.Now)
 }
 

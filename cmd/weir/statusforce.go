@@ -13,8 +13,9 @@ import (
 	"weir/event"
 )
 
-// printForce writes what is in force and what keeps other decisions from it.
-func printForce(p *page, f *api.Force, now time.Time) {
+// printForce writes what is in force and what keeps other decisions from it:
+// as a weir says that runs, or as the ledger's files do.
+func printForce(p *page, f *api.Force, now time.Time, running bool) {
 	p.heading("What is in force")
 	if s := f.Stopped; s != nil {
 		p.wrapped("STOPPED", forceIndent, fmt.Sprintf("since %s by %s: %s; every list is empty until weir stop-blocking --resume",
@@ -36,7 +37,12 @@ func printForce(p *page, f *api.Force, now time.Time) {
 		parts = append(parts, count(int64(f.Queued))+" waiting")
 	}
 	p.wrapped("targets", forceIndent, strings.Join(parts, ", "))
-	p.wrapped("decided", forceIndent, decidedText(f.Decisions))
+	if running { // of what a ledger's files say nothing is new
+		p.wrapped("decided", forceIndent, decidedText(f.Decisions))
+	}
+	if f.Spared > 0 {
+		p.wrapped("unblocked", forceIndent, fmt.Sprintf("%s, new decisions on which are held (weir decisions says until when)", plural(int64(f.Spared), "target")))
+	}
 	if text := heldText(f.Held); text != "" {
 		p.wrapped("held", forceIndent, text)
 	}
@@ -72,9 +78,9 @@ func decidedText(counts []api.DecisionCount) string {
 		}
 	}
 	if len(parts) == 0 {
-		return "nothing since the ledger was opened"
+		return "nothing since this start"
 	}
-	return strings.Join(parts, ", ") + " since the ledger was opened; most by " + strings.Join(most(rules, 3), ", ")
+	return strings.Join(parts, ", ") + " since this start; most by " + strings.Join(most(rules, 3), ", ")
 }
 
 // most returns the commonest words with their counts.
@@ -117,15 +123,20 @@ func printPoints(p *page, points []api.PointStatus, now time.Time) {
 // pointText says how a point stands, in a sentence.
 func pointText(s *api.PointStatus, now time.Time) string {
 	var parts []string
+	holds := "holds"
+	if s.File {
+		holds = "the file holds"
+	}
 	switch {
 	case s.Drift < 0:
 		parts = append(parts, fmt.Sprintf("is to hold %s; what it holds is NOT KNOWN", entries(s.Desired)))
 	case s.Drift == 0 && s.Held == 0:
-		parts = append(parts, "holds nothing, as it is to")
+		parts = append(parts, holds+" nothing, as it is to")
 	case s.Drift == 0:
-		parts = append(parts, fmt.Sprintf("holds %s, as it is to", entries(s.Held)))
+		parts = append(parts, fmt.Sprintf("%s %s, as it is to", holds, entries(s.Held)))
 	default:
-		parts = append(parts, fmt.Sprintf("holds %s, is to hold %s; %s differ", entries(s.Held), count(int64(s.Desired)), count(int64(s.Drift))))
+		// As many may be held, and yet be others, or not known to be in use.
+		parts = append(parts, fmt.Sprintf("is to hold %s; what it was seen to enforce differs in %s", entries(s.Desired), count(int64(s.Drift))))
 	}
 	if !s.Seen.IsZero() {
 		parts = append(parts, "read "+ago(s.Seen, now))

@@ -48,7 +48,7 @@ func (e *environment) stopBlocking(ctx context.Context, opt *orderOptions) error
 	by := operatorName()
 	// The file first: whatever becomes of the rest, a run obeys it, the one that
 	// is there and the next one that is started.
-	if err := os.WriteFile(o.file(emit.StopFile), []byte(by+": "+oneLine(opt.reason)+"\n"), 0o600); err != nil {
+	if err := writeOwn(o.file(emit.StopFile), []byte(by+": "+oneLine(opt.reason)+"\n")); err != nil {
 		return fmt.Errorf("stop-blocking: %w", err)
 	}
 	if err := o.handOver(); err != nil {
@@ -75,6 +75,11 @@ func (e *environment) stopBlocking(ctx context.Context, opt *orderOptions) error
 		}
 		return l.Stop(by, opt.reason)
 	})
+	if a.force == nil { // a broken ledger, rule or table must not stand in the way of this
+		var e error
+		a, e = o.emptyAll(ctx, by, opt.reason)
+		err = errors.Join(err, e)
+	}
 	if a.force != nil {
 		para(p, "Stopped. weir is not running; this command emptied the points itself. A run that is started holds everything until weir stop-blocking --resume.")
 		a.print(p)

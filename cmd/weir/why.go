@@ -100,7 +100,7 @@ func (e *environment) why(ctx context.Context, opt *whyOptions) error {
 		return nil
 	}
 	a := &whyAnswer{
-		asked: cmp0(opt.target, target), now: w.Now, where: w.Where, running: running, stopped: w.Stopped, config: opt.config,
+		asked: cmp0(opt.target, target), now: w.Now, where: w.Where, running: running, stopped: w.Stopped, config: opt.config, names: o.cfg.namesAccounts(),
 		explain: func(rule string) (*rules.Explanation, error) {
 			if noRules != nil {
 				return nil, noRules

@@ -24,6 +24,7 @@ type whyAnswer struct {
 	running bool
 	stopped bool
 	more    bool   // there may be older lines
+	names   bool   // the logs name accounts
 	config  string // that was named, for what people are told to type
 }
 
@@ -45,7 +46,12 @@ func printWhy(w io.Writer, a *whyAnswer) error {
 			active++
 		}
 	}
+	held := a.holds()
 	switch {
+	case len(all) == 0 && len(held) > 0:
+		para(p, fmt.Sprintf("Nothing was decided about %s in all that the ledger keeps.", name))
+		printHolds(p, held, a.now)
+		return p.err
 	case len(all) == 0:
 		para(p, "Nothing in the ledger covers "+name+".")
 		para(p, "weir does nothing about it, and in all that the ledger keeps no rule has asked to. If its requests are "+
@@ -56,6 +62,7 @@ func printWhy(w io.Writer, a *whyAnswer) error {
 	default:
 		para(p, fmt.Sprintf("%s in force against %s, of %s in the ledger:", isAre(active), name, several(len(all), "decision")))
 	}
+	printHolds(p, held, a.now)
 	if a.stopped {
 		para(p, "All blocking is stopped: the lists are empty, whatever is said below (weir stop-blocking --resume ends that).")
 	}
@@ -236,7 +243,7 @@ func (a *whyAnswer) printRule(p *page, s *story) {
 	p.wrapped("because", whyIndent, "for this "+strings.Join(x.Key, " and ")+besideKey(d)+" it read")
 	printMeasures(p, d.Evidence, x.Features)
 	p.wrapped("", whyIndent, "and it fires where "+x.Rule.When.Text)
-	p.wrapped("behind it", whyIndent, goodText(d))
+	p.wrapped("behind it", whyIndent, goodText(d, a.names))
 }
 
 // besideKey names the key where the target does not.
@@ -266,13 +273,18 @@ func printMeasures(p *page, evidence []event.Measure, features []rules.FeatureUs
 	p.table("llrl", rows...)
 }
 
-// goodText says whom the decision meets besides.
-func goodText(d *event.Decision) string {
+// goodText says whom the decision meets besides: accounts, or where no log names
+// them, clients.
+func goodText(d *event.Decision, names bool) string {
+	who := "client"
+	if names {
+		who = "account"
+	}
 	tried, good := int64(d.Tried), int64(d.Good)
 	if tried == 0 && good == 0 {
-		return "no account is known to have tried to log in with this target in seven days"
+		return "no " + who + " is known to have tried to log in with this target in seven days"
 	}
-	text := fmt.Sprintf("of %s that tried with this target in seven days, %s got in", plural(tried, "account"), count(good))
+	text := fmt.Sprintf("of %s that tried with this target in seven days, %s got in", plural(tried, who), count(good))
 	if good > 0 && good*5 >= tried {
 		text += ": that is how honest people look"
 	} else if good == 0 {
@@ -321,7 +333,12 @@ func (a *whyAnswer) printUndo(p *page, s *story) {
 	target := api.FormatTarget(s.line.Decision.Target)
 	switch s.fate(a.now) {
 	case inForce, waiting:
-		p.wrapped("to undo", whyIndent, a.command("unblock "+quoted(target))+" --reason '…'")
+		text := a.command("unblock "+quoted(target)) + " --reason '…'"
+		if !a.running {
+			text = "weir is not running and takes no order: " + a.command("run") + " first, then " + text +
+				"; or at once, for everything: " + a.command("stop-blocking") + " --reason '…'"
+		}
+		p.wrapped("to undo", whyIndent, text)
 	case watched:
 		p.wrapped("to enforce", whyIndent, "stage: enforce in the configuration, for the rule too where it does not ask for it (rules: set:)")
 	case heldBack:
@@ -330,21 +347,32 @@ func (a *whyAnswer) printUndo(p *page, s *story) {
 			what = s.line.Decision.Rule
 		}
 		if s.held.Guard == emit.GuardBreaker || s.held.Guard == emit.GuardQueue {
-			p.wrapped("to allow it", whyIndent+2, a.command("approve "+quoted(what)))
+			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(what)))
 		}
 	case takenBack:
 		if w := s.withdrawn; w.By == "" && strings.HasPrefix(w.Reason, string(emit.GuardBreaker)+": ") {
-			p.wrapped("to allow it", whyIndent+2, a.command("approve "+quoted(s.line.Decision.Rule))+" lets the rule go on")
+			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.line.Decision.Rule))+" lets the rule go on")
 		}
 	}
 }
 
 // command is what a person is told to type.
-func (a *whyAnswer) command(text string) string {
-	if a.config == "" {
+func (a *whyAnswer) command(text string) string { return commandText(text, a.config) }
+
+// order is command for what only a weir that runs can do.
+func (a *whyAnswer) order(text string) string {
+	if a.running {
+		return a.command(text)
+	}
+	return "once weir runs (" + a.command("run") + "): " + a.command(text)
+}
+
+// commandText is a command with the configuration that a person named.
+func commandText(text, config string) string {
+	if config == "" {
 		return "weir " + text
 	}
-	return "weir " + text + " -c " + shown(a.config, 200)
+	return "weir " + text + " -c " + shown(config, 200)
 }
 
 // quoted puts a text between single quotes where a shell needs them; there is

@@ -32,11 +32,12 @@ func TestNothingIsLostWhenTheBrokerIsKilledUnderLoad(t *testing.T) {
 	t.Logf("the broker is killed at the moments of seed %d", seed)
 	broken := &faults{engine: e, live: l, cluster: cluster, moments: rand.New(rand.NewPCG(seed, 0))}
 	producer.fate.Store(diverted)
-	broken.kill(t)
+	broken.kill(t, producer)
 	silent := until(t, l, "an idle partition", l.idle.Load)
+	broken.kill(t, producer)
 	broken.wake(t, producer)
 	broken.outage(t, producer)
-	broken.kill(t)
+	broken.kill(t, producer)
 	stop()
 	asked := producer.requests.some(3000)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -56,6 +57,9 @@ func TestNothingIsLostWhenTheBrokerIsKilledUnderLoad(t *testing.T) {
 	}
 	marks, by := l.marks(t)
 
+	if broken.loaded != 3 || broken.kills != 4 {
+		t.Errorf("the broker was killed %d times, %d of them under load, want 4 and 3", broken.kills, broken.loaded)
+	}
 	total, requests := truth(t, cluster.Addr(), "access")
 	if acknowledged := producer.acknowledged.Load(); acknowledged > total || total < rate*int64(span.Seconds()) {
 		t.Errorf("%d records were acknowledged, the topic holds %d", acknowledged, total)
@@ -99,9 +103,9 @@ func TestNothingIsLostWhenTheBrokerIsKilledUnderLoad(t *testing.T) {
 	if _, without := e.replay(t, client, "access", nil); without.Late != 0 {
 		t.Errorf("a replay without the journal has %d late events, want none: then the journal did not matter", without.Late)
 	}
-	testkit.Figure(t, "%d records (%d acknowledged) in %.1f s over %d kills: %d counted, %d of them late, %d of %d addresses exact; "+
+	testkit.Figure(t, "%d records (%d acknowledged) in %.1f s over %d kills, %d of them under load: %d counted, %d of them late, %d of %d addresses exact; "+
 		"%d decisions equal in the replay, which took %.1f s; journal %v; a silent partition idle after %.1f s, the last tick %.1f s after the last event",
-		total, producer.acknowledged.Load(), loaded.Seconds(), broken.kills, l.sum.Events, l.sum.Late, len(asked)-wrong, len(asked),
+		total, producer.acknowledged.Load(), loaded.Seconds(), broken.kills, broken.loaded, l.sum.Events, l.sum.Late, len(asked)-wrong, len(asked),
 		len(l.all), replayed.Seconds(), by, silent.Seconds(), idle.Seconds())
 }
 
@@ -112,6 +116,7 @@ type faults struct {
 	cluster *kafkatest.Cluster
 	moments *rand.Rand
 	kills   int
+	loaded  int // of the kills, while requests came
 }
 
 // wake has the last partition wake with records that the others have overtaken.
@@ -124,15 +129,24 @@ func (f *faults) wake(t *testing.T, producer *load) {
 	until(t, f.live, "the last partition", func() bool { return !f.live.idle.Load() })
 }
 
-// kill kills the broker at a random moment and starts it again.
-func (f *faults) kill(t *testing.T) {
+// kill kills the broker at a random moment, while requests come, and starts it
+// again. They go on meanwhile, and wait with who sends them.
+func (f *faults) kill(t *testing.T, producer *load) {
 	t.Helper()
-	time.Sleep(time.Second + time.Duration(f.moments.Int64N(int64(3*time.Second))))
+	time.Sleep(time.Second/2 + time.Duration(f.moments.Int64N(int64(2*time.Second))))
+	acknowledged := producer.acknowledged.Load()
+	until(t, f.live, "a record that is acknowledged", func() bool { return producer.acknowledged.Load() > acknowledged })
 	f.cluster.Kill(1)
-	down := time.Now()
+	down, made := time.Now(), producer.made.Load()
 	before := f.settled(t, f.live)
 	f.cluster.Restart(1)
-	f.resumed(t, before, down, time.Now())
+	ready := time.Now()
+	f.resumed(t, before, down, ready)
+	if waiting := producer.made.Load() - made; float64(waiting) > producer.rate/2*ready.Sub(down).Seconds() {
+		f.loaded++
+	} else {
+		t.Errorf("%d requests were made while the broker was down, too few to be a load", waiting)
+	}
 }
 
 // outage takes the broker away for longer than a partition is silent before it
