@@ -16,7 +16,8 @@ COPY --from=build /scratch /tmp
 USER 65532:65532
 VOLUME /var/lib/weir
 # The configuration is mounted: -v /etc/weir:/etc/weir:ro. The key file in it must
-# belong to the user above (chown 65532:65532, chmod 600). The API listens on
+# belong to uid 65532 (chown 65532:65532, chmod 600), and so must the directories
+# of lists that it is to write. The API listens on
 # loopback inside; the commands (weir status, why …) are run in the container.
 ENTRYPOINT ["/weir"]
 CMD ["run", "-c", "/etc/weir/weir.yaml"]

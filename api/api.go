@@ -58,7 +58,7 @@ func (c Config) Validate() (err error) {
 		err = errors.Join(err, errors.New("neither an address nor a socket to listen on"))
 	}
 	if c.Listen != "" {
-		err = errors.Join(err, loopback(c.Listen))
+		err = errors.Join(err, CheckListen(c.Listen))
 	}
 	if len(c.Socket) > maxSocketPath {
 		err = errors.Join(err, fmt.Errorf("socket %s: a path of %d bytes, must be at most %d; choose a shorter state directory", c.Socket, len(c.Socket), maxSocketPath))

@@ -71,9 +71,9 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// loopback refuses an address that others than this machine can reach. A name
+// CheckListen refuses an address that others than this machine can reach. A name
 // is not looked up: what it means may change.
-func loopback(address string) error {
+func CheckListen(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("listen: %q, must be host:port such as 127.0.0.1:8480", address)

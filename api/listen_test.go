@@ -20,7 +20,7 @@ func TestOnlyLoopbackIsListenedOn(t *testing.T) {
 		"0.0.0.0:8480": false, ":8480": false, "[::]:8480": false, "192.0.2.7:8480": false, "weir.example:8480": false,
 		"127.0.0.1": false, "127.0.0.1:http": false, "127.0.0.1:70000": false, "[::ffff:192.0.2.7]:80": false, "": false,
 	} {
-		if err := loopback(address); (err == nil) != ok {
+		if err := CheckListen(address); (err == nil) != ok {
 			t.Errorf("%q: %v", address, err)
 		}
 		if ok || address == "" {

@@ -160,33 +160,44 @@ func (d *Decisions) newest() int {
 	return n
 }
 
-// putAside begins a new file. The oldest of those put aside goes when there are
-// too many; the others keep their order.
+// putAside begins a new file. It is made first, so that whatever fails leaves
+// one that is written and the next Add tries again. The oldest of those put
+// aside goes when there are too many; the others keep their order.
 func (d *Decisions) putAside() error {
+	next, err := os.OpenFile(d.path+".next", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("decisions: the next file: %w", err)
+	}
+	if err = syncFile(next); err == nil {
+		err = d.swap(next.Name())
+	}
+	if err != nil {
+		return fmt.Errorf("decisions: %w", errors.Join(err, next.Close()))
+	}
+	old := d.file
+	d.file, d.size = next, 0
+	if err := errors.Join(old.Close(), syncDir(filepath.Dir(d.path))); err != nil {
+		return fmt.Errorf("decisions: %w", err)
+	}
+	return nil
+}
+
+// swap puts the file aside and the next one into its place. One that is not
+// there was put aside by a swap that failed after that.
+func (d *Decisions) swap(next string) error {
 	n := d.newest()
 	if n >= decisionsFiles {
 		for i := 1; i < n; i++ {
 			if err := os.Rename(d.aside(i+1), d.aside(i)); err != nil {
-				return fmt.Errorf("decisions: %w", err)
+				return err
 			}
 		}
 		n--
 	}
-	if err := d.file.Close(); err != nil {
-		return fmt.Errorf("decisions: %w", err)
-	}
 	if err := os.Rename(d.path, d.aside(n+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("decisions: %w", err)
+		return err
 	}
-	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("decisions: %w", err)
-	}
-	d.file, d.size = f, 0
-	if err := syncDir(filepath.Dir(d.path)); err != nil {
-		return fmt.Errorf("decisions: %w", err)
-	}
-	return nil
+	return os.Rename(next, d.path)
 }
 
 // Close closes the file.

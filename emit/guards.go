@@ -29,6 +29,7 @@ type Guards struct {
 	once      sync.Once
 	protected ranges
 	addresses []netip.Prefix // that each entry of Allow names; not valid where it names none
+	networks  []network      // of Protected
 }
 
 // Allow is an exception of the site file.
@@ -103,6 +104,7 @@ func (g *Guards) build() {
 	for _, p := range g.Protected {
 		g.protected.add(p.Prefix, p.Why)
 	}
+	g.networks = g.networksOf(g.Protected)
 	g.addresses = make([]netip.Prefix, len(g.Allow))
 	for i := range g.Allow {
 		if p, has, fault := addresses(g.Allow[i].Match); has && fault == "" {
@@ -133,6 +135,9 @@ func (g *Guards) objects(d *event.Decision, now time.Time) (guard Guard, reason 
 		if why, meets := g.MeetsProtected(p); meets {
 			return GuardProtected, why, nil
 		}
+	}
+	if why := g.networkProtected(d.Target); why != "" {
+		return GuardProtected, why, nil
 	}
 	if a, why := g.allows(d, p, has, now); a != nil {
 		return GuardAllowed, why, a

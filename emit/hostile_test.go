@@ -249,7 +249,7 @@ func TestTextsOfALogStayTextsInATopic(t *testing.T) {
 			t.Fatalf("%v: %q", err, r.Value)
 		}
 		d := e.Decision
-		if got.ID != e.ID || got.Point != "out" || got.Action != e.Action.String() || got.Rule != strings.ToValidUTF8(d.Rule, "\ufffd") || len(got.Target) != len(d.Target) {
+		if got.ID != e.ID || got.Point != "out" || got.Action != e.Action.String() || utf8.ValidString(d.Rule) && got.Rule != d.Rule || len(got.Target) != len(d.Target) {
 			t.Fatalf("%q is not %+v", r.Value, e)
 		}
 		for _, v := range d.Target {

@@ -69,6 +69,7 @@ type Ledger struct {
 	queue   waiting
 	breaker breaker
 	seen    seen
+	newest  time.Time // of the engine's decisions in the files when they were opened: what is before it was seen, even if its id is forgotten
 	held    heldMemory
 	spared  []unblock
 	stopped *Line // the line that says so
@@ -101,8 +102,9 @@ type InForce struct {
 type Force struct {
 	Version uint64 // rises with every change
 	Entries []*InForce
-	Stopped bool // all blocking was stopped: Entries is empty, and meant to be
-	Well    bool // the ledger could be read and written; else an empty Force is not meant
+	Stopped bool // all blocking was stopped: Entries is empty
+	Meant   bool // the ledger's own word, also where it cannot be written; else an empty Force is no reason to empty a list
+	Well    bool // the ledger can be written
 }
 
 // entry is one decision in force.
@@ -172,7 +174,7 @@ func newLedger(cfg LedgerConfig) *Ledger {
 	}
 	changed := make(chan struct{})
 	l.changed.Store(&changed)
-	l.force.Store(&Force{Well: true})
+	l.force.Store(&Force{Well: true}) // until it is read
 	if cfg.Now != nil {
 		l.at = wall(cfg.Now())
 	}

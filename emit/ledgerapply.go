@@ -19,6 +19,9 @@ func (l *Ledger) apply(raw []byte, line *Line) {
 	d := &line.Decision
 	if is, evidence := aboutDecision(line.Event); is && evidence {
 		l.seen.add(l.cfg.Key.HashString(d.ID), l.limits.seen)
+		if d.Rule != ruleOperator && d.Time.After(l.newest) && !ahead(d, l.at) { // one from the future says nothing about the others
+			l.newest = d.Time
+		}
 	}
 	switch line.Event {
 	case LineNew, LineRenew, LineStanding:
@@ -57,9 +60,9 @@ func (l *Ledger) apply(raw []byte, line *Line) {
 			l.spared = append(l.spared, u)
 		}
 	case LineStopped:
-		l.stopped = line.first()
+		l.stopped, l.byFile = line.first(), line.Filed
 	case LineResumed:
-		l.stopped = nil
+		l.stopped, l.byFile = nil, false
 	case LineClock:
 		l.shift(time.Duration(line.Seconds) * time.Second)
 	}
@@ -77,6 +80,9 @@ func (l *Ledger) applyForce(line *Line) {
 	d := &line.Decision
 	if line.Mode != event.Enforce.String() || actionOf(line) == event.NoAction || actionOf(line) == event.Alert {
 		return
+	}
+	if line.Event != LineStanding { // whose figures the clock may have moved
+		d.Until = bounded(d, line.At)
 	}
 	key := forceKey(d)
 	l.queue.remove(key)

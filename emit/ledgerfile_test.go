@@ -228,7 +228,7 @@ func TestACrashLeavesAWholeLedger(t *testing.T) {
 			continue
 		}
 		// It goes on, and everything holds.
-		l.add(ruled("later", dawn, "ip", "203.0.113.1"))
+		l.add(ruled("later", dawn.Add(time.Minute), "ip", "203.0.113.1"))
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +250,7 @@ func TestACrashLeavesAWholeLedger(t *testing.T) {
 		if l.Counts().Cut != int64(n) || len(l.force()) != 2 {
 			t.Errorf("%d zeros: %d cut off, %v", n, l.Counts().Cut, l.force())
 		}
-		l.add(ruled("later", dawn, "ip", "203.0.113.1"))
+		l.add(ruled("later", dawn.Add(time.Minute), "ip", "203.0.113.1"))
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -191,7 +191,7 @@ func (l *Ledger) publish() {
 	}
 	l.dirty = false
 	l.version++
-	f := &Force{Version: l.version, Well: l.well, Stopped: l.stopped != nil}
+	f := &Force{Version: l.version, Meant: true, Well: l.well, Stopped: l.stopped != nil}
 	if !f.Stopped {
 		l.compact()
 		f.Entries = make([]*InForce, len(l.order))

@@ -12,7 +12,9 @@ func (l *Ledger) take(d *event.Decision) {
 	if d.Step == event.End {
 		return // it comes by the watermark; Advance ends by the clock
 	}
-	if l.seen.add(l.cfg.Key.HashString(d.ID), l.limits.seen) {
+	// The engine decides in the order of time, also what it decides again after
+	// a restart: by then not all ids are remembered.
+	if d.Time.Before(l.newest) || l.seen.add(l.cfg.Key.HashString(d.ID), l.limits.seen) {
 		l.count.Passed++
 		return
 	}
@@ -30,6 +32,15 @@ func (l *Ledger) take(d *event.Decision) {
 
 // judge puts a decision before the guards, and writes and does what they say.
 func (l *Ledger) judge(d *event.Decision) {
+	if ahead(d, l.at) { // asked first: what is in force would be renewed without an end
+		l.hold(d, GuardClock, "decided more than "+aheadOfClock.String()+" ahead of the clock")
+		return
+	}
+	if until := bounded(d, l.at); until.Before(d.Until) {
+		sooner := *d
+		sooner.Until = until
+		d = &sooner
+	}
 	key := forceKey(d)
 	if e := l.entries[key]; e != nil && l.well {
 		l.renew(e, d)
@@ -53,12 +64,26 @@ func (l *Ledger) judge(d *event.Decision) {
 	l.enforce(e, LineNew)
 }
 
+// ahead reports whether a decision is from the future.
+func ahead(d *event.Decision, at time.Time) bool { return d.Time.After(at.Add(aheadOfClock)) }
+
+// bounded returns the end of what is decided or renewed at a moment: no later
+// than its length from then on, whatever its clock said, and no length is longer
+// than what people may give.
+func bounded(d *event.Decision, at time.Time) time.Time {
+	length := min(d.Until.Sub(d.Time), maxBlock)
+	if last := at.Add(length + aheadOfClock).Truncate(time.Second); d.Until.After(last) {
+		return last
+	}
+	return d.Until
+}
+
 // objects asks the guards up to the breaker.
 func (l *Ledger) objects(d *event.Decision) (Guard, string) {
 	switch {
 	case !l.well:
 		return GuardUnwritten, "the ledger cannot be written"
-	case d.Time.After(l.at.Add(aheadOfClock)):
+	case ahead(d, l.at): // the clock went back while it waited
 		return GuardClock, "decided more than " + aheadOfClock.String() + " ahead of the clock"
 	case l.stopped != nil:
 		return GuardStopped, "all blocking was stopped by " + l.stopped.By
@@ -122,7 +147,7 @@ func (l *Ledger) renew(e *entry, d *event.Decision) {
 	e.soften(d)
 	l.breaker.enter(e)
 	l.until(e, later(d.Until, e.d.Until))
-	l.write(Line{Event: d.Step.String(), Decision: *d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
+	l.write(Line{Event: d.Step.String(), Decision: *d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason, By: e.by})
 	if sum, trips := l.breaker.tripped(d.Rule); trips {
 		l.trip(d.Rule, sum)
 	}

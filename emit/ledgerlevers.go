@@ -30,6 +30,11 @@ func (l *Ledger) Block(target event.Target, action event.Action, to string, d ti
 	case (to != "") != (action == event.Limit):
 		return "", fmt.Errorf("block: to %q, a limit needs one such as 10/1m, and nothing else has one", to)
 	}
+	if action == event.Limit {
+		if _, err := parseRate(to); err != nil {
+			return "", fmt.Errorf("block: to %w", err)
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.lever(); err != nil {
@@ -143,12 +148,15 @@ func (l *Ledger) approve(held *event.Decision, by string) error {
 		return fmt.Errorf("approve: %s ended at %s", d.ID, d.Until.UTC().Format(time.RFC3339))
 	case l.stopped != nil:
 		return fmt.Errorf("approve: all blocking was stopped by %s; resume it first", l.stopped.By)
-	case d.Time.After(l.at.Add(aheadOfClock)):
+	case ahead(&d, l.at):
 		return fmt.Errorf("approve: %s is decided for %s, which is ahead of the clock", d.ID, d.Time.UTC().Format(time.RFC3339))
 	case l.entries[forceKey(&d)] != nil:
 		return fmt.Errorf("approve: what %s asks for is in force already", d.ID)
 	case len(l.entries) >= l.limits.inForce:
 		return fmt.Errorf("approve: %d entries are in force, must be fewer", len(l.entries))
+	}
+	if by := l.unblocked(&d); by != "" {
+		return fmt.Errorf("approve: not enforced, guard %s: its target was unblocked by %s", GuardUnblocked, by)
 	}
 	if guard, why := l.cfg.Guards.Objects(&d, l.at); guard != "" {
 		return fmt.Errorf("approve: not enforced, guard %s: %s", guard, why)
@@ -170,17 +178,31 @@ func (l *Ledger) Stop(by, reason string) error {
 	if err := l.lever(); err != nil {
 		return err
 	}
-	l.stop(by, reason)
-	err := l.settleStop()
+	var noFile error
 	if path := l.stopFile(); path != "" {
 		// It is stopped all the same: the file is there for those who look.
-		if ferr := os.WriteFile(path, []byte(by+": "+reason+"\n"), 0o600); ferr != nil {
-			err = errors.Join(err, fmt.Errorf("stop: stopped, but without its file: %w", ferr))
-		} else {
-			l.byFile = true
+		if noFile = makeStopFile(path, by+": "+reason+"\n"); noFile != nil {
+			noFile = fmt.Errorf("stop: stopped, but without its file: %w", noFile)
 		}
+		l.byFile = l.byFile || noFile == nil
 	}
-	return err
+	l.stop(by, reason)
+	return errors.Join(l.settleStop(), noFile)
+}
+
+// makeStopFile makes the file that stops all blocking. What stands there
+// already says the same, whatever it is, and is left: a link must not lead
+// weir's hand to another file.
+func makeStopFile(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, _ = f.WriteString(text) // a full disk has room for the name, which is what counts
+	return f.Close()
 }
 
 func (l *Ledger) settleStop() error {
@@ -190,13 +212,25 @@ func (l *Ledger) settleStop() error {
 
 func (l *Ledger) stop(by, reason string) {
 	if l.stopped != nil {
+		l.noteFile()
 		return
 	}
-	line := Line{Event: LineStopped, Reason: reason, By: by}
+	line := Line{Event: LineStopped, Reason: reason, By: by, Filed: l.byFile}
 	l.write(line)
 	line.At = l.at
 	l.stopped = &line
 	l.log.Warn("all blocking is stopped", "by", by, "reason", reason)
+}
+
+// noteFile writes that the file of a stop is there since after it began: a
+// restart that does not find it any more resumes.
+func (l *Ledger) noteFile() {
+	if l.byFile && !l.stopped.Filed {
+		line := *l.stopped
+		line.Filed, line.At = true, l.at
+		l.write(line)
+		l.stopped = &line
+	}
 }
 
 // Resume ends a stop: what is still in force comes back, and decisions come
@@ -246,7 +280,9 @@ func (l *Ledger) lookForFile() {
 	switch {
 	case err == nil:
 		l.byFile = true
-		if l.stopped == nil {
+		if l.stopped != nil {
+			l.noteFile()
+		} else {
 			l.stop("file "+StopFile, firstLine(path))
 		}
 	case errors.Is(err, fs.ErrNotExist) && l.byFile && l.stopped != nil:

@@ -59,6 +59,7 @@ type Line struct {
 	Since    time.Time // of lines that are said again: since when it is so
 	Excused  bool      // of standing lines: it does not count for the breaker
 	Guard    Guard     // of held lines
+	Filed    bool      // of stopped lines: the file that says so is there too
 
 	Rule    string       // of tripped and approved lines
 	ID      string       // of an approved decision
@@ -110,6 +111,9 @@ func (l *Line) appendOpen(b []byte) []byte {
 	}
 	if l.Excused {
 		b = appendInt(b, "excused", 1)
+	}
+	if l.Filed {
+		b = appendInt(b, "filed", 1)
 	}
 	b = appendStringIf(b, "guard", string(l.Guard))
 	b = appendStringIf(b, "reason", l.Reason)
@@ -209,6 +213,8 @@ func (l *Line) readMember(name string, value []byte) (rest []byte, err error) {
 			l.Again = v == 1
 		case "excused":
 			l.Excused = v == 1
+		case "filed":
+			l.Filed = v == 1
 		case "entries":
 			l.Entries = int(v)
 		case "seconds":

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -202,6 +203,9 @@ func (l *Ledger) resettle() error {
 			l.write(Line{Event: LineClock, Seconds: int64(back / time.Second), Reason: "the wall clock went back while nothing ran"})
 		}
 		l.advance(now)
+		if l.newest.After(l.at.Add(aheadOfClock)) {
+			l.newest = time.Time{} // the wall clock was wrong then: only ids tell
+		}
 	}
 	for _, e := range l.order {
 		if e.over {
@@ -235,12 +239,25 @@ func (l *Ledger) write(line Line) {
 		l.count.Lines++
 		return
 	}
-	if !l.file.add(open, l.limits.pending) {
+	most := l.limits.pending
+	if !droppable(&line) {
+		most = math.MaxInt
+	}
+	if !l.file.add(open, most) {
 		l.count.Lost++
 		return
 	}
 	l.recent.add(append(open[:len(open):len(open)], '}'))
 	l.count.Lines++
+}
+
+// droppable reports whether a line may be lost where there is no room for lines
+// that wait for a disk: those that an attacker makes many of, and on which no
+// restart depends. The others are as many as what was in force when it filled,
+// and what people do.
+func droppable(line *Line) bool {
+	is, _ := aboutDecision(line.Event)
+	return is && (line.Event == LineHeld || line.Event == LineQueued || line.Mode != event.Enforce.String())
 }
 
 // flush writes and syncs the lines that were made; it reports whether it could.

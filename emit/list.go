@@ -2,11 +2,9 @@ package emit
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +41,7 @@ func Compile(force *Force, caps Capabilities, guards *Guards, now time.Time) (Li
 	}
 	c.cut()
 	slices.SortFunc(c.found, func(a, b *candidate) int { return compareEntries(&a.Entry, &b.Entry) })
-	list := List{Meant: force.Well, Entries: make([]Entry, 0, len(c.found))}
+	list := List{Meant: force.Meant, Entries: make([]Entry, 0, len(c.found))}
 	for _, e := range c.found {
 		if c.passes(&e.Entry) {
 			list.Entries = append(list.Entries, e.Entry)
@@ -158,19 +156,12 @@ func (e *candidate) harmless() (why string) {
 	if e.Action != event.Limit {
 		return ""
 	}
-	n, per, ok := strings.Cut(e.To, "/")
-	count, err := strconv.ParseUint(n, 10, 31)
-	if strings.HasSuffix(per, "d") { // which is no unit to proxies
-		days, dErr := strconv.ParseUint(strings.TrimSuffix(per, "d"), 10, 8)
-		per = strconv.FormatUint(days*24, 10) + "h"
-		err = errors.Join(err, dErr)
+	r, err := parseRate(e.To)
+	if err != nil {
+		return "limit " + err.Error()
 	}
-	span, spanErr := time.ParseDuration(per)
-	if !ok || err != nil || spanErr != nil || count == 0 || span < time.Second {
-		return "limit " + printable(e.To) + " is not a rate such as 10/1m"
-	}
-	e.rate = float64(count) / span.Seconds()
-	e.To = n + "/" + per
+	e.rate = float64(r.count) / r.per().Seconds()
+	e.To = r.String()
 	return ""
 }
 
@@ -193,7 +184,9 @@ func (c *compiler) passes(e *Entry) bool {
 	var why string
 	switch {
 	case e.Decision != nil:
-		_, _, why = width(e.Decision.Target)
+		if _, _, why = width(e.Decision.Target); why == "" {
+			why = c.guards.networkProtected(e.Decision.Target)
+		}
 	case e.Prefix.Bits() < widest(e.Prefix):
 		why = fmt.Sprintf("%s is wider than /%d", e.Prefix, widest(e.Prefix))
 	}

@@ -32,7 +32,7 @@ func forced(n int, target string, a event.Action, left time.Duration) *InForce {
 	return &InForce{Decision: d, Action: a, Since: d.Time, Until: d.Until}
 }
 
-func well(es ...*InForce) *Force { return &Force{Entries: es, Well: true} }
+func well(es ...*InForce) *Force { return &Force{Entries: es, Meant: true, Well: true} }
 
 var blocks = Capabilities{Actions: []event.Action{event.Block}}
 

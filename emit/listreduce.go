@@ -13,7 +13,9 @@ import (
 // as severe.
 //
 // Points look up the longest prefix. Were an entry that ends sooner left inside
-// a wider one, its end would let an address through that is still refused.
+// a wider one, its end would let an address through that is still refused. So a
+// stricter limit goes too: it is never lengthened, nor the wider one made
+// stricter, since nobody decided that.
 func (c *compiler) reduce() {
 	slices.SortFunc(c.found, func(a, b *candidate) int {
 		return cmp.Or(
@@ -47,13 +49,15 @@ func (c *compiler) reduce() {
 // covering returns which of the entries around e does all that e does, for at
 // least as long; nil where none does. An entry for the same addresses and
 // endpoint always takes its place, since a point has only one: e is then a
-// limit that is less strict.
+// limit that is less strict. So does a wider one for the same endpoint that
+// ends later than e, however strict e is.
 func covering(around []*candidate, e *candidate) *candidate {
 	for _, w := range around {
 		if w.Endpoint != "" && w.Endpoint != e.Endpoint {
 			continue
 		}
-		if w.rate <= e.rate && !w.Until.Before(e.Until) || w.Prefix == e.Prefix && w.Endpoint == e.Endpoint {
+		same := w.Endpoint == e.Endpoint
+		if w.rate <= e.rate && !w.Until.Before(e.Until) || same && (w.Prefix == e.Prefix || w.Until.After(e.Until)) {
 			return w
 		}
 	}

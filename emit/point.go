@@ -87,10 +87,11 @@ type Entry struct {
 // List is what a point is to hold, or holds: sorted by action, endpoint, prefix
 // and id. Compiled for a point that takes addresses only, no two entries agree
 // in action, endpoint and prefix, and an entry inside a wider one with the same
-// action ends later than that: the longest prefix may decide.
+// action and endpoint ends later than that, or with it and is a stricter limit:
+// the longest prefix may decide.
 type List struct {
 	Entries []Entry
-	// Meant says that the ledger is well and means this list as it is. An empty
-	// list that is not meant is not applied.
+	// Meant says that it is a ledger's own word, also of one that cannot be
+	// written. An empty list that is not meant is not applied.
 	Meant bool
 }

@@ -67,14 +67,10 @@ func isHexText(s string) bool {
 	return s != ""
 }
 
-// isRate reports whether s is a number of requests per duration, 10/1m.
+// isRate reports whether s is a rate as the compiler writes it, 10/1m.
 func isRate(s string) bool {
-	n, d, _ := strings.Cut(s, "/")
-	if _, err := strconv.ParseUint(n, 10, 31); err != nil {
-		return false
-	}
-	per, err := time.ParseDuration(d)
-	return err == nil && per > 0 && len(s) <= 24
+	r, err := parseRate(s)
+	return err == nil && r.String() == s
 }
 
 // proxyValue is what stands behind an address: the end, the id and, of limit,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -148,7 +149,7 @@ func (r *Reconciler) round(ctx context.Context) time.Duration {
 	now := time.Now()
 	want := r.compile(now)
 	p := &r.pass
-	if now.Before(p.notUntil) {
+	if now.Before(p.notUntil) && !r.anotherThanRefused(&want, now) {
 		return p.notUntil.Sub(now)
 	}
 	// Between two regular looks only what the point is to hold changes: where
@@ -239,7 +240,11 @@ func keyOf(e *Entry) placeKey {
 func (r *Reconciler) look(ctx context.Context, want *List) (Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	have, err := r.point.Read(ctx)
+	var have List
+	err := r.sheltered("read", func() (err error) {
+		have, err = r.point.Read(ctx)
+		return err
+	})
 	now := time.Now()
 	if err != nil {
 		r.report(func(s *PointStatus) { s.Drift = -1 })
@@ -255,18 +260,36 @@ func (r *Reconciler) look(ctx context.Context, want *List) (Change, error) {
 	return c, nil
 }
 
+// sheltered calls a point, and makes a panic of it an error of this point alone.
+// Elsewhere a panic ends the process, which is right: it may have left anything
+// behind. A point only translates, and each list is read back and compared; but
+// without the process no other point would be rid of what is over, and nobody
+// could stop blocking.
+func (r *Reconciler) sheltered(what string, call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error("the point's code panicked", "in", what, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("a fault in weir's own code: %s panicked: %v", what, p)
+		}
+	}()
+	return call()
+}
+
 // apply hands a list out and reads it back.
 func (r *Reconciler) apply(ctx context.Context, want *List) error {
 	p := &r.pass
 	wanted := r.wanted(want, p.have, time.Now())
 	if f := p.refused; f != nil && sameLists(f.have, p.have, r.caps) && sameLists(f.want, wanted, r.caps) {
+		p.failures = 0 // nothing was tried: there is nothing to be slower with
 		return f.err
 	}
 	p.refused = nil
 	change := Diff(p.have, wanted, r.caps, time.Now())
 	p.applied = time.Now()
 	call, cancel := context.WithTimeout(ctx, callTimeout)
-	err := r.point.Apply(call, List{Entries: p.have, Meant: true}, List{Entries: wanted, Meant: true})
+	err := r.sheltered("apply", func() error {
+		return r.point.Apply(call, List{Entries: p.have, Meant: true}, List{Entries: wanted, Meant: true})
+	})
 	cancel()
 	r.report(func(s *PointStatus) { s.Applied++ })
 	if !r.caps.Ends {
@@ -292,6 +315,14 @@ func (r *Reconciler) apply(ctx context.Context, want *List) error {
 	}
 	r.log.Info("list changed", "added", len(change.Add), "removed", len(change.Remove), "entries", len(wanted))
 	return nil
+}
+
+// anotherThanRefused reports whether the point refused a list for good and is to
+// hold another one by now: one entry that it will not take must not delay what
+// it would.
+func (r *Reconciler) anotherThanRefused(want *List, now time.Time) bool {
+	f := r.pass.refused
+	return f != nil && !sameLists(f.want, r.wanted(want, r.pass.have, now), r.caps)
 }
 
 func sameLists(a, b []Entry, caps Capabilities) bool {

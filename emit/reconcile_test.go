@@ -41,6 +41,7 @@ func (p *scripted) Setup() string              { return "" }
 func (p *scripted) Close() error               { return nil }
 func (p *scripted) do(f func(*scripted))       { p.mu.Lock(); defer p.mu.Unlock(); f(p) }
 func (p *scripted) chance(percent int) bool    { return p.rng != nil && p.rng.IntN(100) < percent }
+func (p *scripted) holds() (out string)        { p.do(func(p *scripted) { out = ips(p.held) }); return out }
 func (p *scripted) count() (applies, reads int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -313,7 +314,7 @@ func TestAnEmptyListMustBeMeant(t *testing.T) {
 			elapse(5 * time.Second)
 			l.set(&Force{})
 			elapse(15 * time.Second)
-			if got := ips(p.held); got != "192.0.2.1 192.0.2.2" {
+			if got := p.holds(); got != "192.0.2.1 192.0.2.2" {
 				t.Errorf("%q: an empty list that is not meant was applied", got)
 			}
 			if s := r.Status(); !strings.Contains(s.Error, "the ledger is not well") {
@@ -321,18 +322,18 @@ func TestAnEmptyListMustBeMeant(t *testing.T) {
 			}
 			// What is over goes all the same.
 			elapse(2 * time.Minute)
-			if got := ips(p.held); got != "192.0.2.1" {
+			if got := p.holds(); got != "192.0.2.1" {
 				t.Errorf("%q: what is over stays", got)
 			}
 			elapse(time.Hour)
-			if got := ips(p.held); got != "" {
+			if got := p.holds(); got != "" {
 				t.Errorf("%q: what is over stays", got)
 			}
 			l.set(well(decided(3, "192.0.2.3", time.Hour)))
 			elapse(time.Minute)
 			l.set(well())
 			elapse(time.Minute)
-			if got := ips(p.held); got != "" || r.Status().Error != "" {
+			if got := p.holds(); got != "" || r.Status().Error != "" {
 				t.Errorf("%q, %+v: an empty list that is meant", got, r.Status())
 			}
 		})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"weir/api"
 	"weir/emit"
 	"weir/enrich"
 	"weir/event"
@@ -85,7 +85,7 @@ func loadConfig(path string) (*config, error) {
 	}
 	c := &config{dir: filepath.Dir(path)}
 	if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
-		return nil, usagef("%s: %s%s", path, strings.TrimSpace(yaml.FormatError(err, false, true)), laterKey(err)+colonHint(err))
+		return nil, usagef("%s: %s%s", path, strings.TrimSpace(yamlText(err)), laterKey(err)+colonHint(err))
 	}
 	if len(c.Rules.Dirs) == 0 {
 		c.Rules.Dirs = []string{"builtin"}
@@ -155,8 +155,8 @@ func (c *config) Validate() (err error) {
 	}
 	err = errors.Join(err, emit.ValidatePoints(c.Points), c.sharedPlaces())
 	if c.API.Listen != "" {
-		if _, _, e := net.SplitHostPort(c.API.Listen); e != nil {
-			err = errors.Join(err, fmt.Errorf("api: listen: %q, must be host:port such as 127.0.0.1:8480", c.API.Listen))
+		if e := api.CheckListen(c.API.Listen); e != nil {
+			err = errors.Join(err, fmt.Errorf("api: %w", e))
 		}
 	}
 	if c.State.Memory != "" {
@@ -299,6 +299,15 @@ func (c *config) ruleOptions(x event.Extras) rules.Options {
 
 // loadRules reads and checks the rules of all directories.
 func (c *config) loadRules(opt rules.Options) ([]*rules.Rule, error) {
+	var missing error
+	for _, d := range c.Rules.Dirs {
+		if d != "builtin" {
+			missing = errors.Join(missing, c.there("rules: dirs", d, "directory"))
+		}
+	}
+	if missing != nil {
+		return nil, missing
+	}
 	return loadRules(c.ruleDirs(), opt)
 }
 
@@ -376,18 +385,35 @@ func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, *enric
 	for name, p := range c.Enrich.Lookups {
 		ec.Lookups[name] = c.path(p)
 	}
-	if c.Site != "" {
-		p := c.path(c.Site)
-		src, err := os.ReadFile(p)
-		if err != nil {
-			return nil, nil, usagef("site: %w", err)
-		}
-		if ec.Site, err = enrich.ParseSite(p, src); err != nil {
-			return nil, nil, usagef("%w", err)
-		}
+	var err error
+	if ec.Site, err = c.site(); err != nil {
+		return nil, nil, err
+	}
+	if err := c.tablesThere(); err != nil {
+		return nil, nil, err
 	}
 	t, err := enrich.New(ec)
 	return t, ec.Site, err
+}
+
+// site reads the site file; nil where none is named.
+func (c *config) site() (*enrich.Site, error) {
+	if c.Site == "" {
+		return nil, nil
+	}
+	if err := c.there("site", c.Site, "file"); err != nil {
+		return nil, err
+	}
+	p := c.path(c.Site)
+	src, err := os.ReadFile(p)
+	if err != nil {
+		return nil, usagef("site: %w", err)
+	}
+	s, err := enrich.ParseSite(p, src)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	return s, nil
 }
 
 // unjudged reports whether a source is declared to have no outcomes.

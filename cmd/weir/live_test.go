@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,27 +25,40 @@ type liveWorld struct {
 	config string
 	client *kgo.Client
 	rng    *rand.Rand
-	at     time.Time // of the log
-	tools  int       // how many pairs of attackers were used up
+	at     time.Time    // of the log
+	rate   int          // requests a second of the log; a fifth are attackers'
+	nets   int          // that honest ones come from
+	tools  atomic.Int64 // how many pairs of attackers were used up
 	sent   int64
 }
 
 const livePartitions = 12
 
-func newLiveWorld(t *testing.T) *liveWorld {
+// embedded starts a broker within the test, with the topic.
+func embedded(t *testing.T) (brokers []string) {
 	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(livePartitions, "access"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic("access"))
+	return cluster.ListenAddrs()
+}
+
+// newLiveWorld makes the configuration of a run that reads the topic of brokers.
+func newLiveWorld(t *testing.T, brokers []string) *liveWorld {
+	t.Helper()
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic("access"), kgo.MaxBufferedRecords(100_000))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
 	dir := t.TempDir()
-	w := &liveWorld{t: t, dir: dir, config: filepath.Join(dir, "weir.yaml"), client: client, rng: rand.New(rand.NewPCG(1, 2)), at: time.Date(2026, 3, 6, 10, 0, 0, 0, time.UTC)}
+	w := &liveWorld{
+		t: t, dir: dir, config: filepath.Join(dir, "weir.yaml"), client: client, rng: rand.New(rand.NewPCG(1, 2)),
+		at: time.Date(2026, 3, 6, 10, 0, 0, 0, time.UTC), rate: 40, nets: 4,
+	}
 	w.write("key", strings.Repeat("k", 32))
 	w.write("weir.yaml", fmt.Sprintf(`
 stage: enforce
@@ -58,7 +72,7 @@ key_file: key
 state: {dir: state, memory: 256MiB}
 points:
   - {name: list, file: {path: block.txt}}
-`, cluster.ListenAddrs()[0]))
+`, brokers[0]))
 	return w
 }
 
@@ -69,34 +83,39 @@ func (w *liveWorld) write(name, text string) {
 	}
 }
 
-// send writes the requests of some seconds of the log to some partitions: honest
+// requests makes those of some seconds of the log, for some partitions: honest
 // ones, and two addresses that try one account after the other.
-func (w *liveWorld) send(seconds int, behind time.Duration, partitions ...int32) {
+func (w *liveWorld) requests(seconds int, behind time.Duration, partitions ...int32) (records []*kgo.Record) {
 	w.t.Helper()
-	var records []*kgo.Record
 	for range seconds {
-		for i := range 40 {
+		for i := range w.rate {
 			at := w.at.Add(-behind).Add(time.Duration(w.rng.IntN(1000)) * time.Millisecond)
 			line := map[string]any{
-				"time_iso8601": at.Format("2006-01-02T15:04:05.000Z07:00"), "remote_addr": fmt.Sprintf("198.18.%d.%d", w.rng.IntN(4), w.rng.IntN(250)),
+				"time_iso8601": at.Format("2006-01-02T15:04:05.000Z07:00"), "remote_addr": fmt.Sprintf("198.18.%d.%d", w.rng.IntN(w.nets), w.rng.IntN(250)),
 				"request_method": "GET", "uri": fmt.Sprintf("/products/%d", w.rng.IntN(1000)), "status": 200, "http_user_agent": "Mozilla/5.0",
 			}
-			if i < 8 {
-				line["remote_addr"], line["request_method"], line["uri"], line["status"] = fmt.Sprintf("203.0.113.%d", 2*w.tools+i%2), "POST", "/login", 401
+			if i < w.rate/5 {
+				line["remote_addr"], line["request_method"], line["uri"], line["status"] = fmt.Sprintf("203.0.113.%d", 2*w.tools.Load()+int64(i%2)), "POST", "/login", 401
 				line["username"] = fmt.Sprintf("u%d", w.sent)
 			}
 			b, err := json.Marshal(line)
 			if err != nil {
-				w.t.Fatal(err)
+				w.t.Error(err)
 			}
 			records = append(records, &kgo.Record{Value: b, Partition: partitions[w.rng.IntN(len(partitions))], Timestamp: w.at.Add(time.Second)})
 			w.sent++
 		}
 		w.at = w.at.Add(time.Second)
 	}
+	return records
+}
+
+// send writes requests, and returns when the broker has them.
+func (w *liveWorld) send(seconds int, behind time.Duration, partitions ...int32) {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := w.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	if err := w.client.ProduceSync(ctx, w.requests(seconds, behind, partitions...)...).FirstErr(); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -150,6 +169,29 @@ func (w *liveWorld) quiet(l *liveRun) {
 	w.t.Fatalf("not all was read within a minute: %+v", l.status.Load())
 }
 
+// replayed returns what the live runs decided, which a replay of the topic with
+// their journal must decide too, byte for byte, and the replay's report.
+func (w *liveWorld) replayed() (live []byte, report string) {
+	w.t.Helper()
+	live, err := os.ReadFile(filepath.Join(w.dir, "state", decisionsFile))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var out, errOut bytes.Buffer
+	found := filepath.Join(w.dir, "found")
+	if err := run(context.Background(), []string{"replay", "-c", w.config, "--journal", filepath.Join(w.dir, "state", journalFile), "--out", found}, &out, &errOut); err != nil {
+		w.t.Fatalf("%v\n%s", err, errOut.String())
+	}
+	again, err := os.ReadFile(filepath.Join(found, decisionsFile))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !bytes.Equal(live, again) {
+		w.t.Errorf("live:\n%s\nreplayed:\n%s", live, again)
+	}
+	return live, out.String()
+}
+
 func all() (ps []int32) {
 	for p := range int32(livePartitions) {
 		ps = append(ps, p)
@@ -160,11 +202,11 @@ func all() (ps []int32) {
 // Partitions fall idle, wake and lag, the run is ended and begun again in the
 // middle: what it decided is what a replay of the topic with its journal does.
 func TestALiveRunDecidesWhatAReplayWithItsJournalDoes(t *testing.T) {
-	w := newLiveWorld(t)
+	w := newLiveWorld(t, embedded(t))
 	w.send(60, 0, all()...)
 	l, stop := w.run()
 	w.send(20, 0, all()...)
-	w.tools++      // they are found while most partitions are idle
+	w.tools.Add(1) // they are found while most partitions are idle
 	for range 14 { // only two go on: the others fall idle, and the clock goes on without them
 		w.send(1, 0, 3, 7)
 		time.Sleep(time.Second)
@@ -183,22 +225,7 @@ func TestALiveRunDecidesWhatAReplayWithItsJournalDoes(t *testing.T) {
 	late := l.status.Load().Summary.Late
 	stop()
 
-	live, err := os.ReadFile(filepath.Join(w.dir, "state", decisionsFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out, errOut bytes.Buffer
-	found := filepath.Join(w.dir, "found")
-	if err := run(context.Background(), []string{"replay", "-c", w.config, "--journal", filepath.Join(w.dir, "state", journalFile), "--out", found}, &out, &errOut); err != nil {
-		t.Fatalf("%v\n%s", err, errOut.String())
-	}
-	replayed, err := os.ReadFile(filepath.Join(found, decisionsFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(live, replayed) {
-		t.Errorf("live:\n%s\nreplayed:\n%s", live, replayed)
-	}
+	live, report := w.replayed()
 	journal, err := os.ReadFile(filepath.Join(w.dir, "state", journalFile))
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +236,7 @@ func TestALiveRunDecidesWhatAReplayWithItsJournalDoes(t *testing.T) {
 	if !bytes.Contains(journal, []byte(`"wake"`)) || !bytes.Contains(journal, []byte(`"idle"`)) || late == 0 {
 		t.Errorf("nothing woke, idled or was late (%d): the test tests nothing\n%s", late, journal)
 	}
-	if n := strings.Count(out.String(), "\n"); n < 3 {
-		t.Errorf("the report of the replay is %q", out.String())
+	if n := strings.Count(report, "\n"); n < 3 {
+		t.Errorf("the report of the replay is %q", report)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -105,24 +106,11 @@ func (o *operator) openPoints(name string) (g *engine, points []emit.Point, err 
 	if points, err = g.openPoints(quiet.log); err != nil {
 		return nil, nil, err
 	}
-	if name == "" {
-		if len(points) == 0 {
-			return nil, nil, usagef("%s: points: there are none", o.path)
-		}
-		return g, points, nil
-	}
-	var names []string
-	var chosen []emit.Point
+	chosen, err := choose(points, name, o.path)
 	for _, p := range points {
-		names = append(names, p.Name())
-		if p.Name() == name {
-			chosen = append(chosen, p)
-			continue
+		if !slices.Contains(chosen, p) {
+			err = errors.Join(err, p.Close())
 		}
-		err = errors.Join(err, p.Close())
-	}
-	if len(chosen) == 0 {
-		return nil, nil, errors.Join(usagef("%s: points: there is no %s, there are: %s", o.path, name, strings.Join(names, ", ")), err)
 	}
 	return g, chosen, err
 }

@@ -33,6 +33,9 @@ type entryShown struct {
 }
 
 func (e *environment) pointsShow(ctx context.Context, opt *pointsOptions) (err error) {
+	if opt.setup {
+		return e.pointsSetup(opt)
+	}
 	o, err := e.operator(opt.config)
 	if err != nil {
 		return err
@@ -43,12 +46,6 @@ func (e *environment) pointsShow(ctx context.Context, opt *pointsOptions) (err e
 	}
 	defer func() { err = errors.Join(err, closePoints(points)) }()
 	p := &page{w: e.out}
-	if opt.setup {
-		for _, pt := range points {
-			printSetup(p, pt)
-		}
-		return p.err
-	}
 	byName := map[string]*api.PointStatus{}
 	st, err := o.client.Status(ctx)
 	if err != nil && !errors.Is(err, api.ErrNotRunning) {
@@ -120,17 +117,6 @@ func cmp0(a, b string) string {
 		return a
 	}
 	return b
-}
-
-func printSetup(p *page, pt emit.Point) {
-	text := pt.Setup()
-	if text == "" {
-		p.line("# %s: nothing to set up", pt.Name())
-		return
-	}
-	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		p.line("%s", line)
-	}
 }
 
 // fewEntries is how many entries of a point are shown that nobody asked for all of.

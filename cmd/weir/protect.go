@@ -172,19 +172,25 @@ func addressesOf(hostPort string) []netip.Addr {
 // openPoints makes the points. Endpoints that mean something to weir come
 // first: a point may not have room to tell all of them apart.
 func (g *engine) openPoints(log *slog.Logger) ([]emit.Point, error) {
-	var patterns []string
-	if g.site != nil {
-		es := slices.Clone(g.site.Endpoints)
-		slices.SortStableFunc(es, func(a, b enrich.Endpoint) int { return weight(&b) - weight(&a) })
-		for i := range es {
-			patterns = append(patterns, es[i].Pattern)
-		}
-	}
-	points, err := emit.OpenPoints(g.cfg.Points, patterns, g.cfg.path, log)
+	points, err := emit.OpenPoints(g.cfg.Points, sitePatterns(g.site), g.cfg.path, log)
 	if err != nil {
 		return nil, usagef("%w", err)
 	}
 	return points, nil
+}
+
+// sitePatterns returns the endpoints of a site file, those that matter most
+// first; none of no site.
+func sitePatterns(site *enrich.Site) (patterns []string) {
+	if site == nil {
+		return nil
+	}
+	es := slices.Clone(site.Endpoints)
+	slices.SortStableFunc(es, func(a, b enrich.Endpoint) int { return weight(&b) - weight(&a) })
+	for i := range es {
+		patterns = append(patterns, es[i].Pattern)
+	}
+	return patterns
 }
 
 // weight says how much an endpoint of the site file matters to lists.

@@ -62,16 +62,22 @@ func taken(cmd *cobra.Command, most int) string {
 	return "no argument"
 }
 
-// operator reads the configuration, which says where the state is.
-func (e *environment) operator(path string) (*operator, error) {
-	if path == "" {
+// anyConfig reads the configuration that was named, or else the usual one.
+func anyConfig(named string) (cfg *config, path string, err error) {
+	if path = named; path == "" {
 		i := slices.IndexFunc(usualConfigs, func(p string) bool { _, err := os.Stat(p); return err == nil })
 		if i < 0 {
-			return nil, usagef("no configuration given, and there is no %s; name it with -c", strings.Join(usualConfigs, " or "))
+			return nil, "", usagef("no configuration given, and there is no %s; name it with -c", strings.Join(usualConfigs, " or "))
 		}
 		path = usualConfigs[i]
 	}
-	cfg, err := loadConfig(path)
+	cfg, err = loadConfig(path)
+	return cfg, path, err
+}
+
+// operator reads the configuration, which says where the state is.
+func (e *environment) operator(path string) (*operator, error) {
+	cfg, path, err := anyConfig(path)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func printForce(p *page, f *api.Force, now time.Time, running bool) {
 		p.wrapped("decided", forceIndent, decidedText(f.Decisions))
 	}
 	if f.Spared > 0 {
-		p.wrapped("unblocked", forceIndent, fmt.Sprintf("%s, new decisions on which are held (weir decisions says until when)", plural(int64(f.Spared), "target")))
+		p.wrapped("unblocked", forceIndent, fmt.Sprintf("%s, new decisions on which are held (weir why TARGET says by whom)", plural(int64(f.Spared), "target")))
 	}
 	if text := heldText(f.Held); text != "" {
 		p.wrapped("held", forceIndent, text)

@@ -23,10 +23,13 @@ func stopBlockingCommand(e *environment) *cobra.Command {
 		Long: "stop-blocking is the handle for when weir does harm: every list is emptied and stays empty\n" +
 			"until stop-blocking --resume. It works with a weir that runs, one that does not answer (by a\n" +
 			"file in its state's directory), and with none (then it empties the points itself).",
-		Example: "  weir stop-blocking --reason 'customers cannot log in'\n  weir stop-blocking --resume --reason 'it was the release'",
+		Example: "  weir stop-blocking --reason 'customers cannot log in'\n  weir stop-blocking --resume",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.resume {
+				if o.reason != "" {
+					return usagef("--reason: the ledger keeps who resumed, and no reason for it; leave it out")
+				}
 				return e.resumeBlocking(cmd.Context(), &o)
 			}
 			return e.stopBlocking(cmd.Context(), &o)

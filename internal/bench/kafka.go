@@ -140,7 +140,10 @@ func measureTopic(out io.Writer, name string, addrs []string, lines int, held in
 			thousands(speed), float64(used.Microseconds())/float64(lines), (peakRSS()-held)>>20)
 		if c.whole {
 			best = max(best, speed)
-			fmt.Fprintf(out, ", %s keys in %d MiB, shed %+v", thousands(int(sum.Keys)), sum.Bytes>>20, sum.Shed)
+			fmt.Fprintf(out, ", %s keys in %d MiB", thousands(int(sum.Keys)), sum.Bytes>>20)
+			if sum.Shed != (rules.Shed{}) {
+				fmt.Fprintf(out, ", SHED %+v", sum.Shed)
+			}
 		}
 		fmt.Fprintln(out)
 	}
