@@ -27,6 +27,7 @@ type tail struct {
 	At      time.Time       `json:"at,omitzero"`
 	Since   time.Time       `json:"since,omitzero"`
 	Excused int             `json:"excused,omitempty"` // 1: it is
+	Filed   int             `json:"filed,omitempty"`   // 1: it is
 	Guard   emit.Guard      `json:"guard,omitempty"`
 	Reason  text            `json:"reason,omitempty"`
 	By      text            `json:"by,omitempty"`
@@ -64,6 +65,9 @@ func (l Line) MarshalJSON() ([]byte, error) {
 	}
 	if l.Excused {
 		t.Excused = 1
+	}
+	if l.Filed {
+		t.Filed = 1
 	}
 	if l.Event == emit.LineTripped {
 		t.trip = &trip{l.Sum, l.Site, l.Entries}
@@ -104,7 +108,7 @@ func (l *Line) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("line: %w", err)
 	}
 	l.Line = emit.Line{
-		Event: head.Event, At: t.At, Since: t.Since, Excused: t.Excused == 1, Guard: t.Guard, Reason: string(t.Reason), By: string(t.By),
+		Event: head.Event, At: t.At, Since: t.Since, Excused: t.Excused == 1, Filed: t.Filed == 1, Guard: t.Guard, Reason: string(t.Reason), By: string(t.By),
 		Sum: t.trip.Sum, Site: t.trip.Site, Entries: t.trip.Entries, Seconds: t.Seconds, File: t.File, Before: t.Before,
 	}
 	if head.Would != nil {

@@ -146,9 +146,10 @@ func TestTheRateIsOfTheLastMinute(t *testing.T) {
 }
 
 func TestTheStatusHasEverything(t *testing.T) {
-	r := newRig(t, nil).run()
-	busy(r)
+	r := newRig(t, nil)
+	busy(r) // before the server looks
 	r.status.Partitions = append(r.status.Partitions, make([]pipeline.PartitionStatus, 2*maxPartitions)...)
+	r.run()
 	s := decode[Status](t, second2(r.ask(overTCP, "GET", "/api/v1/status", "")))
 	if s.Version != "1.2.3" || s.Readiness.Ready || s.Engine == nil || len(s.Points) != 1 {
 		t.Fatalf("%+v", s)

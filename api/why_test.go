@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/emit"
 	"weir/event"
 )
 
@@ -141,11 +142,12 @@ func TestTheClientChangesWhatIsInForce(t *testing.T) {
 	if n := len(r.ledger.InForce().Entries); n != 0 {
 		t.Errorf("%d in force on what was unblocked", n)
 	}
-	if _, err := c.Approve(ctx, Order{What: d.ID, By: "carol"}); err != nil {
-		t.Fatal(err)
+	_, err = c.Approve(ctx, Order{What: d.ID, By: "carol"})
+	if refusal, ok := errors.AsType[*Refusal](err); !ok || refusal.Code != http.StatusConflict || !strings.Contains(refusal.Text, "bob") {
+		t.Errorf("an approval of what bob unblocked: %v", err)
 	}
-	if n := len(r.ledger.InForce().Entries); n != 1 {
-		t.Errorf("%d in force when it was approved", n)
+	if _, err := c.Block(ctx, Order{Target: "192.0.2.8", For: "1h", By: "carol", Reason: "probes"}); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := c.Stop(ctx, Order{By: "dora", Reason: "it hurts"}); err != nil {
 		t.Fatal(err)
@@ -220,6 +222,17 @@ func TestHostileTextLeavesTheServerHarmless(t *testing.T) {
 			if c < 0x20 || c >= 0x7f && c < 0xa0 || c == 0x202e || c == 0x2028 || c == 0x200b || c == 0xfeff || c == '<' {
 				t.Errorf("%s: %U", path, c)
 			}
+		}
+	}
+}
+
+func TestOnlyTheFileIsSaidToHoldWhatNobodyAskedTheProgramAbout(t *testing.T) {
+	now := time.Date(2026, 3, 6, 4, 49, 12, 0, time.UTC)
+	in := &emit.InForce{Since: now.Add(-time.Minute)}
+	for file, want := range map[bool]string{true: "the file holds it, as read back 2s ago", false: "it holds it, as read back 2s ago"} {
+		state, text := standing(&emit.PointStatus{Desired: 1, Held: 1, Seen: now.Add(-2 * time.Second), File: file}, in, now)
+		if state != Holds || text != want {
+			t.Errorf("file %v: %s, %q, must be %q", file, state, text, want)
 		}
 	}
 }

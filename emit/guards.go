@@ -52,8 +52,8 @@ type Guard string
 
 // The guards, in their order.
 const (
-	GuardUnwritten  Guard = "unwritten"  // the ledger cannot be written
 	GuardClock      Guard = "clock"      // the decision is from the future
+	GuardUnwritten  Guard = "unwritten"  // the ledger cannot be written
 	GuardStopped    Guard = "stopped"    // all blocking was stopped
 	GuardUnblocked  Guard = "unblocked"  // somebody unblocked the target
 	GuardWidth      Guard = "width"      // too wide, or no target that can be told

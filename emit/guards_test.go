@@ -233,3 +233,57 @@ func TestASharedTargetIsChallenged(t *testing.T) {
 		}
 	}
 }
+
+func TestANetworkInWhichSomethingProtectedIsKnownToBeIsHeld(t *testing.T) {
+	asked := 0
+	tables := map[string][3]string{ // by first address
+		"198.51.100.9": {"64500", "Example Org", "NL"}, "203.0.113.0": {"64501", "Crawlers", "BE"}, "192.0.2.1": {"64502", "", ""},
+	}
+	g := &Guards{
+		Protected: []Protected{
+			{mustPrefix("198.51.100.9/32"), "a trusted proxy of source edge"}, {mustPrefix("203.0.113.0/26"), "a verified crawler"},
+			{mustPrefix("10.1.2.3/32"), "an address of this machine"}, {mustPrefix("192.0.2.1/32"), "a broker"},
+		},
+		Know: func(a netip.Addr, field string) (string, bool) {
+			asked++
+			at := map[string]int{"asn": 0, "org": 1, "country": 2}[field]
+			if a == netip.MustParseAddr("192.0.2.1") && field != "asn" {
+				return "", false
+			}
+			return tables[a.String()][at], true
+		},
+	}
+	for _, c := range []struct {
+		pairs []string
+		want  string
+	}{
+		{[]string{"asn", "64500"}, "asn 64500 holds 198.51.100.9: a trusted proxy of source edge"},
+		{[]string{"country", "BE"}, "country BE holds 203.0.113.0/26: a verified crawler"},
+		{[]string{"org", "Crawlers", "agent", "x"}, "org Crawlers holds 203.0.113.0/26: a verified crawler"},
+		{[]string{"asn", "64500", "country", "NL", "endpoint", "POST /login"}, "asn 64500 holds 198.51.100.9"},
+		{[]string{"asn", "64502", "country", "FR"}, "asn 64502 holds 192.0.2.1: a broker"}, // no table tells the country
+		{[]string{"asn", "64500", "country", "BE"}, ""},                                    // nobody is in both
+		{[]string{"asn", "64503"}, ""},
+		{[]string{"asn", "64500", "ip", "198.51.100.10"}, ""},
+		{[]string{"asn", "64500", "credential", "bob"}, ""}, // nothing protected has an account
+		{[]string{"fingerprint", "64500"}, ""},
+	} {
+		d := ruled("r", dawn, c.pairs...)
+		guard, why := g.Objects(&d, dawn)
+		if want := c.want; want == "" && guard != "" || want != "" && (guard != GuardProtected || !strings.HasPrefix(why, want)) {
+			t.Errorf("%v: %s %q, want %q", d.Target, guard, why, want)
+		}
+	}
+	if asked != 3*len(g.Protected) {
+		t.Errorf("the tables were asked %d times, want once for each that is protected and field", asked)
+	}
+	d := ruled("r", dawn, "asn", "64500")
+	if guard, why := (&Guards{Protected: g.Protected}).Objects(&d, dawn); guard != "" {
+		t.Errorf("without tables: %s %s", guard, why)
+	}
+	// Whoever got past the guards all the same is in no list.
+	in := &InForce{Decision: d, Action: event.Block, Until: dawn.Add(time.Hour)}
+	if l, r := Compile(well(in), Capabilities{Any: true, Actions: everyAction}, g, dawn); len(l.Entries) != 0 || r.Faults != 1 {
+		t.Errorf("%+v, %+v", l, r)
+	}
+}

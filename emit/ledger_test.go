@@ -626,3 +626,67 @@ func (l *tester) whole(t *testing.T) {
 		}
 	}
 }
+
+func TestNothingFromTheFutureRenewsWhatIsInForce(t *testing.T) {
+	later := dawn.AddDate(10, 0, 0)
+	first := ruled("r", dawn, "ip", "198.51.100.7")
+	for name, d := range map[string]event.Decision{
+		"renewal": renewal(first, later), "new again": ruled("r", later, "ip", "198.51.100.7"),
+		"renewal just too early": renewal(first, dawn.Add(aheadOfClock+time.Second)),
+	} {
+		l := testLedger(t, &Guards{})
+		l.add(first, d)
+		l.wantForce("block 198.51.100.7 1h0m0s")
+		if held := l.Counts().Held[GuardClock]; held != 1 {
+			t.Errorf("%s: %d held by the clock", name, held)
+		}
+		l.tick(time.Hour)
+		l.wantForce()
+
+		l = testLedger(t, &Guards{}) // of what waits
+		waits := behind(first, 1, 100)
+		again := behind(d, 1, 100)
+		l.add(waits, again)
+		l.review(accounts(10_000))
+		l.wantForce("block 198.51.100.7 1h0m0s")
+		l.tick(time.Hour)
+		l.wantForce()
+	}
+	l := testLedger(t, &Guards{})
+	l.add(first, renewal(first, dawn.Add(aheadOfClock)))
+	l.wantForce("block 198.51.100.7 1h5m0s")
+}
+
+func TestNoEndIsLaterThanPeopleMayGive(t *testing.T) {
+	path := ledgerPath(t)
+	l := reopened(t, path, &testClock{dawn}, &Guards{})
+	long := ruled("r", dawn, "ip", "198.51.100.7")
+	long.Until = dawn.AddDate(100, 0, 0)
+	l.add(long)
+	l.wantForce("block 198.51.100.7 " + (maxBlock + aheadOfClock).String())
+	// Also what a file says, of which the clock was wrong.
+	d := ruled("r", dawn, "ip", "198.51.100.8")
+	l.add(d)
+	insane := renewal(d, dawn.AddDate(10, 0, 0))
+	l.write(Line{Event: LineRenew, Decision: insane, Mode: event.Enforce.String(), Action: event.Block.String()})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = reopened(t, path, l.clock, &Guards{})
+	l.wantForce("block 198.51.100.7 "+(maxBlock+aheadOfClock).String(), "block 198.51.100.8 1h5m0s")
+}
+
+func TestALimitByHandIsWrittenAsRulesWriteIt(t *testing.T) {
+	for to, good := range map[string]bool{
+		"10/1m": true, "1/1s": true, "100/24h": true, "5/7d": true, "2147483647/604800s": true,
+		"10/1.5m": false, "10/1m30s": false, "10/+1m": false, "+10/1m": false, "10/90000ms": false, "10/1ms": false, "10/2000000us": false,
+		"10/1000000µs": false, "0/1m": false, "10/0m": false, "ten": false, "10/": false, "10": false, "10/m": false, "/1m": false,
+		"10/8d": false, "10/604801s": false, "10/9999999d": false, "2147483648/1m": false, "10/1w": false, "10/1m ": false,
+	} {
+		l := testLedger(t, &Guards{})
+		_, err := l.Block(targetOf("ip", "198.51.100.7"), event.Limit, to, time.Hour, "ann", "x")
+		if (err == nil) != good || err != nil && !strings.Contains(err.Error(), "is not a rate such as 10/1m") {
+			t.Errorf("to %q: %v", to, err)
+		}
+	}
+}

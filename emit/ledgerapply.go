@@ -54,6 +54,8 @@ func (l *Ledger) apply(raw []byte, line *Line) {
 	case LineApproved:
 		if line.Rule != "" {
 			l.excuse(line.Rule)
+		} else {
+			l.held.take(line.ID)
 		}
 	case LineUnblocked:
 		if u := (unblock{target: line.Target, until: line.Until, by: line.By}); !line.Again || !slices.ContainsFunc(l.spared, u.equal) {

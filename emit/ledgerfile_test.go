@@ -684,3 +684,223 @@ func TestALedgerIsReadWhileItIsWritten(t *testing.T) {
 		t.Errorf("where there is none: %v", err)
 	}
 }
+
+// A run that begins again makes its decisions once more, more of them than ids
+// are remembered.
+func TestARestartPassesOverWhatWasForgotten(t *testing.T) {
+	path := ledgerPath(t)
+	clock := &testClock{dawn}
+	open := func() *tester {
+		l := newLedger(LedgerConfig{Path: path, Key: event.FixedKey(), Guards: &Guards{}, Now: clock.read})
+		l.limits.seen = 100
+		if err := l.open(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return &tester{t, l, clock}
+	}
+	l := open()
+	var all []event.Decision
+	for i := range 120 {
+		d := ruled("r", clock.now, "ip", fmt.Sprintf("198.18.0.%d", i))
+		d.Until = d.Time.Add(24 * time.Hour)
+		all = append(all, identified(d))
+		l.add(all[i])
+		clock.advance(time.Second)
+	}
+	// What is from the future says nothing about when the others were made.
+	shadow, insane := ruled("r", clock.now.AddDate(1, 0, 0), "ip", "198.18.1.1"), ruled("r", clock.now.AddDate(1, 0, 0), "ip", "198.18.1.2")
+	shadow.Mode = event.Shadow
+	l.add(shadow, insane)
+	if _, err := l.Block(targetOf("ip", "198.18.2.1"), event.Block, "", 24*time.Hour, "ann", "by the wall clock"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Unblock(targetOf("ip", "198.18.0.3"), time.Second, "ann", "an office"); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(time.Hour)
+	want := l.state()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m := open()
+	last := all[len(all)-1].Time
+	same := ruled("r2", last, "ip", "198.18.3.1") // of the very second of the newest, and not written yet
+	late := ruled("r", last.Add(time.Second), "ip", "198.18.3.2")
+	late.Until = last.Add(2 * time.Second)
+	m.add(all...)
+	if got := m.state(); got != want {
+		t.Error(differ(want, got))
+	}
+	if n := m.Counts().Passed; n != uint64(len(all)) {
+		t.Errorf("%d of %d decisions were passed over", n, len(all))
+	}
+	// What was decided while weir was down is not.
+	m.add(same, late, ruled("r", last.Add(time.Hour-time.Minute), "ip", "198.18.3.3"))
+	if got := m.written(); !slices.Equal(got[len(got)-2:], []string{"new late none", "new enforce block"}) {
+		t.Errorf("%q", got[len(got)-2:])
+	}
+	if got := m.force(); len(got) != len(all)+1 { // without the unblocked one, with the hand's and the last
+		t.Errorf("%d in force", len(got))
+	}
+}
+
+func TestAClockThatWasWrongDoesNotHideWhatComes(t *testing.T) {
+	path := ledgerPath(t)
+	l := reopened(t, path, &testClock{dawn.AddDate(1, 0, 0)}, &Guards{})
+	l.add(ruled("r", l.clock.now, "ip", "198.51.100.7"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = reopened(t, path, &testClock{dawn}, &Guards{})
+	l.add(ruled("r", dawn, "ip", "198.51.100.8"))
+	if !slices.Contains(l.force(), "block 198.51.100.8 1h0m0s") {
+		t.Errorf("%q", l.force())
+	}
+}
+
+func TestWhatPeopleDoOutlastsAFullDiskUnderAttack(t *testing.T) {
+	path := ledgerPath(t)
+	l := reopened(t, path, &testClock{dawn}, &Guards{})
+	l.limits.pending = 4096
+	l.add(ruled("r", dawn, "ip", "198.51.100.7"), ruled("r", dawn, "ip", "198.51.100.9"))
+	mend := noDisk(l)
+	shadow := ruled("r", dawn, "ip", "198.51.100.10")
+	shadow.Mode = event.Shadow
+	for i := range 50 { // each is held, and says so
+		l.add(ruled("r", dawn, "ip", fmt.Sprintf("198.18.0.%d", i)))
+	}
+	l.add(shadow)
+	lost := l.Counts().Lost
+	if lost < 30 || l.file.bytes > l.limits.pending {
+		t.Errorf("%d lines lost, %d bytes wait", lost, l.file.bytes)
+	}
+	if n, err := l.Unblock(targetOf("ip", "198.51.100.7"), 24*time.Hour, "ann", "an office"); n != 1 || err == nil {
+		t.Errorf("%d withdrawn, %v", n, err)
+	}
+	if err := l.Stop("bob", "customers cannot log in"); err == nil {
+		t.Error("the disk is full")
+	}
+	if now := l.Counts().Lost; now != lost {
+		t.Errorf("%d lines of people were lost", now-lost)
+	}
+	mend()
+	l.tick(time.Second)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = reopened(t, path, l.clock, &Guards{})
+	if s := l.Stopped(); s == nil || s.By != "bob" {
+		t.Errorf("stopped %+v", s)
+	}
+	if err := l.Resume("bob"); err != nil {
+		t.Fatal(err)
+	}
+	l.wantForce("block 198.51.100.9 1h0m0s")
+	l.add(ruled("r", l.clock.now, "ip", "198.51.100.7"))
+	if c := l.Counts(); c.Held[GuardUnblocked] != 1 {
+		t.Errorf("%v", c.Held)
+	}
+}
+
+func TestARestartKnowsWhoApproved(t *testing.T) {
+	path := ledgerPath(t)
+	g := &Guards{}
+	l := reopened(t, path, &testClock{dawn}, g)
+	l.breaker.rule("r").trip = &Line{Event: LineTripped, Rule: "r", At: dawn}
+	d := ruled("r", dawn, "ip", "198.51.100.7")
+	l.add(d)
+	l.breaker.rule("r").trip = nil
+	if err := l.Approve(d.ID, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(10 * time.Minute)
+	l.add(renewal(d, l.clock.now))
+	l.tick(10 * time.Minute)
+	l.add(ruled("r", l.clock.now, "ip", "198.51.100.7")) // decided anew
+	want := l.state()
+	if !strings.Contains(want, `by "ann"`) {
+		t.Fatal(want)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := reopened(t, path, l.clock, g).state(); got != want {
+		t.Error(differ(want, got))
+	}
+}
+
+func TestAStopEndsWithItsFileAlsoWhileNothingRuns(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop    func(*tester, string) error
+		resumes bool
+	}{
+		"by the file": {func(l *tester, file string) error { return os.WriteFile(file, []byte("it burns\n"), 0o600) }, true},
+		"by a person": {func(l *tester, file string) error { return l.Stop("ann", "it burns") }, true},
+		"by a person, the file later": {func(l *tester, file string) error {
+			l.stop("ann", "it burns") // as where its file could not be made
+			return os.WriteFile(file, nil, 0o600)
+		}, true},
+		"by a person, without a file": {func(l *tester, file string) error { l.stop("ann", "it burns"); return nil }, false},
+	} {
+		path := ledgerPath(t)
+		l := reopened(t, path, &testClock{dawn}, &Guards{})
+		l.add(ruled("r", dawn, "ip", "198.51.100.7"))
+		file := l.stopFile()
+		if err := c.stop(l, file); err != nil {
+			t.Fatal(name, err)
+		}
+		l.tick(time.Second)
+		l.wantForce()
+		for range 2 { // it is there: still stopped
+			if err := l.Close(); err != nil {
+				t.Fatal(name, err)
+			}
+			l = reopened(t, path, l.clock, &Guards{})
+			l.wantForce()
+			l.limits.fileBytes = 1 // a file that is put aside knows it too
+			l.add(ruled("r", dawn, "ip", "198.51.100.8"))
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(name, err)
+		}
+		if err := os.Remove(file); err != nil && c.resumes {
+			t.Fatal(name, err)
+		}
+		l = reopened(t, path, l.clock, &Guards{})
+		if stopped := l.InForce().Stopped; stopped == c.resumes {
+			t.Errorf("%s: stopped %v after its file went", name, stopped)
+		}
+		if c.resumes {
+			l.wantForce("block 198.51.100.7 1h0m0s")
+		}
+	}
+}
+
+func TestTheFileOfAStopIsNotWrittenThroughALink(t *testing.T) {
+	path := ledgerPath(t)
+	l := reopened(t, path, &testClock{dawn}, &Guards{})
+	victim := filepath.Join(t.TempDir(), "passwd")
+	if err := os.WriteFile(victim, []byte("root:x:0:0\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, l.stopFile()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Stop("ann", "x"); err != nil || !l.InForce().Stopped {
+		t.Errorf("%v, %+v", err, l.InForce())
+	}
+	if b, err := os.ReadFile(victim); err != nil || string(b) != "root:x:0:0\n" {
+		t.Errorf("what the link leads to is now %q, %v", b, err)
+	}
+	if err := l.Resume("ann"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(victim); err != nil {
+		t.Error(err)
+	}
+}

@@ -26,6 +26,7 @@ func everyLine() []Line {
 		{Event: LineApproved, At: at, ID: "abc", Target: d.Target, By: "ann"},
 		{Event: LineUnblocked, At: at, Target: d.Target, Until: dawn.Add(time.Hour), Reason: "x", By: "ann"},
 		{Event: LineClock, At: at, Seconds: 3600, Reason: "x"},
+		{Event: LineStopped, At: at, Reason: "x", By: "ann", Filed: true},
 		{Event: LineOpened, At: at, File: 7, Before: string(firstChain)},
 		{Event: LineOpened, File: 1},
 	}

@@ -405,3 +405,86 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	}
 }
+
+func TestARateIsReadBackAsItWasCompiled(t *testing.T) {
+	rates := map[string]string{
+		"10/1m": "10/1m", "5/7d": "5/168h", "007/01h": "7/1h", "1/604800s": "1/604800s",
+		"10/1.5m": "", "10/1m30s": "", "10/+1m": "", "10/90000ms": "", "10/1000000µs": "", "10/2000000us": "", "10/8d": "", "ten": "",
+		strings.Repeat("0", 40) + "9/1m": "9/1m",
+	}
+	lists, err := newNginxLists([]event.Action{event.Limit}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps, err := newHAProxyMaps("weir.map", []event.Action{event.Limit}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range rates {
+		in := forced(1, "ip=198.51.100.7", event.Limit, time.Hour)
+		in.Decision.To = to
+		l, r := Compile(well(in), Capabilities{Actions: []event.Action{event.Limit}, Ends: true}, nil, listNow)
+		if want == "" {
+			if len(l.Entries) != 0 || r.Inexpressible != 1 {
+				t.Errorf("%s: %+v, %+v", to, l.Entries, r)
+			}
+			continue
+		}
+		if len(l.Entries) != 1 || l.Entries[0].To != want {
+			t.Errorf("%s: %+v, %+v", to, l.Entries, r)
+			continue
+		}
+		body, _, err := lists.render(l.Entries)
+		if err != nil {
+			t.Fatal(to, err)
+		}
+		if es, err := lists.parse(body); err != nil || len(es) != 1 || es[0].To != want {
+			t.Errorf("nginx: %s: %+v, %v", to, es, err)
+		}
+		if _, refused, err := maps.render(l.Entries); refused != nil || err != nil {
+			t.Errorf("haproxy: %s: %v, %v", to, refused, err)
+		}
+		for _, sep := range []byte{' ', ':'} {
+			var e Entry
+			e.Action, e.Prefix = event.Limit, l.Entries[0].Prefix
+			if err := readProxyValue(string(proxyValue(nil, &l.Entries[0], sep)), &e, sep); err != nil || e.To != want {
+				t.Errorf("%s with %q: %+v, %v", to, sep, e, err)
+			}
+		}
+	}
+}
+
+func TestAStricterLimitUncoversNobodyAtItsEnd(t *testing.T) {
+	caps := Capabilities{Actions: []event.Action{event.Limit}, Ends: true, Endpoints: []Endpoint{{"e00000001", "POST /login"}}}
+	for _, c := range []struct {
+		target, to string
+		left       time.Duration
+		kept       bool
+	}{
+		{"ip=198.51.100.7", "1/1m", time.Minute, false},
+		{"net=198.51.100.0/26", "1/1m", time.Hour, false},
+		{"ip=198.51.100.7", "1/1m", 2 * time.Hour, true}, // they end together
+		{"ip=198.51.100.7", "1/1m", 3 * time.Hour, true},
+		{"ip=198.51.100.7", "100/1m", 3 * time.Hour, true},
+		{"ip=198.51.100.7", "100/1m", time.Hour, false},
+		{"ip=198.51.100.7;endpoint=POST /login", "1/1m", time.Minute, true}, // looked up by itself
+	} {
+		wide := forced(1, "net=198.51.100.0/24", event.Limit, 2*time.Hour)
+		wide.Decision.To = "10/1m"
+		narrow := forced(2, c.target, event.Limit, c.left)
+		narrow.Decision.To, narrow.Decision.Severity = c.to, event.Critical
+		l, _ := Compile(well(wide, narrow), caps, nil, listNow)
+		if kept := len(l.Entries) == 2; kept != c.kept || len(l.Entries) == 0 {
+			t.Errorf("%s %s for %v: %q", c.target, c.to, c.left, shown(l))
+			continue
+		}
+		for _, e := range l.Entries {
+			if e.To == "10/1m" && (e.Prefix != mustPrefix("198.51.100.0/24") || !e.Until.Equal(listNow.Add(2*time.Hour))) {
+				t.Errorf("%s: the wider one became %+v", c.target, e)
+			}
+			if e.To != "10/1m" && !e.Until.Equal(listNow.Add(c.left)) {
+				t.Errorf("%s: the narrower one became %+v", c.target, e)
+			}
+		}
+	}
+}

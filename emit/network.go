@@ -81,7 +81,9 @@ func (n *network) in(t event.Target) (by event.Value, ok bool) {
 			if n.texts[i] != v.Text {
 				return event.Value{}, false
 			}
-			by, ok = v, true
+			if !ok {
+				by, ok = v, true
+			}
 		}
 	}
 	return by, ok

@@ -42,6 +42,14 @@ func (p *scripted) Close() error               { return nil }
 func (p *scripted) do(f func(*scripted))       { p.mu.Lock(); defer p.mu.Unlock(); f(p) }
 func (p *scripted) chance(percent int) bool    { return p.rng != nil && p.rng.IntN(100) < percent }
 func (p *scripted) holds() (out string)        { p.do(func(p *scripted) { out = ips(p.held) }); return out }
+func (p *scripted) list() (out []Entry) {
+	p.do(func(p *scripted) { out = slices.Clone(p.held) })
+	return out
+}
+func (p *scripted) times() (out []time.Time) {
+	p.do(func(p *scripted) { out = slices.Clone(p.applies) })
+	return out
+}
 func (p *scripted) count() (applies, reads int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -194,7 +202,7 @@ func TestAPointIsBroughtToWhatIsInForce(t *testing.T) {
 		l, p := newLaw(decided(1, "192.0.2.1", time.Hour)), &scripted{caps: ending}
 		p.held = []Entry{{Prefix: prefixes("192.0.2.9/32")[0], Action: event.Block, Until: time.Now().Add(time.Hour).UTC(), ID: "f"}}
 		r := run(l, p, logTo(&log))
-		if got := ips(p.held); got != "192.0.2.1" {
+		if got := p.holds(); got != "192.0.2.1" {
 			t.Fatalf("holds %q", got)
 		}
 		if s := r.Status(); s.Desired != 1 || s.Held != 1 || s.Drift != 0 || s.Applied != 1 || s.Error != "" || s.Seen.IsZero() || s.Name != "scripted" {
@@ -206,13 +214,13 @@ func TestAPointIsBroughtToWhatIsInForce(t *testing.T) {
 		elapse(2 * time.Second)
 		l.set(well(decided(1, "192.0.2.1", time.Hour), decided(2, "192.0.2.2", time.Hour)))
 		synctest.Wait()
-		if got := ips(p.held); got != "192.0.2.1 192.0.2.2" {
+		if got := p.holds(); got != "192.0.2.1 192.0.2.2" {
 			t.Errorf("a change is not applied at once: %q", got)
 		}
 		// Somebody takes one out by hand.
 		p.do(func(p *scripted) { p.held = p.held[:1] })
 		elapse(reconcileEvery + time.Second)
-		if got := ips(p.held); got != "192.0.2.1 192.0.2.2" {
+		if got := p.holds(); got != "192.0.2.1 192.0.2.2" {
 			t.Errorf("drift is not repaired: %q", got)
 		}
 		if a, _ := p.count(); a != 3 {
@@ -233,8 +241,8 @@ func TestARenewalIsApplied(t *testing.T) {
 		later := decided(1, "192.0.2.1", 2*time.Hour)
 		l.set(well(later))
 		synctest.Wait()
-		if len(p.held) != 1 || !p.held[0].Until.Equal(later.Until) {
-			t.Errorf("%+v", p.held)
+		if len(p.list()) != 1 || !p.list()[0].Until.Equal(later.Until) {
+			t.Errorf("%+v", p.list())
 		}
 	})
 }
@@ -255,16 +263,16 @@ func TestListsAreNotFasterThanThePointTakesThem(t *testing.T) {
 			t.Errorf("%d lists and %d reads in 10 s", a, reads)
 		}
 		checkPace(t, p)
-		if len(p.held) != 100 {
-			t.Errorf("holds %d", len(p.held))
+		if len(p.list()) != 100 {
+			t.Errorf("holds %d", len(p.list()))
 		}
 	})
 }
 
 func checkPace(t *testing.T, p *scripted) {
 	t.Helper()
-	for i := 1; i < len(p.applies); i++ {
-		if d := p.applies[i].Sub(p.applies[i-1]); d < p.caps.MinInterval {
+	for i := 1; i < len(p.times()); i++ {
+		if d := p.times()[i].Sub(p.times()[i-1]); d < p.caps.MinInterval {
 			t.Errorf("two lists within %v", d)
 		}
 	}
@@ -285,8 +293,8 @@ func TestAnEndAloneIsNoReasonForAReload(t *testing.T) {
 			t.Errorf("%+v: what is over is neither held nor drift", s)
 		}
 		elapse(20 * time.Second)
-		if a, _ := p.count(); a != 2 || ips(p.held) != "192.0.2.1" {
-			t.Errorf("%d lists, holds %q: what is over is not swept", a, ips(p.held))
+		if a, _ := p.count(); a != 2 || p.holds() != "192.0.2.1" {
+			t.Errorf("%d lists, holds %q: what is over is not swept", a, p.holds())
 		}
 	})
 }
@@ -296,11 +304,11 @@ func TestAnEndIsAppliedAtOnceWhereThePointKeepsNone(t *testing.T) {
 		p := &scripted{caps: Capabilities{Actions: onlyBlock}}
 		run(newLaw(decided(1, "192.0.2.1", time.Hour), decided(2, "192.0.2.2", 5*time.Second)), p, nil)
 		elapse(4900 * time.Millisecond)
-		if got := ips(p.held); got != "192.0.2.1 192.0.2.2" {
+		if got := p.holds(); got != "192.0.2.1 192.0.2.2" {
 			t.Fatalf("%q", got)
 		}
 		elapse(200 * time.Millisecond)
-		if got := ips(p.held); got != "192.0.2.1" {
+		if got := p.holds(); got != "192.0.2.1" {
 			t.Errorf("%q right after the end", got)
 		}
 	})
@@ -355,7 +363,7 @@ func TestARefusedListWaitsForAnother(t *testing.T) {
 		p.do(func(p *scripted) { p.fail = nil })
 		l.set(well(decided(2, "192.0.2.2", time.Hour)))
 		elapse(maxBackoff)
-		if got := ips(p.held); got != "192.0.2.2" || r.Status().Error != "" {
+		if got := p.holds(); got != "192.0.2.2" || r.Status().Error != "" {
 			t.Errorf("%q, %+v after another list", got, r.Status())
 		}
 	})
@@ -379,7 +387,7 @@ func TestWhatCannotBeReadHasNoKnownDrift(t *testing.T) {
 		}
 		p.do(func(p *scripted) { p.unread = nil })
 		elapse(maxBackoff)
-		if s := r.Status(); s.Drift != 0 || ips(p.held) != "192.0.2.1" || !strings.Contains(log.String(), "well again") {
+		if s := r.Status(); s.Drift != 0 || p.holds() != "192.0.2.1" || !strings.Contains(log.String(), "well again") {
 			t.Errorf("%+v\n%s", s, &log)
 		}
 	})
@@ -456,11 +464,11 @@ func TestAFailingPointIsLeftInPeace(t *testing.T) {
 		if a < 10 || a > 25 {
 			t.Fatalf("%d tries in 5 min", a)
 		}
-		if d := p.applies[1].Sub(p.applies[0]); d < minBackoff*3/4 || d > 2*minBackoff+100*time.Millisecond {
+		if d := p.times()[1].Sub(p.times()[0]); d < minBackoff*3/4 || d > 2*minBackoff+100*time.Millisecond {
 			t.Errorf("the second try after %v", d)
 		}
 		for i := range a - 1 {
-			if d := p.applies[i+1].Sub(p.applies[i]); d > maxBackoff+time.Second {
+			if d := p.times()[i+1].Sub(p.times()[i]); d > maxBackoff+time.Second {
 				t.Errorf("%v between two tries", d)
 			}
 		}
@@ -471,12 +479,12 @@ func TestOnceLeavesThePointAsItIsToBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, p := newLaw(decided(1, "192.0.2.1", time.Hour)), &scripted{caps: ending}
 		r := newReconciler(l.InForce, l.Changed, p, nil, slog.New(slog.DiscardHandler))
-		if err := r.Once(t.Context()); err != nil || ips(p.held) != "192.0.2.1" {
-			t.Fatalf("%v, %q", err, ips(p.held))
+		if err := r.Once(t.Context()); err != nil || p.holds() != "192.0.2.1" {
+			t.Fatalf("%v, %q", err, p.holds())
 		}
 		l.set(well())
-		if err := r.Once(t.Context()); err != nil || ips(p.held) != "" {
-			t.Fatalf("%v, %q", err, ips(p.held))
+		if err := r.Once(t.Context()); err != nil || p.holds() != "" {
+			t.Fatalf("%v, %q", err, p.holds())
 		}
 		checkPace(t, p)
 		l.set(well(decided(2, "192.0.2.2", time.Hour)))
@@ -485,8 +493,8 @@ func TestOnceLeavesThePointAsItIsToBe(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		p.fail = nil
-		if err := r.Once(t.Context()); err != nil || ips(p.held) != "192.0.2.2" {
-			t.Errorf("%v, %q: it tries at once, whatever was before", err, ips(p.held))
+		if err := r.Once(t.Context()); err != nil || p.holds() != "192.0.2.2" {
+			t.Errorf("%v, %q: it tries at once, whatever was before", err, p.holds())
 		}
 		l.set(well(decided(3, "192.0.2.3", time.Hour)))
 		p.fail = fmt.Errorf("%w: no good", ErrPermanent)
@@ -494,14 +502,14 @@ func TestOnceLeavesThePointAsItIsToBe(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		p.fail = nil
-		if err := r.Once(t.Context()); err != nil || ips(p.held) != "192.0.2.3" {
-			t.Errorf("%v, %q: what was refused is tried again by who asks for it", err, ips(p.held))
+		if err := r.Once(t.Context()); err != nil || p.holds() != "192.0.2.3" {
+			t.Errorf("%v, %q: what was refused is tried again by who asks for it", err, p.holds())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		l.set(well())
-		if err := r.Once(ctx); !errors.Is(err, context.DeadlineExceeded) || ips(p.held) != "192.0.2.3" {
-			t.Errorf("%v, %q: the interval is longer than it may take", err, ips(p.held))
+		if err := r.Once(ctx); !errors.Is(err, context.DeadlineExceeded) || p.holds() != "192.0.2.3" {
+			t.Errorf("%v, %q: the interval is longer than it may take", err, p.holds())
 		}
 	})
 }
@@ -515,8 +523,8 @@ func TestRunLeavesWhatThePointHolds(t *testing.T) {
 		go func() { done <- r.Run(ctx) }()
 		synctest.Wait()
 		cancel()
-		if err := <-done; err != nil || ips(p.held) != "192.0.2.1" {
-			t.Errorf("%v, %q", err, ips(p.held))
+		if err := <-done; err != nil || p.holds() != "192.0.2.1" {
+			t.Errorf("%v, %q", err, p.holds())
 		}
 	})
 }
@@ -536,4 +544,149 @@ func TestFaultsOfAListAreLoggedAndCounted(t *testing.T) {
 func elapse(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+// A ledger that cannot be written is a reason to let nothing in, not to keep
+// what people or the breaker took out.
+func TestWhatIsTakenBackReachesThePointAlsoWithAFullDisk(t *testing.T) {
+	for name, take := range map[string]func(*tester) error{
+		"stop": func(l *tester) error { return l.Stop("ann", "customers cannot log in") },
+		"unblock": func(l *tester) error {
+			_, err := l.Unblock(targetOf("ip", "198.51.100.7"), time.Hour, "ann", "x")
+			return err
+		},
+		"breaker": func(l *tester) error {
+			if err := l.Review(l.clock.now, accounts(1000)); err != nil {
+				return err
+			}
+			return l.Review(l.clock.now, func(event.Target) (float64, float64, bool) { return 1000, 1e6, true })
+		},
+	} {
+		l := reopened(t, ledgerPath(t), &testClock{time.Now().UTC()}, &Guards{})
+		l.add(ruled("r", l.clock.now, "ip", "198.51.100.7"))
+		p := &scripted{caps: ending}
+		r := NewReconciler(l.Ledger, p, &Guards{}, slog.New(slog.DiscardHandler))
+		if err := r.Once(t.Context()); err != nil || p.holds() != "198.51.100.7" {
+			t.Fatal(name, err, p.holds())
+		}
+		mend := noDisk(l)
+		err := take(l)
+		if f := l.InForce(); f.Well || len(f.Entries) != 0 {
+			t.Errorf("%s: %v, %+v", name, err, f)
+		}
+		if err := r.Once(t.Context()); err != nil || p.holds() != "" {
+			t.Errorf("%s: the point still holds %s: %v", name, p.holds(), err)
+		}
+		mend()
+	}
+}
+
+// picky takes a list but for one entry, which it refuses for good.
+type picky struct{ scripted }
+
+func (p *picky) Apply(ctx context.Context, have, want List) error {
+	rest := slices.DeleteFunc(slices.Clone(want.Entries), func(e Entry) bool { return e.Prefix.Addr().String() == "192.0.2.66" })
+	if err := p.scripted.Apply(ctx, have, List{Entries: rest, Meant: want.Meant}); err != nil || len(rest) == len(want.Entries) {
+		return err
+	}
+	return fmt.Errorf("%w: not 192.0.2.66; the other entries are applied", ErrPermanent)
+}
+
+func TestARefusedEntryDelaysNoOtherChange(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		bad, hour := "192.0.2.66", time.Hour
+		l, p := newLaw(decided(1, "192.0.2.1", hour), decided(2, bad, hour)), &picky{scripted{caps: ending}}
+		r := run(l, p, nil)
+		elapse(5 * time.Minute)
+		tries, _ := p.count()
+		if got := p.holds(); got != "192.0.2.1" || tries > 3 {
+			t.Fatalf("%q after %d tries", got, tries)
+		}
+		want := "192.0.2.1"
+		for i := range 10 { // an attack goes on
+			want += fmt.Sprintf(" 192.0.2.%d", i+2)
+			es := []*InForce{decided(2, bad, hour)}
+			for n := range i + 2 {
+				es = append(es, decided(10+n, fmt.Sprintf("192.0.2.%d", n+1), hour))
+			}
+			l.set(well(es...))
+			elapse(ending.MinInterval + time.Millisecond)
+			if got := p.holds(); got != want {
+				t.Fatalf("%q when the point took another list, want %q", got, want)
+			}
+			if s := r.Status(); !strings.Contains(s.Error, "not 192.0.2.66") {
+				t.Errorf("%+v", s)
+			}
+		}
+		f := well()
+		f.Stopped = true
+		l.set(f)
+		elapse(ending.MinInterval + time.Millisecond)
+		if got := p.holds(); got != "" || r.Status().Error != "" {
+			t.Errorf("stopped: %q, %+v", got, r.Status())
+		}
+	})
+}
+
+// restless refuses everything, and holds something else each time.
+type restless struct{ scripted }
+
+func (p *restless) Apply(ctx context.Context, have, want List) error {
+	_ = p.scripted.Apply(ctx, have, listOf(inForce(fmt.Sprintf("198.51.100.%d/32", len(p.applies)%200), "", time.Now().Add(time.Hour).Truncate(time.Second))))
+	return ErrPermanent
+}
+
+func TestARefusingPointThatDoesSomethingElseIsTriedEverMoreSlowly(t *testing.T) {
+	running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+		p := &restless{scripted{caps: ending}}
+		run(newLaw(decided(1, "192.0.2.1", 2*time.Hour)), p, nil)
+		elapse(10 * time.Minute)
+		if tries, _ := p.count(); tries < 10 || tries > 40 {
+			t.Errorf("%d tries in 10 minutes", tries)
+		}
+	})
+}
+
+// panicky is a point with a fault in its code.
+type panicky struct {
+	scripted
+	inRead, inApply bool
+}
+
+func (p *panicky) is(mood *bool) (is bool) { p.do(func(*scripted) { is = *mood }); return is }
+
+func (p *panicky) Read(ctx context.Context) (List, error) {
+	if p.is(&p.inRead) {
+		panic("index out of range")
+	}
+	return p.scripted.Read(ctx)
+}
+
+func (p *panicky) Apply(ctx context.Context, have, want List) error {
+	if p.is(&p.inApply) {
+		panic("nil map")
+	}
+	return p.scripted.Apply(ctx, have, want)
+}
+
+func TestAPanicOfAPointIsAnErrorOfThatPoint(t *testing.T) {
+	for in, p := range map[string]*panicky{"read panicked: index out of range": {inRead: true}, "apply panicked: nil map": {inApply: true}} {
+		p.caps = ending
+		running(t, func(t *testing.T, run func(*law, Point, *slog.Logger) *Reconciler) {
+			var log bytes.Buffer
+			r := run(newLaw(decided(1, "192.0.2.1", time.Hour)), p, logTo(&log))
+			elapse(time.Minute)
+			if s := r.Status(); !strings.Contains(s.Error, in) || (s.Drift < 0) != p.inRead {
+				t.Errorf("%+v", s)
+			}
+			p.do(func(*scripted) { p.inRead, p.inApply = false, false })
+			elapse(time.Minute)
+			if s := r.Status(); s.Error != "" || p.holds() != "192.0.2.1" {
+				t.Errorf("%+v, %q", s, p.holds())
+			}
+			if !strings.Contains(log.String(), "panicky") { // the stack says where
+				t.Error(log.String())
+			}
+		})
+	}
 }

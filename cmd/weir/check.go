@@ -309,7 +309,7 @@ func (e *environment) checkPoints(ctx context.Context, c *checklist, g *engine) 
 		if err := p.Try(ctx); err != nil {
 			c.fault("point "+p.Name(), err)
 		} else {
-			c.ok("point "+p.Name(), "reached; it gets: %s", actionNames(p.Capabilities().Actions))
+			c.ok("point "+p.Name(), "%s; it gets: %s", triedText(p.Capabilities()), actionNames(p.Capabilities().Actions))
 		}
 		cancel()
 		if err := p.Close(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 )
 
 // yamlText says what the YAML reader found wrong and where, in the words of who
@@ -22,8 +23,21 @@ func yamlText(err error) string {
 	if e, ok := errors.AsType[*yaml.OverflowError](err); ok {
 		return yaml.FormatErrorWithToken(fmt.Sprintf("%s is too large, must be %s", e.SrcNum, wanted(e.DstType)), e.Token, false, true)
 	}
+	if e, ok := errors.AsType[*yaml.UnexpectedNodeTypeError](err); ok {
+		switch e.Expected {
+		case ast.MappingType:
+			return yaml.FormatErrorWithToken("must be "+wantedKeys, e.Token, false, true)
+		case ast.SequenceType:
+			return yaml.FormatErrorWithToken("must be "+wantedList, e.Token, false, true)
+		}
+	}
 	return yaml.FormatError(err, false, true)
 }
+
+const (
+	wantedKeys = "keys with values, such as {key: value}"
+	wantedList = "a list, such as [a, b]"
+)
 
 // wanted names what a type is written as.
 func wanted(t reflect.Type) string {
@@ -33,9 +47,9 @@ func wanted(t reflect.Type) string {
 	case reflect.Int, reflect.Int64, reflect.Uint, reflect.Uint64:
 		return "a whole number"
 	case reflect.Slice:
-		return "a list, such as [a, b]"
+		return wantedList
 	case reflect.Map, reflect.Struct:
-		return "keys with values, such as {key: value}"
+		return wantedKeys
 	case reflect.Pointer:
 		return wanted(t.Elem())
 	}

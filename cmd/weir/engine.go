@@ -55,7 +55,7 @@ func (e *environment) engine(configPath string, live, guarded bool) (*engine, er
 		return nil, err
 	}
 	// The breaker asks how many accounts the site has.
-	opt := rules.PlanOptions{Extras: g.extras, Visits: g.cfg.unjudged(), Site: true}
+	opt := rules.PlanOptions{Extras: g.extras, Visits: g.cfg.unjudged(), Site: guarded}
 	if g.plan, err = rules.NewPlan(g.rules, g.key, opt); err != nil {
 		return nil, usagef("%w", err)
 	}

@@ -49,7 +49,8 @@ func embedded(t *testing.T) (brokers []string) {
 func newLiveWorld(t *testing.T, brokers []string) *liveWorld {
 	t.Helper()
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic("access"), kgo.MaxBufferedRecords(100_000))
+		kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic("access"), kgo.MaxBufferedRecords(100_000),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

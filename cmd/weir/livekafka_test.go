@@ -93,7 +93,7 @@ func TestALiveRunOutlivesItsBroker(t *testing.T) {
 	l, stop := w.run()
 	w.tools.Add(1)
 	end := w.flow()
-	time.Sleep(3 * time.Second)
+	time.Sleep(1500 * time.Millisecond)
 	for i := range 2 {
 		cluster.Kill(1)
 		w.tools.Add(1)              // new ones, who are not known when it is back
@@ -112,9 +112,8 @@ func TestALiveRunOutlivesItsBroker(t *testing.T) {
 		if took > most {
 			t.Errorf("the next event came %v after the broker was ready, must be at most %v", took, most)
 		}
-		time.Sleep(time.Second)
 	}
-	time.Sleep(2 * time.Second)
+	time.Sleep(time.Second)
 	end()
 	w.quiet(l)
 	if s := l.status.Load().Summary; s.Events != w.sent || s.Dropped+s.Clamped != 0 || len(s.Rejected) != 0 {
@@ -144,6 +143,8 @@ func TestALiveRunOutlivesItsBroker(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	testkit.Figure(t, "%d requests through a real Kafka that was killed twice: all counted, %d lines of decisions equal in the replay, %d lines of the ledger, %d addresses listed",
-		w.sent, bytes.Count(live, []byte("\n")), lines, len(want))
+	if !t.Failed() {
+		testkit.Figure(t, "%d requests through a real Kafka that was killed twice: all counted, %d lines of decisions equal in the replay, %d lines of the ledger, %d addresses listed",
+			w.sent, bytes.Count(live, []byte("\n")), lines, len(want))
+	}
 }

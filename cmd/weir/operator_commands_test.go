@@ -20,7 +20,7 @@ func TestABlockByHandComesAndGoes(t *testing.T) {
 	r := newOperatorRig(t)
 	r.run(false)
 	out := r.says("block", "192.0.2.7", "--for", "1h", "--reason", "probes the login")
-	must(t, out, "192.0.2.7 is blocked until", "for 1h", "proxy it holds it, as read back", "weir unblock 192.0.2.7 --reason")
+	must(t, out, "192.0.2.7 is blocked until", "for 1h", "proxy it holds it, as read back", "to undo: weir unblock 192.0.2.7 -c "+r.config+" --reason")
 	if got := r.held(); !slices.Equal(got, []string{"192.0.2.7"}) {
 		t.Errorf("the point holds %v", got)
 	}
@@ -33,8 +33,11 @@ func TestABlockByHandComesAndGoes(t *testing.T) {
 	if got := r.held(); len(got) != 0 {
 		t.Errorf("the point still holds %v", got)
 	}
-	must(t, r.says("why", "192.0.2.7"), "Nothing is in force against 192.0.2.7 now", "Was blocked, and is not any more", "an office, they called")
+	must(t, r.says("why", "192.0.2.7"), "Nothing is in force against 192.0.2.7 now", "Was blocked, and is not any more", "an office, they called", "New decisions on ip=192.0.2.7 are held until")
+	must(t, r.says("status"), "unblocked 1 target, new decisions on which are held")
 	must(t, r.says("unblock", "192.0.2.200", "--reason", "x"), "192.0.2.200: nothing was in force")
+	must(t, r.says("why", "192.0.2.200"), "Nothing was decided about 192.0.2.200", "New decisions on ip=192.0.2.200 are held until", ": x")
+	must(t, r.says("block", "192.0.2.201", "--for", "2d", "--reason", "x"), "192.0.2.201 is blocked until", "for 2d")
 	must(t, r.says("decisions"), "new blocked until", "operator ip=192.0.2.7 (probes the login)", "withdrawn operator ip=192.0.2.7", "unblocked ip=192.0.2.7 until")
 }
 
@@ -126,12 +129,15 @@ func TestWithoutARunTheLedgersFilesAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	running := r.says("why", "192.0.2.7")
-	must(t, running, "ato.stuffing_source, version", "One source tries", "tries 41", `accounts 39 = distinct("10m", credential`, "of 39 accounts that tried", "0 got in")
+	must(t, running, "ato.stuffing_source, version", "One source tries", "tries 41", `accounts 39 = distinct("10m", credential`, "of 39 clients that tried", "0 got in", "to undo weir unblock 192.0.2.7 -c")
 	must(t, r.says("status"), "weir 1.2.3 runs since", "ready", "targets")
 	stop()
 	must(t, r.says("status"), "weir is not running; this is what its ledger in", "targets 1 blocked", "what is in force runs out")
+	if out := r.says("status"); strings.Contains(out, "since this start") {
+		t.Errorf("nothing has started: %s", out)
+	}
 	left := r.says("why", "192.0.2.7")
-	must(t, left, "weir is not running", "Blocked until", `= distinct("10m", credential`)
+	must(t, left, "weir is not running", "to undo weir is not running and takes no order: weir run -c", "Blocked until", `= distinct("10m", credential`)
 	must(t, r.says("why", "198.51.100.1"), "Nothing in the ledger covers 198.51.100.1.", "something else refuses them")
 	must(t, r.says("decisions"), "weir is not running", "new blocked until", "ato.stuffing_source ip=192.0.2.7")
 	out, err := r.weir("decisions", "--json", "-n", "1")
@@ -205,6 +211,9 @@ func TestWhatOperatorsMistypeIsUsage(t *testing.T) {
 		{"approve", "0 arguments"},
 		{"stop-blocking", "--reason"},
 		{"stop-blocking now --reason x", "now"},
+		{"stop-blocking --resume --reason x", "--reason"},
+		{"approve ato.none --reason x", "--reason"},
+		{"block 192.0.2.7 --for 1.5d --reason x", "--for"},
 		{"why", "no target given"},
 		{"why adress=192.0.2.7", "there is no field"},
 		{"decisions -n 0", "-n 0"},
@@ -233,7 +242,8 @@ func TestWhatOperatorsMistypeIsUsage(t *testing.T) {
 		{"stop-blocking --resume", "not stopped"},
 	} {
 		out, err := r.weir(strings.Fields(c.args)...)
-		if err == nil || exitCode(err) != 1 || !strings.Contains(err.Error(), c.says) {
+		what := strings.Fields(c.args)[0] + ": "
+		if err == nil || exitCode(err) != 1 || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), what+what) {
 			t.Errorf("%s: %v\n%s", c.args, err, out)
 		}
 	}
@@ -325,6 +335,44 @@ func TestWhatRootMakesIsTheStatesOwners(t *testing.T) {
 	for _, f := range files {
 		if got, err := ownerOf(filepath.Join(r.dir, f.Name())); err != nil || got != want {
 			t.Errorf("%s is %v's, must be %v's: %v", f.Name(), got, want, err)
+		}
+	}
+}
+
+func TestTheLinesForAProxyNeedThePointOnly(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "weir.yaml")
+	text := "sources: [{name: nginx, format: combined}]\nsite: nowhere.yaml\nkey_file: nowhere\nenrich: {asn: nowhere.mmdb}\nrules: {dirs: [nowhere/]}\n" +
+		"points: [{name: proxy, nginx: {conf: weir.conf}}, {name: waf, file: {path: blocked.txt}}]\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := weir("points", "show", "proxy", "--setup", "-c", path)
+	if err != nil || !strings.Contains(out, "include "+filepath.Join(dir, "weir.conf")+";") || strings.Contains(out, "blocked.txt") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err = weir("points", "show", "--setup", "-c", path); err != nil || !strings.Contains(out, "blocked.txt holds the addresses to block") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err = weir("points", "show", "nothing", "--setup", "-c", path); err == nil || exitCode(err) != 2 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestWhoseLogNamesAccountsIsToldOfAccounts(t *testing.T) {
+	d := stuffing(7, time.Now(), time.Hour)
+	must(t, goodText(&d, true), "of 39 accounts")
+	must(t, goodText(&d, false), "of 39 clients")
+	for text, want := range map[string]bool{
+		"format: combined": false, "format: json, fields: {ip: a, credential: user}": true, `pattern: '<ip> <credential> [<time>] "<request>"'`: true,
+	} {
+		path := filepath.Join(t.TempDir(), "weir.yaml")
+		if err := os.WriteFile(path, []byte("sources: [{name: nginx, "+text+"}]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := loadConfig(path)
+		if err != nil || c.namesAccounts() != want {
+			t.Errorf("%s: %v, must be %v", text, err, want)
 		}
 	}
 }

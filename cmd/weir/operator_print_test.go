@@ -214,6 +214,9 @@ func TestTheStatusFitsOneScreen(t *testing.T) {
 		},
 		Points: []api.PointStatus{
 			{Name: "proxy", Desired: 3, Held: 1, Drift: 2, Seen: now.Add(-4 * time.Second), Shed: 9, Faults: 1},
+			{Name: "nginx", Desired: 3, Held: 3, Drift: 3, Seen: now.Add(-4 * time.Second), File: true,
+				Error: "cannot be changed: the list is written, but nginx could not be reloaded (does it run?): nginx -s reload: exit status 1"},
+			{Name: "files", Desired: 3, Held: 3, Seen: now.Add(-4 * time.Second), File: true},
 			{Name: "edge", Desired: 3, Drift: -1, Error: "cannot be read: unreadable: dial unix /run/haproxy/admin.sock: connect: no such file or directory"},
 		},
 	}
@@ -249,7 +252,7 @@ func TestPointsAreShown(t *testing.T) {
 	for _, s := range []pointShown{
 		{Name: "proxy", Entries: many, Status: &api.PointStatus{Name: "proxy", Desired: 11, Held: 11, Seen: now.Add(-2 * time.Second)}},
 		{Name: "edge", Error: "unreadable: dial unix /run/haproxy/admin.sock: connect: no such file or directory"},
-		{Name: "cdn", Entries: []entryShown{{}}},
+		{Name: "cdn", File: true, Entries: []entryShown{{}}},
 	} {
 		printPoint(p, &s, s.Name != "cdn", false, now)
 	}

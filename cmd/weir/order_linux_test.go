@@ -65,7 +65,7 @@ func TestWhatDependsOnSomethingIsWrittenAfterIt(t *testing.T) {
 	t.Parallel()
 	s := newFollowedSite(t, "10m", plainPoint)
 	l, stop := s.run()
-	s.log(pageAt(time.Now()))
+	s.attackNow("203.0.113.1") // who has nothing to do with it
 	s.allRead(l)
 	changed := watch(t, s.path("state"), s.path("lists"))
 	s.log(attackFrom(attacker, time.Now())) // and no line behind it: the clock has to close the second

@@ -197,14 +197,12 @@ func (b *cannedBroker) answer(req kmsg.Request) kmsg.Response {
 	switch req := req.(type) {
 	case *kmsg.ApiVersionsRequest:
 		resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
-		for _, k := range []kmsg.ApiVersionsResponseApiKey{
+		resp.ApiKeys = append(resp.ApiKeys, []kmsg.ApiVersionsResponseApiKey{
 			{ApiKey: int16(kmsg.Fetch), MinVersion: 4, MaxVersion: 12}, // from 13 on topics have no names
 			{ApiKey: int16(kmsg.ListOffsets), MinVersion: 1, MaxVersion: 6},
 			{ApiKey: int16(kmsg.Metadata), MinVersion: 1, MaxVersion: 9},
 			{ApiKey: int16(kmsg.ApiVersions), MinVersion: 0, MaxVersion: 3},
-		} {
-			resp.ApiKeys = append(resp.ApiKeys, k)
-		}
+		}...)
 		return resp
 	case *kmsg.MetadataRequest:
 		return b.metadata(req)

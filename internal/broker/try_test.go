@@ -239,7 +239,7 @@ func TestTrySaysWhatIsWrong(t *testing.T) {
 		{name: "wrong password, as Kafka says it", kafka: user, sasl: login(t, "plain", secret), want: `of user "weir" with PLAIN: wrong user or password`,
 			control: answering(int16(kmsg.SASLAuthenticate), func() kmsg.Response {
 				r := kmsg.NewPtrSASLAuthenticateResponse()
-				r.ErrorCode, r.ErrorMessage = kerr.SaslAuthenticationFailed.Code, kmsg.StringPtr("Authentication failed: Invalid username or password")
+				r.ErrorCode, r.ErrorMessage = kerr.SaslAuthenticationFailed.Code, new("Authentication failed: Invalid username or password")
 				return r
 			})},
 		{name: "unsupported mechanism", kafka: user, sasl: login(t, "plain", secret), want: "does not support this mechanism",

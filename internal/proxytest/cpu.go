@@ -14,7 +14,7 @@ func (n *Nginx) CPU(t testing.TB) time.Duration {
 	t.Helper()
 	pid := strconv.Itoa(n.process.cmd.Process.Pid)
 	used := cpu(t, pid)
-	for _, child := range strings.Fields(proc(t, pid, "task/"+pid+"/children")) {
+	for child := range strings.FieldsSeq(proc(t, pid, "task/"+pid+"/children")) {
 		used += cpu(t, child)
 	}
 	return used

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 )
@@ -31,7 +32,7 @@ func NewNginx(t testing.TB) *Nginx {
 		Errors: filepath.Join(dir, "error.log"), conf: filepath.Join(dir, "nginx.conf"),
 	}
 	command := []string{Program(t, "nginx"), "-p", dir, "-c", n.conf}
-	n.Test, n.Reload = append(command, "-t"), append(command[:len(command):len(command)], "-s", "reload")
+	n.Test, n.Reload = append(command, "-t"), append(slices.Clip(command), "-s", "reload")
 	return n
 }
 

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strings"
+
+	"weir/api"
+	"weir/emit"
+)
+
+// printUndo says how to end it, or to begin it after all.
+func (a *whyAnswer) printUndo(p *page, s *story) {
+	target := api.FormatTarget(s.line.Decision.Target)
+	switch s.fate(a.now) {
+	case inForce, waiting:
+		text := a.command("unblock "+quoted(target)) + " --reason '…'"
+		if !a.running {
+			text = "weir is not running and takes no order: " + a.command("run") + " first, then " + text +
+				"; or at once, for everything: " + a.command("stop-blocking") + " --reason '…'"
+		}
+		p.wrapped("to undo", whyIndent, text)
+	case watched:
+		p.wrapped("to enforce", whyIndent, "stage: enforce in the configuration, for the rule too where it does not ask for it (rules: set:)")
+	case heldBack:
+		what := s.id
+		if s.held.Guard == emit.GuardBreaker {
+			what = s.line.Decision.Rule
+		}
+		if s.held.Guard == emit.GuardBreaker || s.held.Guard == emit.GuardQueue {
+			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(what)))
+		}
+	case takenBack:
+		if w := s.withdrawn; w.By == "" && strings.HasPrefix(w.Reason, string(emit.GuardBreaker)+": ") {
+			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.line.Decision.Rule))+" lets the rule go on")
+		}
+	}
+}
+
+// command is what a person is told to type.
+func (a *whyAnswer) command(text string) string { return commandText(text, a.config) }
+
+// order is command for what only a weir that runs can do.
+func (a *whyAnswer) order(text string) string {
+	if a.running {
+		return a.command(text)
+	}
+	return "once weir runs (" + a.command("run") + "): " + a.command(text)
+}
+
+// commandText is a command with the configuration that a person named.
+func commandText(text, config string) string {
+	if config == "" {
+		return "weir " + text
+	}
+	return "weir " + text + " -c " + shown(config, 200)
+}
+
+// quoted puts a text between single quotes where a shell needs them; there is
+// none in it.
+func quoted(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/@+,=") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", "") + "'"
+}
