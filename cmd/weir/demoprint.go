@@ -63,6 +63,10 @@ func (d *demo) print(w io.Writer, weir string) error {
 	if more := len(d.list) - shownLines; more > 0 {
 		p.line("    and %s more", count(int64(more)))
 	}
+	if others := d.held - len(d.list); others > 0 {
+		p.wrapped("", 2, fmt.Sprintf("The other %d ask for something that this list cannot say (a client's fingerprint, a rate), and a list never "+
+			"says more than was decided; whoever can do it takes them from a topic of decisions.", others))
+	}
 	d.printHonest(p)
 
 	p.heading("The same on a log of your own")
