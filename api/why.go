@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,7 +120,7 @@ func withASN(t event.Target, asn func(netip.Addr) uint32) event.Target {
 	if n == 0 {
 		return t
 	}
-	return append(t[:len(t):len(t)], event.Value{Field: "asn", Text: strconv.FormatUint(uint64(n), 10)})
+	return append(slices.Clip(t), event.Value{Field: "asn", Text: strconv.FormatUint(uint64(n), 10)})
 }
 
 // where says which points enforce what is in force.

@@ -35,7 +35,7 @@ func TestPatternsThatAProxyCanBeTold(t *testing.T) {
 			t.Errorf("%s: %v, left %q", c.pattern, err, left)
 			continue
 		}
-		for _, name := range strings.Split(c.names, "|") {
+		for name := range strings.SplitSeq(c.names, "|") {
 			i := slices.IndexFunc(table, func(e Endpoint) bool { return e.Pattern == name })
 			if i < 0 {
 				t.Errorf("%s: no %s in the table", c.pattern, name)

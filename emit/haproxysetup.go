@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"weir/event"
@@ -26,8 +27,8 @@ func (ms *haproxyMaps) lines() (ls []string) {
 		)
 	}
 	// The strongest action comes last and so has the last word.
-	for i := len(ms.all) - 1; i >= 0; i-- {
-		m := ms.all[i]
+	for _, m := range slices.Backward(ms.all) {
+
 		if !m.endpoints {
 			ls = append(ls, m.lookup("src,map_ip")...)
 			continue

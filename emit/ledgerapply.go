@@ -55,7 +55,7 @@ func (l *Ledger) apply(raw []byte, line *Line) {
 		if line.Rule != "" {
 			l.excuse(line.Rule)
 		} else {
-			l.held.take(line.ID)
+			l.held.forget(line.ID)
 		}
 	case LineUnblocked:
 		if u := (unblock{target: line.Target, until: line.Until, by: line.By}); !line.Again || !slices.ContainsFunc(l.spared, u.equal) {
@@ -147,7 +147,7 @@ func (l *Ledger) head(before []byte, number int) [][]byte {
 	out := make([][]byte, len(lines))
 	for i := range lines {
 		lines[i].At = l.at
-		out[i] = lines[i].appendOpen(nil)
+		out[i] = lines[i].open()
 	}
 	return out
 }

@@ -61,7 +61,7 @@ func (l *Ledger) judge(d *event.Decision) {
 		l.wait(e)
 		return
 	}
-	l.enforce(e, LineNew)
+	l.enforce(e)
 }
 
 // ahead reports whether a decision is from the future.
@@ -113,7 +113,7 @@ func (l *Ledger) hold(d *event.Decision, guard Guard, reason string) {
 const noAction = "none"
 
 // enforce puts an entry into force, unless that trips its rule.
-func (l *Ledger) enforce(e *entry, word string) {
+func (l *Ledger) enforce(e *entry) {
 	if e.by == "" {
 		if sum, trips := l.breaker.wouldTrip(e); trips {
 			l.trip(e.d.Rule, sum)
@@ -125,7 +125,8 @@ func (l *Ledger) enforce(e *entry, word string) {
 			l.breaker.pace.take(l.at)
 		}
 	}
-	if e.d.Step == event.Renew && word == LineNew {
+	word := LineNew
+	if e.d.Step == event.Renew {
 		word = LineRenew // of what was not in force
 	}
 	l.write(Line{Event: word, Decision: e.d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason, By: e.by})

@@ -52,7 +52,7 @@ func (l *Ledger) Block(target event.Target, action event.Action, to string, d ti
 		l.remove(old)
 	}
 	l.seen.add(l.cfg.Key.HashString(dec.ID), l.limits.seen)
-	l.enforce(e, LineNew)
+	l.enforce(e)
 	l.settle()
 	return dec.ID, l.unwritten()
 }
@@ -152,10 +152,10 @@ func (l *Ledger) approve(held *event.Decision, by string) error {
 	if guard, why := l.cfg.Guards.Objects(&d, l.at); guard != "" {
 		return fmt.Errorf("approve: not enforced, guard %s: %s", guard, why)
 	}
-	l.held.take(d.ID)
+	l.held.forget(d.ID)
 	l.queue.remove(forceKey(&d))
 	l.write(Line{Event: LineApproved, ID: d.ID, Target: d.Target, By: by})
-	l.enforce(&entry{key: forceKey(&d), d: d, action: d.Would, since: l.at, good: d.Good, by: by, reason: "approved"}, LineNew)
+	l.enforce(&entry{key: forceKey(&d), d: d, action: d.Would, since: l.at, good: d.Good, by: by, reason: "approved"})
 	return nil
 }
 

@@ -77,8 +77,8 @@ type Line struct {
 	Lacks []string
 }
 
-// appendOpen appends the line without its chain and its closing bracket.
-func (l *Line) appendOpen(b []byte) []byte {
+// open returns the line without its chain and its closing bracket.
+func (l *Line) open() (b []byte) {
 	if is, evidence := aboutDecision(l.Event); is {
 		b = l.Decision.AppendOpen(b, event.Words{Event: l.Event, Mode: l.Mode, Action: l.Action}, evidence)
 	} else {

@@ -34,7 +34,7 @@ func everyLine() []Line {
 
 func TestALineIsReadBackAsItWasWritten(t *testing.T) {
 	for _, want := range everyLine() {
-		b := append(want.appendOpen(nil), '}')
+		b := append(want.open(), '}')
 		got, err := readLine(b)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s\n%+v\n%+v\n%v", b, got, want, err)
@@ -44,16 +44,16 @@ func TestALineIsReadBackAsItWasWritten(t *testing.T) {
 
 func FuzzReadLine(f *testing.F) {
 	for _, l := range everyLine() {
-		f.Add(append(l.appendOpen(nil), '}'))
+		f.Add(append(l.open(), '}'))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := readLine(b)
 		if err != nil {
 			return
 		}
-		again := append(l.appendOpen(nil), '}')
+		again := append(l.open(), '}')
 		m, err := readLine(again)
-		if err != nil || !bytes.Equal(append(m.appendOpen(nil), '}'), again) {
+		if err != nil || !bytes.Equal(append(m.open(), '}'), again) {
 			t.Errorf("read %s\nwrote %s: %v", b, again, err)
 		}
 	})

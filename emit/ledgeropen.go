@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"weir/event"
@@ -105,7 +106,7 @@ func (r *chainReader) check(line []byte, first bool) (l *Line, why string) {
 	if !ok {
 		return nil, "it has no chain"
 	}
-	got, err := readLine(append(open[:len(open):len(open)], '}'))
+	got, err := readLine(append(slices.Clip(open), '}'))
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -229,10 +230,10 @@ func (l *Ledger) write(line Line) {
 		line.At = l.at
 	}
 	l.count.note(&line)
-	open := line.appendOpen(nil)
+	open := line.open()
 	if len(open) > maxLedgerLine-100 {
 		line.Decision.Sources = nil // of very many partitions
-		open = line.appendOpen(nil)
+		open = line.open()
 	}
 	if l.file == nil {
 		l.recent.add(append(open, '}'))
@@ -247,7 +248,7 @@ func (l *Ledger) write(line Line) {
 		l.count.Lost++
 		return
 	}
-	l.recent.add(append(open[:len(open):len(open)], '}'))
+	l.recent.add(append(slices.Clip(open), '}'))
 	l.count.Lines++
 }
 

@@ -98,7 +98,7 @@ func (l *Ledger) letIn() {
 		}
 		e := &entry{key: w.key, d: d, action: d.Would, since: l.at, good: number(d.Good)}
 		e.soften(&d)
-		l.enforce(e, LineNew)
+		l.enforce(e)
 	}
 	l.queue.all = slices.Delete(l.queue.all, 0, n)
 }
@@ -141,14 +141,12 @@ func (h *heldMemory) add(d *event.Decision, most int) {
 	}
 }
 
-// take returns a held decision and forgets it.
-func (h *heldMemory) take(id string) *event.Decision {
-	d := h.by[id]
-	if d != nil {
+// forget forgets a held decision.
+func (h *heldMemory) forget(id string) {
+	if h.by[id] != nil {
 		delete(h.by, id)
 		h.order = slices.DeleteFunc(h.order, func(s string) bool { return s == id })
 	}
-	return d
 }
 
 // unblock is a target of which nothing comes into force for a while.

@@ -379,7 +379,7 @@ func TestNoListOfManyMeetsTheProtectedSet(t *testing.T) {
 }
 
 func prefixes(texts string) (ps []netip.Prefix) {
-	for _, t := range strings.Fields(texts) {
+	for t := range strings.FieldsSeq(texts) {
 		ps = append(ps, netip.MustParsePrefix(t))
 	}
 	return ps

@@ -160,11 +160,11 @@ func (n nginxLists) renderEndpoints(b *bytes.Buffer, needed bool) {
 }
 
 func (n nginxLists) renderResults(b *bytes.Buffer) {
-	all := ""
+	var all strings.Builder
 	for _, a := range n.actions {
-		all += "$weir_" + a.String()
+		all.WriteString("$weir_" + a.String())
 	}
-	fmt.Fprintf(b, "map \"%s\" $weir_action {\n    default \"\";\n", all)
+	fmt.Fprintf(b, "map \"%s\" $weir_action {\n    default \"\";\n", all.String())
 	for i, a := range n.actions {
 		fmt.Fprintf(b, "    \"~^0{%d}1\" %s;\n", i, a)
 	}

@@ -158,7 +158,7 @@ func (t *textFile) Apply(_ context.Context, _, want List) error {
 	if _, _, err := t.load(); err != nil {
 		return err
 	}
-	body := appendPlain(nil, want.Entries)
+	body := listText(want.Entries)
 	var valid time.Time
 	for i := range want.Entries {
 		if u := want.Entries[i].Until; u.After(valid) {

@@ -222,7 +222,7 @@ func TestAPlainListIsBounded(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	longest := Entry{Prefix: netip.MustParsePrefix("2001:db80:ffff:ffff:ffff:ffff:ffff:fffe/127")}
-	if n := len(appendPlain(nil, []Entry{longest})) * maxTextEntries; n > maxTextFile-1024 {
+	if n := len(listText([]Entry{longest})) * maxTextEntries; n > maxTextFile-1024 {
 		t.Errorf("the longest list has %d bytes, read are %d", n, maxTextFile)
 	}
 	p := textPoint(t, FileConfig{})
@@ -281,7 +281,7 @@ func TestAPlainListThatIsOverGoesWhateverTheLedgerSays(t *testing.T) {
 
 // FuzzPlainList reads files that anybody may have written.
 func FuzzPlainList(f *testing.F) {
-	body := appendPlain(nil, entriesOf(someAddresses).Entries)
+	body := listText(entriesOf(someAddresses).Entries)
 	f.Add(append(newTextHead(body, 4, listNow).append(nil), body...))
 	f.Add([]byte("# weir: 0 entries, valid until -, sha256 " + sumOf(nil) + "\n"))
 	f.Add([]byte("192.0.2.1\n"))
@@ -296,7 +296,7 @@ func FuzzPlainList(f *testing.F) {
 		for _, p := range ps {
 			es = append(es, Entry{Prefix: p})
 		}
-		if again := appendPlain(nil, es); len(again) > len(rest) {
+		if again := listText(es); len(again) > len(rest) {
 			t.Errorf("%q is written as %q", rest, again)
 		}
 	})

@@ -62,9 +62,9 @@ func (h *textHead) check(body []byte, entries int) error {
 	return nil
 }
 
-// appendPlain appends the lines: an address, or a prefix where it is more than
+// listText returns the lines: an address, or a prefix where it is more than
 // one. IPv6 is written as a prefix but for single addresses.
-func appendPlain(b []byte, es []Entry) []byte {
+func listText(es []Entry) (b []byte) {
 	for i := range es {
 		p := es[i].Prefix
 		if p.IsSingleIP() {

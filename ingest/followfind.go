@@ -177,8 +177,8 @@ func (l *followLog) after(files []listed) (int, error) {
 		}
 	}
 	if l.cur != nil {
-		for i := len(files) - 1; i >= 0; i-- {
-			if os.SameFile(files[i].info, l.cur.info) {
+		for i, file := range slices.Backward(files) {
+			if os.SameFile(file.info, l.cur.info) {
 				return i + 1, nil
 			}
 		}

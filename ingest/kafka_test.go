@@ -219,7 +219,7 @@ func TestAReadReturnsAtMostWhatIsAskedFor(t *testing.T) {
 	var lines []line
 	for {
 		r.Reset()
-		if err := top.Read(t.Context(), 0, 7, &r); err == io.EOF {
+		if err := top.Read(t.Context(), 0, 7, &r); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
@@ -335,7 +335,7 @@ func TestWhatARecordMayHold(t *testing.T) {
 	top := openTopic(t, cfg)
 	var r Records
 	for {
-		if err := top.Read(t.Context(), 0, 1000, &r); err == io.EOF {
+		if err := top.Read(t.Context(), 0, 1000, &r); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

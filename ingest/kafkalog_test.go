@@ -88,7 +88,7 @@ func TestTransactionsAreReadOnceTheyAreDecided(t *testing.T) {
 func TestHolesOfCompactionAreNoGaps(t *testing.T) {
 	c := kafka(t)
 	cl := producer(t, c)
-	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, map[string]*string{"cleanup.policy": kmsg.StringPtr("compact")}, "t"); err != nil {
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, map[string]*string{"cleanup.policy": new("compact")}, "t"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 20 {

@@ -31,11 +31,11 @@ func parseDuration(s string) (time.Duration, error) {
 		if err != nil {
 			return 0, bad
 		}
-		d := time.Duration(n) * time.Duration(u.seconds) * time.Second
-		if d < time.Second || d > maxFor {
+		seconds := int64(n) * u.seconds // at most eight digits: it cannot overflow
+		if seconds < 1 || seconds > int64(maxFor/time.Second) {
 			return 0, fmt.Errorf("%s, must be at least 1s and at most 7d", s)
 		}
-		return d, nil
+		return time.Duration(seconds) * time.Second, nil
 	}
 	return 0, bad
 }

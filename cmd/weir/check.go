@@ -283,15 +283,16 @@ func (c *checklist) checkRules(what string, in *inspection) {
 		return
 	}
 	slices.SortStableFunc(why, func(a, b string) int { return len(rules[b]) - len(rules[a]) })
-	text := fmt.Sprintf("%d of %s cannot work on these lines; weir inspect says more", blind, several(len(in.Rules), "rule"))
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("%d of %s cannot work on these lines; weir inspect says more", blind, several(len(in.Rules), "rule")))
 	for i, w := range why {
 		if i == maxWhy {
-			text += fmt.Sprintf("\nand %s", plural(int64(len(why)-i), "other reason"))
+			text.WriteString(fmt.Sprintf("\nand %s", plural(int64(len(why)-i), "other reason")))
 			break
 		}
-		text += fmt.Sprintf("\n%s: %s", w, strings.Join(rules[w], ", "))
+		text.WriteString(fmt.Sprintf("\n%s: %s", w, strings.Join(rules[w], ", ")))
 	}
-	c.note(what, "%s", text)
+	c.note(what, "%s", text.String())
 }
 
 // checkPoints tries every point.

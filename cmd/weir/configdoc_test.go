@@ -14,8 +14,7 @@ import (
 // configKeys adds every key of a configuration's type, as weir.yaml nests them,
 // with the struct that it is a key of.
 func configKeys(t reflect.Type, prefix string, keys map[string]reflect.Type) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		inner := f.Type
 		for inner.Kind() == reflect.Pointer {

@@ -96,7 +96,7 @@ func TestTheExampleForAUnitOnlyAsksNginx(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	// The unit that reloads nginx watches the file that the point writes.
-	for _, line := range strings.Split(readFile(t, "../../deploy/weir-nginx.path"), "\n") {
+	for line := range strings.SplitSeq(readFile(t, "../../deploy/weir-nginx.path"), "\n") {
 		if watched, ok := strings.CutPrefix(line, "PathChanged="); ok {
 			if watched != n.Conf {
 				t.Errorf("weir-nginx.path watches %s, the point writes %s", watched, n.Conf)

@@ -26,9 +26,9 @@ func TestABlockEndsWhileTheLogIsStalled(t *testing.T) {
 	_, stop := s.run()
 	s.attackNow(attacker)
 	s.until(5*time.Second, "the attacker is listed", func() bool {
-		return s.listed("lists/block.txt")[attacker] && !s.endOf("lists/weir.conf", attacker).IsZero()
+		return s.listed("lists/block.txt")[attacker] && !s.endOf(attacker).IsZero()
 	})
-	end := s.endOf("lists/weir.conf", attacker)
+	end := s.endOf(attacker)
 	lines := s.ledger(attacker)
 	if len(lines) != 1 || !lines[0].Until.Equal(end) || time.Until(end) <= 0 || time.Until(end) > 6*time.Second {
 		t.Fatalf("the list of nginx says %v at %v, the ledger %+v", end, time.Now(), lines)
@@ -39,7 +39,7 @@ func TestABlockEndsWhileTheLogIsStalled(t *testing.T) {
 		t.Errorf("the entry left the plain list %v after its end, must be within 2 s", late)
 	}
 	// nginx acts on the end itself: the entry may stand there, and is over.
-	if e := s.endOf("lists/weir.conf", attacker); e.After(time.Now()) {
+	if e := s.endOf(attacker); e.After(time.Now()) {
 		t.Errorf("the entry of nginx is over at %v only", e)
 	}
 	s.until(3*time.Second, "the ledger says that it ended", func() bool {
@@ -56,11 +56,11 @@ func TestABlockEndsWhileTheLogIsStalled(t *testing.T) {
 func TestABlockEndsWhileWeirIsStopped(t *testing.T) {
 	t.Parallel()
 	s := newFollowedSite(t, "8s", plainPoint+nginxPoint)
-	l, stop := s.run()
+	_, stop := s.run()
 	s.attackNow(attacker)
 	s.until(5*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })
 	s.stop(stop)
-	end := s.endOf("lists/weir.conf", attacker)
+	end := s.endOf(attacker)
 	if !s.listed("lists/block.txt")[attacker] || !end.After(time.Now()) {
 		t.Fatalf("a stopped run leaves what is in force: %v, %v", s.listed("lists/block.txt"), end)
 	}
@@ -82,16 +82,16 @@ func TestABlockEndsWhileWeirIsStopped(t *testing.T) {
 	if out := s.weir("points", "reap"); s.listed("lists/block.txt")[attacker] {
 		t.Errorf("reap left what is over in the plain list: %s", out)
 	}
-	if e := s.endOf("lists/weir.conf", attacker); e.After(time.Now()) {
+	if e := s.endOf(attacker); e.After(time.Now()) {
 		t.Errorf("nginx would still refuse, until %v", e)
 	}
 	// The restart reads the attack again, and does nothing about it.
-	l, stop = s.run()
+	l, stop := s.run()
 	s.allRead(l)
 	s.log(pageAt(time.Now()))
 	s.allRead(l)
 	s.stop(stop)
-	if s.listed("lists/block.txt")[attacker] || s.endOf("lists/weir.conf", attacker).After(time.Now()) {
+	if s.listed("lists/block.txt")[attacker] || s.endOf(attacker).After(time.Now()) {
 		t.Error("a restart brought back what was over")
 	}
 	if got := events(s.ledger(attacker)); !slices.Equal(got, []string{"new", "end"}) {
@@ -121,7 +121,7 @@ func TestPointsThatCannotBeReached(t *testing.T) {
 		}
 		return s.listed("lists/block.txt")[attacker] && s.listed("away/block.txt")[attacker]
 	})
-	end := s.endOf("lists/weir.conf", attacker)
+	end := s.endOf(attacker)
 
 	// A directory gives way to a file, nginx does not like its configuration.
 	if err := os.Rename(s.path("away"), s.path("aside")); err != nil {
@@ -140,10 +140,10 @@ func TestPointsThatCannotBeReached(t *testing.T) {
 	})
 	_, points, _ := strings.Cut(status, "balancer")
 	t.Logf("status: balancer%s", points)
-	if e := s.endOf("lists/weir.conf", second); !e.IsZero() {
+	if e := s.endOf(second); !e.IsZero() {
 		t.Errorf("the list that failed its test stays, until %v", e)
 	}
-	if !s.endOf("lists/weir.conf", attacker).Equal(end) {
+	if !s.endOf(attacker).Equal(end) {
 		t.Error("the old list of nginx is not there any more")
 	}
 	s.until(15*time.Second, "the first block is over everywhere", func() bool {
@@ -160,7 +160,7 @@ func TestPointsThatCannotBeReached(t *testing.T) {
 	}
 	s.until(31*time.Second, "the points that had failed hold what is in force", func() bool {
 		away := s.listed("away/block.txt")
-		return !away[attacker] && away["203.0.113.9"] && !s.endOf("lists/weir.conf", "203.0.113.9").IsZero()
+		return !away[attacker] && away["203.0.113.9"] && !s.endOf("203.0.113.9").IsZero()
 	})
 	testkit.Figure(t, "the points converged %v after they were mended", time.Since(mended).Round(10*time.Millisecond))
 	s.until(10*time.Second, "weir status does not tell of the faults any more", func() bool {
@@ -201,7 +201,7 @@ func TestCatchingUpEnforcesNothingThatIsOver(t *testing.T) {
 	})
 	s.allRead(l)
 	s.until(10*time.Second, "what is not over is listed", func() bool {
-		return s.listed("lists/block.txt")["203.0.113.21"] && !s.endOf("lists/weir.conf", "203.0.113.21").IsZero()
+		return s.listed("lists/block.txt")["203.0.113.21"] && !s.endOf("203.0.113.21").IsZero()
 	})
 	s.stop(stop)
 	close(watching)
@@ -213,7 +213,7 @@ func TestCatchingUpEnforcesNothingThatIsOver(t *testing.T) {
 		t.Errorf("the ledger says of what was over: %+v", lines)
 	}
 	want := recent.Add(time.Second + time.Hour)
-	if end := s.endOf("lists/weir.conf", "203.0.113.21"); !end.Equal(want) {
+	if end := s.endOf("203.0.113.21"); !end.Equal(want) {
 		t.Errorf("the block ends at %v, must be an hour after the decision: %v", end, want)
 	}
 	if lines := s.ledger("203.0.113.21"); len(lines) != 1 || lines[0].Mode != "enforce" || !lines[0].Until.Equal(want) {
@@ -270,8 +270,8 @@ func TestADiskThatIsFull(t *testing.T) {
 	l, stop := s.run()
 	s.attackNow(attacker)
 	s.until(5*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })
-	s.until(5*time.Second, "the attacker is listed by nginx", func() bool { return !s.endOf("lists/weir.conf", attacker).IsZero() })
-	end := s.endOf("lists/weir.conf", attacker)
+	s.until(5*time.Second, "the attacker is listed by nginx", func() bool { return !s.endOf(attacker).IsZero() })
+	end := s.endOf(attacker)
 	if ledgerOnly { // it is the longest file by so much that others can still grow
 		for i := range 6 {
 			target := event.Target{{Field: "ip", Text: fmt.Sprintf("203.0.113.%d", 100+i)}}

@@ -244,11 +244,11 @@ func (s *followedSite) listed(name string) map[string]bool {
 // proxyEnd is an end in seconds in a proxy's own file.
 var proxyEnd = regexp.MustCompile(`"?(\d{10})[. "]`)
 
-// endOf returns the end of an address as a proxy's own file has it; zero: it is
-// not there.
-func (s *followedSite) endOf(name, address string) (end time.Time) {
+// endOf returns the end of an address as nginx's file has it; zero: it is not
+// there.
+func (s *followedSite) endOf(address string) (end time.Time) {
 	s.t.Helper()
-	b, err := os.ReadFile(s.path(name))
+	b, err := os.ReadFile(s.path("lists/weir.conf"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.t.Fatal(err)
 	}

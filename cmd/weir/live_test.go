@@ -205,7 +205,7 @@ func all() (ps []int32) {
 func TestALiveRunDecidesWhatAReplayWithItsJournalDoes(t *testing.T) {
 	w := newLiveWorld(t, embedded(t))
 	w.send(60, 0, all()...)
-	l, stop := w.run()
+	_, stop := w.run()
 	w.send(20, 0, all()...)
 	w.tools.Add(1) // they are found while most partitions are idle
 	for range 14 { // only two go on: the others fall idle, and the clock goes on without them
@@ -218,7 +218,7 @@ func TestALiveRunDecidesWhatAReplayWithItsJournalDoes(t *testing.T) {
 	stop()
 
 	w.send(10, 0, all()...) // while nothing reads
-	l, stop = w.run()
+	l, stop := w.run()
 	w.send(10, 0, 4, 5, 6)
 	w.quiet(l)
 	w.send(30, 5*time.Second, all()...) // all wake

@@ -167,7 +167,7 @@ func aSignalEndsARunUnderLoad(t *testing.T, program string) {
 				t.Errorf("the list holds %v, in force is %v", plain, held)
 			}
 			for a := range held {
-				if end := s.endOf("lists/weir.conf", a); !end.After(time.Now()) {
+				if end := s.endOf(a); !end.After(time.Now()) {
 					t.Errorf("nginx's list has %s until %v", a, end)
 				}
 			}

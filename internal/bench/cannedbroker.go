@@ -48,7 +48,7 @@ func record(addrs []string) (*cannedBroker, error) {
 	defer cl.Close()
 	meta := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
-	t.Topic = kmsg.StringPtr(topicName)
+	t.Topic = new(topicName)
 	meta.Topics = append(meta.Topics, t)
 	got, err := meta.RequestWith(context.Background(), cl)
 	if err != nil {
@@ -246,7 +246,7 @@ func (b *cannedBroker) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 	resp.Brokers = append(resp.Brokers, node)
 	for range req.Topics {
 		topic := kmsg.NewMetadataResponseTopic()
-		topic.Topic = kmsg.StringPtr(topicName)
+		topic.Topic = new(topicName)
 		for p := range int32(partitions) {
 			part := kmsg.NewMetadataResponseTopicPartition()
 			part.Partition, part.Leader, part.LeaderEpoch, part.Replicas, part.ISR = p, 0, 0, []int32{0}, []int32{0}

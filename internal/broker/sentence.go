@@ -177,8 +177,7 @@ func answerText(err error, _ *paced) string {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 		return "the topic does not exist, or the user may not see it (Describe)"
 	}
-	var answer *kerr.Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*kerr.Error](err); ok {
 		return fmt.Sprintf("the broker answers %s: %s", answer.Message, strings.ToLower(strings.TrimSuffix(answer.Description, ".")))
 	}
 	return ""
@@ -186,8 +185,7 @@ func answerText(err error, _ *paced) string {
 
 // addrOf returns whom an error is about.
 func addrOf(err error) string {
-	var d *dialError
-	if errors.As(err, &d) {
+	if d, ok := errors.AsType[*dialError](err); ok {
 		return d.addr
 	}
 	var op *net.OpError

@@ -91,7 +91,7 @@ func openTopic(t *testing.T, client []kgo.Opt, topic string, marks []pipeline.Ma
 		}
 	}
 	src, err := ingest.OpenTopic(t.Context(), ingest.TopicConfig{
-		Name: topic, Client: client, Topic: topic, Start: "begin", Starts: starts, UntilEnd: untilEnd,
+		Name: topic, Client: client, Topic: "access", Start: "begin", Starts: starts, UntilEnd: untilEnd,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -115,9 +115,9 @@ func (e *engine) config(src *ingest.Topic, marks []pipeline.Mark, out *lines) pi
 }
 
 // replay runs the engine over a topic up to its end.
-func (e *engine) replay(t *testing.T, client []kgo.Opt, topic string, marks []pipeline.Mark) (*lines, pipeline.Summary) {
+func (e *engine) replay(t *testing.T, client []kgo.Opt, marks []pipeline.Mark) (*lines, pipeline.Summary) {
 	t.Helper()
-	src := openTopic(t, client, topic, marks, true)
+	src := openTopic(t, client, "access", marks, true)
 	out := &lines{}
 	sum, err := pipeline.Run(t.Context(), e.config(src, marks, out))
 	if err := errors.Join(err, src.Close()); err != nil {

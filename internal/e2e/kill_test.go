@@ -90,7 +90,7 @@ func TestNothingIsLostWhenTheBrokerIsKilledUnderLoad(t *testing.T) {
 	}
 
 	begin := time.Now()
-	again, sum := e.replay(t, client, "access", marks)
+	again, sum := e.replay(t, client, marks)
 	replayed := time.Since(begin)
 	compare(t, again.all, l.all)
 	if sum.Events != l.sum.Events || sum.Late != l.sum.Late || sum.LastTick != l.sum.LastTick {
@@ -100,7 +100,7 @@ func TestNothingIsLostWhenTheBrokerIsKilledUnderLoad(t *testing.T) {
 	if by[pipeline.MarkStart] != partitions || l.sum.Late == 0 {
 		t.Errorf("the journal has %v and %d events were late, want a start for each partition, and some", by, l.sum.Late)
 	}
-	if _, without := e.replay(t, client, "access", nil); without.Late != 0 {
+	if _, without := e.replay(t, client, nil); without.Late != 0 {
 		t.Errorf("a replay without the journal has %d late events, want none: then the journal did not matter", without.Late)
 	}
 	testkit.Figure(t, "%d records (%d acknowledged) in %.1f s over %d kills, %d of them under load: %d counted, %d of them late, %d of %d addresses exact; "+

@@ -49,7 +49,7 @@ func TestATopicIsReadOverTLSAndWithALogin(t *testing.T) {
 		t.Fatalf("the topic holds %d records, want at least %d", total, rate*int64(span.Seconds()))
 	}
 	e := newEngine(t)
-	plain, sum := e.replay(t, options(t, broker.Config{Brokers: cluster.Addr()}), "access", nil)
+	plain, sum := e.replay(t, options(t, broker.Config{Brokers: cluster.Addr()}), nil)
 	if sum.Events != total || len(plain.all) == 0 {
 		t.Errorf("plain: %d of %d records counted, %d decisions", sum.Events, total, len(plain.all))
 	}
@@ -69,7 +69,7 @@ func TestATopicIsReadOverTLSAndWithALogin(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 			continue
 		}
-		got, sum := e.replay(t, opts, "access", nil)
+		got, sum := e.replay(t, opts, nil)
 		if sum.Events != total {
 			t.Errorf("%s: %d of %d records counted", what, sum.Events, total)
 		}

@@ -84,7 +84,7 @@ func (c *Cluster) ready(ctx context.Context, client *kgo.Client) error {
 	for _, topic := range meta.Topics {
 		for _, p := range topic.Partitions {
 			if want := min(running, len(p.Replicas)); p.Err != nil || len(p.ISR) < want {
-				return fmt.Errorf("%s[%d] has %d of %d replicas in sync (%v)", topic.Topic, p.Partition, len(p.ISR), want, p.Err)
+				return fmt.Errorf("%s[%d] has %d of %d replicas in sync (%w)", topic.Topic, p.Partition, len(p.ISR), want, p.Err)
 			}
 		}
 	}

@@ -28,22 +28,22 @@ func client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	return c
 }
 
-// acknowledged produces n records and waits for each to be acknowledged.
-func acknowledged(t *testing.T, c *kgo.Client, topic string, n int) {
+// acknowledged produces 300 records and waits for each to be acknowledged.
+func acknowledged(t *testing.T, c *kgo.Client) {
 	t.Helper()
 	var rs []*kgo.Record
-	for i := range n {
-		rs = append(rs, &kgo.Record{Topic: topic, Value: fmt.Appendf(nil, "record %d", i)})
+	for i := range 300 {
+		rs = append(rs, &kgo.Record{Topic: "kept", Value: fmt.Appendf(nil, "record %d", i)})
 	}
 	if err := c.ProduceSync(t.Context(), rs...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// held returns how many records a topic holds.
-func held(t *testing.T, c *kgo.Client, topic string) (n int64) {
+// held returns how many records the topic holds.
+func held(t *testing.T, c *kgo.Client) (n int64) {
 	t.Helper()
-	ends, err := kadm.NewClient(c).ListEndOffsets(t.Context(), topic)
+	ends, err := kadm.NewClient(c).ListEndOffsets(t.Context(), "kept")
 	if err == nil {
 		err = ends.Error()
 	}
@@ -58,7 +58,7 @@ func TestABrokerThatIsKilledComesBackWithItsRecordsAndUsers(t *testing.T) {
 	c := Start(t, Options{TLS: true, SASL: true})
 	c.Create("kept", 3)
 	plain := client(t, kgo.SeedBrokers(c.Addr()...))
-	acknowledged(t, plain, "kept", 300)
+	acknowledged(t, plain)
 
 	c.Kill(1)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -69,7 +69,7 @@ func TestABrokerThatIsKilledComesBackWithItsRecordsAndUsers(t *testing.T) {
 	begin := time.Now()
 	c.Restart(1)
 	t.Logf("killed, and ready again in %.1f s", time.Since(begin).Seconds())
-	if n := held(t, plain, "kept"); n != 300 {
+	if n := held(t, plain); n != 300 {
 		t.Errorf("the topic holds %d records, want 300", n)
 	}
 
@@ -79,11 +79,11 @@ func TestABrokerThatIsKilledComesBackWithItsRecordsAndUsers(t *testing.T) {
 	}
 	auth := scram.Auth{User: User, Pass: Password}
 	for _, m := range []kgo.Opt{kgo.SASL(auth.AsSha256Mechanism()), kgo.SASL(auth.AsSha512Mechanism())} {
-		if n := held(t, client(t, kgo.SeedBrokers(c.SASLAddr()...), kgo.DialTLSConfig(config), m), "kept"); n != 300 {
+		if n := held(t, client(t, kgo.SeedBrokers(c.SASLAddr()...), kgo.DialTLSConfig(config), m)); n != 300 {
 			t.Errorf("over SASL the topic holds %d records, want 300", n)
 		}
 	}
-	if n := held(t, client(t, kgo.SeedBrokers(c.TLSAddr()...), kgo.DialTLSConfig(config)), "kept"); n != 300 {
+	if n := held(t, client(t, kgo.SeedBrokers(c.TLSAddr()...), kgo.DialTLSConfig(config))); n != 300 {
 		t.Errorf("over TLS the topic holds %d records, want 300", n)
 	}
 	auth.Pass = "wrong"
@@ -108,17 +108,17 @@ func TestThreeNodesGoOnWithoutOne(t *testing.T) {
 	}
 	c.Create("kept", 6)
 	plain := client(t, kgo.SeedBrokers(c.Addr()...))
-	acknowledged(t, plain, "kept", 300)
+	acknowledged(t, plain)
 	c.Kill(2)
 	begin := time.Now()
-	acknowledged(t, plain, "kept", 300)
+	acknowledged(t, plain)
 	t.Logf("records are taken %.1f s after a node was killed", time.Since(begin).Seconds())
 	begin = time.Now()
 	c.Restart(2)
 	t.Logf("whole again in %.1f s", time.Since(begin).Seconds())
 	c.Kill(3)
-	acknowledged(t, plain, "kept", 300)
-	if n := held(t, plain, "kept"); n != 900 {
+	acknowledged(t, plain)
+	if n := held(t, plain); n != 900 {
 		t.Errorf("the topic holds %d records, want 900", n)
 	}
 	if !strings.Contains(c.Log(2), "Kafka Server started") {
