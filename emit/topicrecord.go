@@ -3,6 +3,7 @@ package emit
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -61,8 +62,8 @@ func readRecord(key, point string, value []byte) (e Entry, ok bool) {
 		return e, false
 	}
 	action, known := event.ActionByName(rec.Action)
-	if !known {
-		return e, false
+	if !known || !slices.Contains(enforceable, action) {
+		return e, false // a record of ours that is damaged is written anew
 	}
 	target := make(event.Target, 0, len(rec.Target))
 	for field, text := range rec.Target {
