@@ -148,12 +148,13 @@ func FuzzParseTarget(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		target, err := ParseTarget(text)
-		if err != nil {
-			return
+		written := FormatTarget(target)
+		if err != nil || len(written) > maxTarget {
+			return // bytes that are no text are written longer than they are
 		}
-		again, err := ParseTarget(FormatTarget(target))
+		again, err := ParseTarget(written)
 		if err != nil || string(again.AppendJSON(nil)) != string(target.AppendJSON(nil)) {
-			t.Errorf("%q is %s, written as %s, which is %s, %v", text, target.AppendJSON(nil), FormatTarget(target), again.AppendJSON(nil), err)
+			t.Errorf("%q is %s, written as %s, which is %s, %v", text, target.AppendJSON(nil), written, again.AppendJSON(nil), err)
 		}
 	})
 }
