@@ -61,7 +61,7 @@ func (d *Deltas) Read(l *Layout, b []byte) error {
 	d.Values = append(d.Values, r.String()...)
 	for range r.Len() {
 		d.Rows = append(d.Rows, Row{
-			Key: Key{r.Fixed(), r.Fixed()}, Mask: r.Fixed(), Parent: r.Fixed(),
+			Key: Key{Hi: r.Fixed(), Lo: r.Fixed()}, Mask: r.Fixed(), Parent: r.Fixed(),
 			Event: uint32(r.Uint()), Table: uint16(r.Uint()), Unit: uint16(r.Uint()),
 		})
 	}

@@ -1,6 +1,9 @@
 package windows
 
-import "weir/event"
+import (
+	"weir/event"
+	"weir/state"
+)
 
 // Kind is what a series keeps.
 type Kind uint8
@@ -123,10 +126,7 @@ type Layout struct {
 }
 
 // Key is a keyed 128-bit hash of a table and a key's values.
-type Key struct{ Hi, Lo uint64 }
-
-// Unit returns the unit of n (a power of two) that owns the key.
-func (k Key) Unit(n int) int { return int(k.Hi >> 32 * uint64(n) >> 32) }
+type Key = state.Key
 
 // Origin is an event as far as windows need it: where it came from and when.
 type Origin struct {

@@ -60,7 +60,7 @@ func TestAnIndexFindsWhatIsThereAndNothingElse(t *testing.T) {
 	want := map[Key]uint32{}
 	for range 60_000 {
 		// Few places and few tags, so that probes are long.
-		k := Key{uint64(rng.IntN(40)), uint64(rng.IntN(60))}
+		k := Key{Hi: uint64(rng.IntN(40)), Lo: uint64(rng.IntN(60))}
 		i, found := x.find(k)
 		if at, ok := want[k]; ok != found || ok && at != i {
 			t.Fatalf("key %v: found %v in %d, want %v in %d", k, found, i, ok, at)

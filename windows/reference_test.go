@@ -167,7 +167,7 @@ func mix(x uint64) uint64 {
 
 func testKey(table, i int) Key {
 	n := uint64(table+1)<<32 | uint64(i)
-	return Key{mix(n), mix(n + 1<<60)}
+	return Key{Hi: mix(n), Lo: mix(n + 1<<60)}
 }
 
 func fieldValue(f event.Field, i int) string {

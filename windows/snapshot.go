@@ -151,7 +151,7 @@ func (u *Unit) restoreKey(b []byte) (rest []byte, k Key, err error) {
 	if len(b) < 16 {
 		return nil, k, errShort
 	}
-	k = Key{le.Uint64(b), le.Uint64(b[8:])}
+	k = Key{Hi: le.Uint64(b), Lo: le.Uint64(b[8:])}
 	b = b[16:]
 	var v [3]uint64 // table, ticks, size
 	for i, limit := range [...]uint64{uint64(len(u.shapes)) - 1, 1<<16 - 1, maxBlob} {

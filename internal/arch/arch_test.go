@@ -18,19 +18,21 @@ import (
 // lie below it. cmd/weir may import all.
 var imports = map[string][]string{
 	"event":                    {},
-	"state":                    {"event"},
+	"state":                    {"event", "internal/failpoint"},
 	"windows":                  {"event", "state"},
 	"ingest":                   {"event", "internal/broker"},
 	"enrich":                   {"event"},
-	"emit":                     {"event", "internal/broker"},
+	"emit":                     {"event", "internal/broker", "internal/failpoint"},
+	"archive":                  {"event", "ingest", "state"},
 	"rules":                    {"event", "windows", "state"},
-	"pipeline":                 {"event", "ingest", "enrich", "windows", "rules", "emit", "state"},
+	"pipeline":                 {"event", "ingest", "enrich", "windows", "rules", "emit", "state", "internal/failpoint"},
 	"replay":                   {"event", "ingest", "enrich", "rules", "pipeline"},
 	"api":                      {"event", "emit", "pipeline"},
 	"rulesets":                 {},
 	"internal/arch":            {},
 	"internal/e2e":             {"event", "ingest", "enrich", "rules", "pipeline", "emit", "internal/broker"},
 	"internal/broker":          {},
+	"internal/failpoint":       {},
 	"internal/proxytest":       {},
 	"internal/kafkatest":       {},
 	"internal/kafkatest/fetch": {"internal/kafkatest"},
@@ -50,7 +52,7 @@ var harnesses = []string{"internal/kafkatest", "internal/proxytest"}
 
 // pure are the packages that run a unit: time is an argument there, and one
 // goroutine at a time owns it.
-var pure = []string{"windows", "rules", "state"}
+var pure = []string{"windows", "rules"}
 
 const module = "weir/"
 
