@@ -149,3 +149,6 @@ func (r *Reader) String() string {
 	r.B = r.B[n:]
 	return s
 }
+
+// recordSum returns the checksum that a record's head says.
+func recordSum(record []byte) uint32 { return binary.LittleEndian.Uint32(record[9:]) }

@@ -1,9 +1,14 @@
 package state
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // Config says where a store is and what it may take.
@@ -11,28 +16,70 @@ type Config struct {
 	Dir     string       // the state's directory: the store, its sidecar and what was put aside stand in it
 	Units   int          // a power of two, fixed when the store is made
 	KeyID   string       // tells key files apart; fixed when the store is made
-	Memory  int64        // bytes that Badger may hold: memtables and caches
+	Memory  int64        // bytes that Badger may hold: memtables and caches; less than LeastMemory counts as that
 	Reserve int64        // bytes that must stay free on the disk; 0: see DefaultReserve
 	Log     *slog.Logger // nil: silent
 	// Temporary makes a store that nothing outlives: it begins empty, has no
 	// sidecar, syncs nothing, and is gone after Close.
 	Temporary bool
+
+	free func(dir string) (free, total int64, err error) // tests: what the disk has
+	sync func(dir string) error                          // tests: what is on disk when it returns
+}
+
+// maxUnits is how many units a store may have: they are two bytes of a key.
+const maxUnits = 1 << 12
+
+// Validate reports every fault of the configuration.
+func (c Config) Validate() (err error) {
+	if c.Dir == "" {
+		err = errors.Join(err, errors.New("dir: must not be empty"))
+	}
+	if c.Units < 1 || c.Units > maxUnits || c.Units&(c.Units-1) != 0 {
+		err = errors.Join(err, fmt.Errorf("units: %d, must be a power of two up to %d", c.Units, maxUnits))
+	}
+	if c.Memory < 0 {
+		err = errors.Join(err, fmt.Errorf("memory: %d, must not be negative", c.Memory))
+	}
+	if c.Reserve < 0 {
+		err = errors.Join(err, fmt.Errorf("reserve: %d, must not be negative", c.Reserve))
+	}
+	return err
 }
 
 // Store is a rebuildable cache of what follows from the log: values by unit,
 // table and key, as of the last checkpoint. See docs/adr/0008. Reading is safe
 // for many goroutines, also while a checkpoint is written.
-type Store struct{}
+type Store struct {
+	cfg    Config
+	log    *slog.Logger
+	id     string
+	path   string // of Badger's files
+	db     *badger.DB
+	units  []Unit
+	disk   *disk
+	broken string
 
-// Open opens the store in a directory or makes one. One that is damaged is put
-// aside and a new one begun: Broken says why. One of another format, number of
-// units or key is an error that names it. It waits while the disk has less than
-// the reserve, saying so.
-func Open(ctx context.Context, cfg Config) (*Store, error) { return nil, errors.New("not built") }
+	mu      sync.RWMutex         // held to take the view in force, and to change it
+	current atomic.Pointer[view] // the last checkpoint
+	closed  bool
+	begun   *Checkpoint // the one that is going on
+	views   sync.WaitGroup
+
+	// What follows belongs to the checkpoint that is going on.
+	generation uint64   // the last one given out
+	garbage    []string // records that nobody reads and that are still to be deleted
+	sweep      place    // where the search for dead values goes on
+	dead       float64  // the share of bytes that it found dead lately
+	poisoned   error    // why nothing can be committed any more
+
+	written atomic.Int64
+	blocks  atomic.Int64 // what all files take, when it was last looked at
+}
 
 // Broken says why what was there could not be used and was put aside, and
 // where; empty where nothing was.
-func (s *Store) Broken() string { return "" }
+func (s *Store) Broken() string { return s.broken }
 
 // Flip is what one small transaction puts into force behind all records of a
 // checkpoint.
@@ -43,91 +90,113 @@ type Flip struct {
 }
 
 // Last returns what the last checkpoint was committed with; ok is false in a
-// store without one.
-func (s *Store) Last() (last Flip, ok bool) { return Flip{}, false }
-
-// Blob returns a blob as of the last checkpoint; nil where there is none.
-func (s *Store) Blob(name string) ([]byte, error) { return nil, nil }
+// store without one. The bytes must not be changed.
+func (s *Store) Last() (last Flip, ok bool) {
+	v := s.current.Load()
+	return v.flip, v.generation > 0
+}
 
 // Unit returns the part of the store that belongs to unit i.
-func (s *Store) Unit(i int) *Unit { return nil }
+func (s *Store) Unit(i int) *Unit { return &s.units[i] }
 
 // Full reports whether the disk has less than the reserve, so that nothing may
 // be written; free is what it has.
-func (s *Store) Full() (full bool, free int64) { return false, 0 }
+func (s *Store) Full() (full bool, free int64) {
+	short, free := s.disk.short()
+	return short > 0, free
+}
 
 // Stats is how large a store is.
 type Stats struct {
-	Keys    int64 // values, dead ones among them
+	Keys    int64 // values, dead ones among them; one in some hundreds of those written since Open may be missing
 	Records int64
 	Bytes   int64 // of live records
-	Disk    int64 // blocks that all files take, in bytes
+	Disk    int64 // blocks that all files take, in bytes, as of the last checkpoint
 	Memory  int64 // bytes held outside of Badger: the directory of pages
 	Written int64 // bytes of records written since Open
 }
 
 // Stats returns how large the store is.
-func (s *Store) Stats() Stats { return Stats{} }
-
-// Close gives the store up. What was not committed is gone.
-func (s *Store) Close() error { return nil }
-
-// Unit is one unit's part of a store.
-type Unit struct{}
-
-// Has reports whether the store may have a value of the key: false is certain,
-// true is wrong in less than one of 100 cases.
-func (u *Unit) Has(table uint16, k Key) bool { return false }
-
-// Get appends the key's value as of the last checkpoint. An error wraps
-// ErrCorrupt where the store is damaged.
-func (u *Unit) Get(table uint16, k Key, dst []byte) (value []byte, ok bool, err error) {
-	return dst, false, nil
+func (s *Store) Stats() Stats {
+	st := Stats{Disk: s.blocks.Load(), Written: s.written.Load()}
+	v := s.current.Load()
+	st.Memory = v.memory
+	st.Records, st.Bytes = int64(v.shared.records), v.shared.bytes
+	for i := range v.units {
+		u := &v.units[i]
+		st.Records += int64(u.records)
+		st.Bytes += u.bytes
+		for _, t := range u.tables {
+			st.Keys += t.keys
+		}
+	}
+	return st
 }
 
-// Scan calls fn with every value of a table as of the last checkpoint, in no
-// order that means anything. The value is valid until fn returns. fn must not
-// call methods of the unit. An error of fn ends the scan and is returned.
-func (u *Unit) Scan(table uint16, fn func(k Key, value []byte) error) error { return nil }
+// Close gives the store up. What was not committed is gone.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	begun, closed := s.begun, s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	if begun != nil {
+		begun.Abort()
+	}
+	s.current.Load().release() // the store's own hold
+	s.views.Wait()             // until the last reader is through
+	err := closeBadger(s.db)
+	if err != nil {
+		err = fmt.Errorf("closing the store %s: %w", s.path, err)
+	}
+	if s.cfg.Temporary {
+		return errors.Join(err, os.RemoveAll(s.path))
+	}
+	return err
+}
 
-// Tables returns the tables that have values.
-func (u *Unit) Tables() []uint16 { return nil }
+// Blob returns a blob as of the last checkpoint; nil where there is none.
+func (s *Store) Blob(name string) ([]byte, error) {
+	v, err := s.hold()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	b, ok := v.blobs[callerBlob(name)]
+	if !ok {
+		return nil, nil
+	}
+	out, err := v.blob(b)
+	if err != nil {
+		return nil, fmt.Errorf("blob %q: %w", name, err)
+	}
+	return out, nil
+}
 
-// Page returns the page of a key for the checkpoint that is going on, or the
-// next one.
-func (u *Unit) Page(table uint16, k Key) uint32 { return 0 }
+// errClosed is what using a store behind Close returns.
+var errClosed = errors.New("the store is closed")
 
-// AppendChange appends a change for Checkpoint.Put: the key has this value, or,
-// where it is nil, none any more.
-func AppendChange(dst []byte, k Key, value []byte) []byte { return dst }
+// hold returns the view in force; it stays whole until it is released, also
+// when a checkpoint supersedes it.
+func (s *Store) hold() (*view, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, errClosed
+	}
+	v := s.current.Load()
+	v.refs.Add(1)
+	return v, nil
+}
 
-// Checkpoint is a generation of records being written. Its methods but Commit
-// and Abort may be called by several goroutines.
-type Checkpoint struct{}
-
-// Begin begins a checkpoint; there is at most one at a time. keep says of a
-// stored value whether it is still alive: those that are not are dropped when
-// their page is written anew. It is called by another goroutine until Commit or
-// Abort has returned; nil keeps all.
-func (s *Store) Begin(keep func(unit int, table uint16, value []byte) bool) *Checkpoint { return nil }
-
-// Put hands over what changed in one page: AppendChange's bytes, which are
-// copied. A page comes at most once in a checkpoint. It returns at once, even
-// where there is no Room.
-func (c *Checkpoint) Put(unit int, table uint16, page uint32, changes []byte) error { return nil }
-
-// Room reports whether little enough waits to be written that more may come.
-func (c *Checkpoint) Room() bool { return true }
-
-// Drop drops a table of all units.
-func (c *Checkpoint) Drop(table uint16) {}
-
-// Blob writes a blob of any size under a name; an empty one drops it.
-func (c *Checkpoint) Blob(name string, b []byte) error { return nil }
-
-// Commit writes what is left and makes the checkpoint the last one: when it
-// returns nil it is on disk. With an error the last one is as it was.
-func (c *Checkpoint) Commit(ctx context.Context, f Flip) error { return nil }
-
-// Abort gives the checkpoint up.
-func (c *Checkpoint) Abort() {}
+// publish puts a view into force.
+func (s *Store) publish(v *view) {
+	s.mu.Lock()
+	old := s.current.Swap(v)
+	s.mu.Unlock()
+	if old != nil {
+		old.release()
+	}
+}

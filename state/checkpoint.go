@@ -1,0 +1,220 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// queueMax is how many bytes may wait to be written before Room says no.
+const queueMax = 16 << 20
+
+// Checkpoint is a generation of records being written. Its methods but Commit
+// and Abort may be called by several goroutines.
+type Checkpoint struct {
+	store *Store
+	keep  func(unit int, table uint16, value []byte) bool
+
+	mu      sync.Mutex
+	queue   []job
+	waiting int64
+	ended   bool          // Commit or Abort was called
+	err     error         // the first one
+	wake    chan struct{} // there is something in the queue
+	done    chan struct{} // the writer is through
+}
+
+// job is something that the writer of a checkpoint does.
+type job struct {
+	do    func(*writer) error
+	bytes int64
+	last  bool
+}
+
+var (
+	errBegun = errors.New("another checkpoint is going on")
+	errEnded = errors.New("the checkpoint was committed or given up")
+)
+
+// Begin begins a checkpoint; there is at most one at a time. keep says of a
+// stored value whether it is still alive: those that are not are dropped when
+// their page is written anew. It is called by another goroutine until Commit or
+// Abort has returned; nil keeps all.
+//
+// Where nothing may be written the checkpoint is as good as failed: Put and
+// Commit say why.
+func (s *Store) Begin(keep func(unit int, table uint16, value []byte) bool) *Checkpoint {
+	c := &Checkpoint{store: s, keep: keep, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		c.err = errClosed
+	case s.begun != nil:
+		c.err = errBegun
+	case s.poisoned != nil:
+		c.err = s.poisoned
+	default:
+		c.err = s.disk.check()
+	}
+	if c.err != nil {
+		close(c.done)
+		return c
+	}
+	s.begun = c
+	go c.write()
+	return c
+}
+
+// Put hands over what changed in one page: AppendChange's bytes, which are
+// copied. A page comes at most once in a checkpoint. It returns at once, even
+// where there is no Room.
+func (c *Checkpoint) Put(unit int, table uint16, page uint32, changes []byte) error {
+	if unit < 0 || unit >= c.store.cfg.Units {
+		return fmt.Errorf("unit %d, must be below %d", unit, c.store.cfg.Units)
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	record, _ := BeginRecord(make([]byte, 0, recordHead+1+len(changes)))
+	record = append(append(record, kindDelta), changes...)
+	at := place{unit, table, page}
+	return c.enqueue(int64(len(record)), func(w *writer) error { return at.wrap(w.put(at, record)) })
+}
+
+// Room reports whether little enough waits to be written that more may come.
+func (c *Checkpoint) Room() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting < queueMax
+}
+
+// Drop drops a table of all units: all that it held before this checkpoint.
+func (c *Checkpoint) Drop(table uint16) {
+	_ = c.enqueue(0, func(w *writer) error { return w.drop(table) }) // Commit has the error
+}
+
+// Blob writes a blob of any size under a name; an empty one drops it.
+func (c *Checkpoint) Blob(name string, b []byte) error {
+	parts, size := blobRecords(b)
+	return c.enqueue(int64(size), func(w *writer) error { return w.blob(callerBlob(name), parts, size) })
+}
+
+// enqueue gives the writer something to do.
+func (c *Checkpoint) enqueue(bytes int64, do func(*writer) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	if c.ended {
+		return errEnded
+	}
+	c.push(job{do: do, bytes: bytes})
+	return nil
+}
+
+// push is enqueue with the lock held.
+func (c *Checkpoint) push(j job) {
+	c.queue = append(c.queue, j)
+	c.waiting += j.bytes
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for what there is to do.
+func (c *Checkpoint) take() []job {
+	for {
+		c.mu.Lock()
+		jobs := c.queue
+		c.queue = nil
+		c.mu.Unlock()
+		if len(jobs) > 0 {
+			return jobs
+		}
+		<-c.wake
+	}
+}
+
+// fail keeps the first error.
+func (c *Checkpoint) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+func (c *Checkpoint) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Commit writes what is left and makes the checkpoint the last one: when it
+// returns nil it is on disk. With an error the last one is as it was. Where ctx
+// ends before the records are written the checkpoint is given up.
+func (c *Checkpoint) Commit(ctx context.Context, f Flip) error {
+	if len(f.Units) != 0 && len(f.Units) != c.store.cfg.Units {
+		c.Abort()
+		return fmt.Errorf("a checkpoint of %d units, must be %d", len(f.Units), c.store.cfg.Units)
+	}
+	if err := c.end(func(w *writer) error { return w.commit(ctx, f) }); err != nil {
+		return fmt.Errorf("checkpoint at tick %d: %w", f.Tick, err)
+	}
+	return nil
+}
+
+// errAborted ends the writer of a checkpoint that was given up.
+var errAborted = errors.New("given up")
+
+// Abort gives the checkpoint up.
+func (c *Checkpoint) Abort() {
+	_ = c.end(func(*writer) error { return errAborted })
+}
+
+// end hands over the last job and waits until the writer is through.
+func (c *Checkpoint) end(last func(*writer) error) error {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		<-c.done
+		return errEnded
+	}
+	c.ended = true
+	select {
+	case <-c.done: // it never began
+		c.mu.Unlock()
+		return c.failed()
+	default:
+	}
+	c.push(job{do: last, last: true})
+	c.mu.Unlock()
+	<-c.done
+	return c.failed()
+}
+
+// write does what comes in until the checkpoint has ended. It is the writer's
+// goroutine.
+func (c *Checkpoint) write() {
+	defer close(c.done)
+	w := newWriter(c)
+	for last := false; !last; {
+		for _, j := range c.take() {
+			if c.failed() == nil { // behind an error nothing is of use any more
+				c.fail(guarded(func() error { return j.do(w) }))
+			}
+			c.mu.Lock()
+			c.waiting -= j.bytes
+			c.mu.Unlock()
+			last = j.last
+		}
+	}
+	w.close(c.failed())
+	c.store.mu.Lock()
+	c.store.begun = nil
+	c.store.mu.Unlock()
+}

@@ -1,0 +1,113 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+)
+
+// Compact writes every page of the store in a state's directory anew that holds
+// anything superseded, and has Badger let go of what was deleted. It returns the
+// blocks on disk before and after, in bytes. The caller sees to it that nobody
+// has the store open. A store that is damaged is left as it is, with an error.
+func Compact(ctx context.Context, dir string) (before, after int64, err error) {
+	path := filepath.Join(dir, storeDir)
+	fail := func(err error) (int64, int64, error) {
+		return before, after, fmt.Errorf("compacting the store %s: %w", path, err)
+	}
+	side, err := readSidecar(dir)
+	if err != nil {
+		return fail(err)
+	}
+	exists, err := inUse(path)
+	switch {
+	case err != nil:
+		return fail(err)
+	case side == nil || !exists:
+		return fail(fs.ErrNotExist)
+	case side.Format > Format:
+		return fail(fmt.Errorf("%w: it is of format %d, this version of weir reads up to %d", ErrRefused, side.Format, Format))
+	}
+	before = blocks(path)
+	// What was deleted goes when tables are compacted, and closing makes one of
+	// what is in memory.
+	for _, do := range []func(*Store, context.Context) error{(*Store).merge, (*Store).flatten} {
+		if err := withStore(ctx, dir, do); err != nil {
+			return fail(err)
+		}
+	}
+	return before, blocks(path), nil
+}
+
+// withStore opens a store as its sidecar says, and closes it again.
+func withStore(ctx context.Context, dir string, do func(*Store, context.Context) error) error {
+	side, err := readSidecar(dir)
+	if err != nil {
+		return err
+	}
+	s, err := bare(Config{Dir: dir, Units: side.Units, KeyID: side.KeyID})
+	if err != nil {
+		return err
+	}
+	if err := s.disk.check(); err != nil {
+		return err
+	}
+	if err := s.load(side); err != nil {
+		return err
+	}
+	return errors.Join(do(s, ctx), s.Close())
+}
+
+// merge commits the last checkpoint once more, with every page merged.
+func (s *Store) merge(ctx context.Context) error {
+	last, ok := s.Last()
+	if !ok {
+		return nil
+	}
+	c := s.Begin(nil)
+	if err := c.enqueue(0, func(w *writer) error { return w.mergeAll(ctx) }); err != nil {
+		return err
+	}
+	return c.Commit(ctx, last)
+}
+
+// flattenRounds is how often Badger is asked to let go of what was deleted: a
+// pass moves a level down at most.
+const flattenRounds = 3
+
+func (s *Store) flatten(ctx context.Context) error {
+	for range flattenRounds {
+		if err := errors.Join(ctx.Err(), s.disk.check()); err != nil {
+			return err
+		}
+		if err := guarded(func() error { return s.db.Flatten(2) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mergeAll writes a new base for every page that has more than one.
+func (w *writer) mergeAll(ctx context.Context) error {
+	for unit := range w.from.units {
+		for _, id := range slices.Sorted(maps.Keys(w.from.units[unit].tables)) {
+			for i, p := range w.from.units[unit].tables[id].pages {
+				if p == nil || p.deltas == 0 {
+					continue
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				at := place{unit, id, uint32(i)}
+				if err := w.merge(at, w.table(unit, id), nil); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

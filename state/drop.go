@@ -1,0 +1,37 @@
+package state
+
+import "fmt"
+
+// drop takes a table away from all units.
+func (w *writer) drop(id uint16) error {
+	for i := range w.units {
+		old := w.from.units[i].tables[id]
+		if w.units[i].tables[id] != nil {
+			return fmt.Errorf("table %d is dropped behind a change of it", id)
+		}
+		if old == nil {
+			continue
+		}
+		if err := w.supersedeTable(i, id); err != nil {
+			return err
+		}
+		for _, p := range old.pages {
+			if p != nil {
+				w.units[i].minus(p.tally)
+			}
+		}
+		// Pages keep their numbers, since what is put comes by them.
+		view := &tableView{since: w.generation, pages: make([]*page, len(old.pages))}
+		w.units[i].tables[id] = &tableDraft{tableView: view, fresh: map[uint32]bool{}}
+	}
+	return nil
+}
+
+func (w *writer) supersedeTable(unit int, id uint16) error {
+	it := newIterator(w.from.txn, tablePrefix(nil, unit, id))
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		w.superseded = append(w.superseded, string(it.Item().Key()))
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package state
+
+import (
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// goldenKeys are some keys whose bytes tell them apart.
+func goldenKey(i int) Key {
+	return Key{Hi: 0x0102030405060708 * uint64(i+1), Lo: 0x1112131415161718 * uint64(i+3)}
+}
+
+func TestTheBytesOnDiskStayAsTheyAre(t *testing.T) {
+	b := blob{generation: 7, number: 2, size: 5, tally: tally{records: 1, sum: 0xfeedface, bytes: 35}}
+	r := root{id: "ID", format: Format, units: 4, keyID: "a key", generation: 7, previous: 5, tick: 1772787600, blobs: map[string]blob{flipBlob: b, callerBlob("facts"): b}}
+	u := unitRoot{generation: 7, tick: 1772787600, tally: tally{records: 3, sum: 0xabcdef, bytes: 900}, tables: map[uint16]tableRoot{9: {pages: 5, since: 3}, 2: {pages: 1, since: 1}}}
+	change := AppendChange(AppendChange(AppendChange(nil, goldenKey(0), []byte("value")), goldenKey(1), []byte{}), goldenKey(2), nil)
+	record, start := BeginRecord(nil)
+	record = append(append(record, kindDelta), change...)
+	EndRecord(record, start, recordVersion)
+	pieces, _ := blobRecords([]byte("a blob"))
+	at := place{unit: 3, table: 513, page: 70000}
+
+	var out strings.Builder
+	for _, part := range []struct {
+		name string
+		b    []byte
+	}{
+		{"page key", at.record(nil, 7, 1)},
+		{"blob key", blobKey(nil, 7, 2, 1)},
+		{"root key", rootKey()},
+		{"unit key", unitKey(300)},
+		{"page record", record},
+		{"blob record", pieces[0]},
+		{"root", r.encode()},
+		{"unit", u.encode()},
+		{"flip", encodeFlip(Flip{Tick: 1772787600, Units: [][]byte{[]byte("u0"), nil}, Meta: []byte("meta")})},
+	} {
+		fmt.Fprintf(&out, "%s\n%s", part.name, hex.Dump(part.b))
+	}
+	for i := range 4 {
+		h := hash(goldenKey(i))
+		fmt.Fprintf(&out, "key %d: print %04x, page of 1 %d, of 5 %d, of 1000 %d\n", i, printOf(h), pageOf(h, 1), pageOf(h, 5), pageOf(h, 1000))
+	}
+	var sum tally
+	sum.add(at.record(nil, 7, 1), record)
+	fmt.Fprintf(&out, "sum %016x of %d bytes\n", sum.sum, sum.bytes)
+	dir := t.TempDir()
+	if err := (sidecar{ID: "ID", Format: Format, Units: 4, KeyID: "a key", Generation: 7, Tick: 1772787600}).write(dir); err != nil {
+		t.Fatal(err)
+	}
+	side, err := os.ReadFile(filepath.Join(dir, sidecarFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Write(side)
+
+	golden := filepath.Join("testdata", "records.golden")
+	if *update {
+		if err := os.WriteFile(golden, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != string(want) {
+		t.Errorf("the bytes changed, which takes another format:\n%s\nwere\n%s", got, want)
+	}
+}
+
+func TestWhatIsInForceIsReadBackAsItWasWritten(t *testing.T) {
+	b := blob{generation: 7, number: 2, size: 5, tally: tally{records: 1, sum: 0xfeedface, bytes: 35}}
+	r := root{id: "ID", format: Format, units: 4, keyID: "a key", generation: 7, previous: 5, tick: -3, blobs: map[string]blob{flipBlob: b}}
+	u := unitRoot{generation: 7, tick: -3, tally: tally{records: 3, sum: 1, bytes: 900}, tables: map[uint16]tableRoot{9: {pages: 5, since: 3}}}
+	f := Flip{Tick: 4, Units: [][]byte{[]byte("u0"), {}}, Meta: []byte("meta")}
+	body := func(record []byte) []byte {
+		b, _, err := ReadRecord(record, recordVersion)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	gotRoot, err := decodeRoot(body(r.encode()))
+	if err != nil || fmt.Sprint(*gotRoot) != fmt.Sprint(r) {
+		t.Errorf("root %v, error %v, must be %v", gotRoot, err, r)
+	}
+	gotUnit, err := decodeUnitRoot(body(u.encode()))
+	if err != nil || fmt.Sprint(*gotUnit) != fmt.Sprint(u) {
+		t.Errorf("unit %v, error %v, must be %v", gotUnit, err, u)
+	}
+	gotFlip, err := decodeFlip(encodeFlip(f))
+	if err != nil || fmt.Sprint(gotFlip) != fmt.Sprint(f) {
+		t.Errorf("flip %v, error %v, must be %v", gotFlip, err, f)
+	}
+	for name, try := range map[string]struct {
+		body   []byte
+		decode func([]byte) error
+	}{
+		"root": {body(r.encode()), func(b []byte) error { _, err := decodeRoot(b); return err }},
+		"unit": {body(u.encode()), func(b []byte) error { _, err := decodeUnitRoot(b); return err }},
+		"flip": {encodeFlip(f), func(b []byte) error { _, err := decodeFlip(b); return err }},
+	} {
+		for n := range try.body {
+			if n == 0 && name == "root" {
+				continue // a format and nothing else is that of another format
+			}
+			if err := try.decode(try.body[:n]); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s cut to %d bytes: error %v", name, n, err)
+			}
+		}
+		if err := try.decode(append(try.body, 0)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s with a byte more: error %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package state
+
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+)
+
+const (
+	// pageBytes is what a page holds on average once a table has more than one: at
+	// most some 430 keys, of whose fingerprints one in 150 is another key's too.
+	pageBytes = 8 << 10
+	// maxDeltas is how many records may stand behind a page's base. A merge writes
+	// the whole page for the sake of those keys that changed since the last one:
+	// with fewer, a page of 70 keys of which one changes at each checkpoint would
+	// cost more than four times what changed.
+	maxDeltas = 32
+	// partBytes is where a record of many changes is parted.
+	partBytes = 256 << 10
+)
+
+// The first byte of a page record's body says what the changes behind it are.
+const (
+	kindBase  = 1 // all that the page holds
+	kindDelta = 2 // what changed since the record before
+)
+
+// page is what is known of a page without reading it. It is never changed once
+// it is in a view.
+type page struct {
+	tally         // of its records, all of which are alive
+	first  uint64 // the generation of its base
+	base   int64  // bytes of its base
+	live   int64  // bytes of what a base of it would hold now, about
+	deltas int    // generations behind the base
+	keys   int    // with a value; too few by those keys that share a fingerprint with another one
+	prints []uint16
+}
+
+// mayHave reports whether a key of this fingerprint may be in the page.
+func (p *page) mayHave(print uint16) bool { return slices.Contains(p.prints, print) }
+
+// note adds the fingerprints of changes of so many bytes, and counts the keys
+// that are new.
+func (p *page) note(prints []uint16, bytes int) {
+	if len(prints) == 0 {
+		return
+	}
+	p.prints = append(slices.Grow(slices.Clone(p.prints), len(prints)), prints...)
+	before := len(p.prints) - len(prints)
+	slices.Sort(p.prints)
+	p.prints = slices.Clip(slices.Compact(p.prints))
+	added := len(p.prints) - before
+	p.keys += added
+	p.live += int64(bytes) * int64(added) / int64(len(prints))
+}
+
+// memory is what the page takes in the directory.
+func (p *page) memory() int64 {
+	return int64(unsafe.Sizeof(p)+unsafe.Sizeof(*p)) + 2*int64(cap(p.prints))
+}
+
+// tableView is a unit's table as of a generation.
+type tableView struct {
+	since uint64  // records of earlier generations are of a table that was dropped
+	pages []*page // by number; nil where there is no record
+	bytes int64   // of all records
+	live  int64   // of all pages
+	keys  int64
+}
+
+// clone returns a copy that may be changed.
+func (t *tableView) clone() *tableView {
+	c := *t
+	c.pages = slices.Clone(t.pages)
+	return &c
+}
+
+// set puts a page in the place of another one; nil takes it out.
+func (t *tableView) set(i uint32, p *page) (out, in tally) {
+	if old := t.pages[i]; old != nil {
+		out = old.tally
+		t.keys -= int64(old.keys)
+		t.live -= old.live
+	}
+	if p != nil {
+		in = p.tally
+		t.keys += int64(p.keys)
+		t.live += p.live
+	}
+	t.bytes += in.bytes - out.bytes
+	t.pages[i] = p
+	return out, in
+}
+
+// wanted is how many pages the table should have. It grows as soon as pages are
+// too full on average, and shrinks only when they are nearly empty.
+func (t *tableView) wanted() int {
+	want := int(max((t.live+pageBytes-1)/pageBytes, 1))
+	if n := len(t.pages); want <= n && want > n/4 {
+		return n
+	}
+	return want
+}
+
+// kindOf takes the kind off a page record's body.
+func kindOf(body []byte) (kind byte, changes []byte, err error) {
+	if len(body) == 0 || body[0] != kindBase && body[0] != kindDelta {
+		return 0, nil, fmt.Errorf("%w: neither the base nor a delta of a page", ErrCorrupt)
+	}
+	return body[0], body[1:], nil
+}

@@ -1,0 +1,119 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Unit is one unit's part of a store.
+type Unit struct {
+	store *Store
+	index int
+}
+
+// Has reports whether the store may have a value of the key: false is certain,
+// true is wrong in less than one of 100 cases.
+func (u *Unit) Has(table uint16, k Key) bool {
+	t := u.store.current.Load().units[u.index].tables[table]
+	if t == nil {
+		return false
+	}
+	h := hash(k)
+	p := t.pages[pageOf(h, len(t.pages))]
+	return p != nil && p.mayHave(printOf(h))
+}
+
+// Get appends the key's value as of the last checkpoint. An error wraps
+// ErrCorrupt where the store is damaged.
+func (u *Unit) Get(table uint16, k Key, dst []byte) (value []byte, ok bool, err error) {
+	if !u.Has(table, k) {
+		return dst, false, nil
+	}
+	v, err := u.store.hold()
+	if err != nil {
+		return dst, false, err
+	}
+	defer v.release()
+	t := v.units[u.index].tables[table]
+	if t == nil {
+		return dst, false, nil
+	}
+	at := place{unit: u.index, table: table, page: pageOf(hash(k), len(t.pages))}
+	p := t.pages[at.page]
+	if p == nil {
+		return dst, false, nil
+	}
+	r := readers.Get().(*reader)
+	defer readers.Put(r)
+	if err := v.read(at, p, r); err != nil {
+		return dst, false, err
+	}
+	for i := len(r.bodies) - 1; i >= 0; i-- { // the newest record that has the key says its value
+		c, found, err := find(r.bodies[i], k)
+		switch {
+		case err != nil:
+			return dst, false, at.wrap(err)
+		case found && c.gone:
+			return dst, false, nil
+		case found:
+			return append(dst, c.value...), true, nil
+		}
+	}
+	return dst, false, nil
+}
+
+// Scan calls fn with every value of a table as of the last checkpoint, in no
+// order that means anything. The value is valid until fn returns. fn must not
+// call methods of the unit. An error of fn ends the scan and is returned.
+func (u *Unit) Scan(table uint16, fn func(k Key, value []byte) error) error {
+	v, err := u.store.hold()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	t := v.units[u.index].tables[table]
+	if t == nil {
+		return nil
+	}
+	r := readers.Get().(*reader)
+	defer readers.Put(r)
+	return v.scan(u.index, table, t, r, func(_ place, live []change) error {
+		for _, c := range live {
+			if err := fn(c.key, c.value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Tables returns the tables that have values, and maybe some that no longer do.
+func (u *Unit) Tables() []uint16 {
+	var tables []uint16
+	for id, t := range u.store.current.Load().units[u.index].tables {
+		if t.keys > 0 {
+			tables = append(tables, id)
+		}
+	}
+	slices.Sort(tables)
+	return tables
+}
+
+// Page returns the page of a key for the checkpoint that is going on, or the
+// next one.
+func (u *Unit) Page(table uint16, k Key) uint32 {
+	t := u.store.current.Load().units[u.index].tables[table]
+	if t == nil {
+		return 0
+	}
+	return pageOf(hash(k), len(t.pages))
+}
+
+// wrap says of an error where in the store it was found.
+func (at place) wrap(err error) error {
+	if err == nil || errors.Is(err, errClosed) {
+		return err
+	}
+	return fmt.Errorf("unit %d, table %d, page %d: %w", at.unit, at.table, at.page, err)
+}

@@ -1,0 +1,287 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// writer writes a checkpoint's records. It belongs to one goroutine.
+type writer struct {
+	c          *Checkpoint
+	s          *Store
+	from       *view // what it starts from
+	generation uint64
+	batch      *badger.WriteBatch
+	units      []unitDraft
+	blobs      map[string]blob
+	shared     tally
+	numbers    uint32 // blobs written
+
+	keys       []string // of all records written
+	superseded []string // records that nobody reads behind the flip
+	sinceCheck int64    // bytes written since the disk was looked at
+	committed  bool
+	read       reader
+	prints     []uint16
+}
+
+// unitDraft is a unit as it will be behind the flip.
+type unitDraft struct {
+	tally
+	tables map[uint16]*tableDraft // those that changed
+}
+
+// tableDraft is a unit's table as it will be behind the flip.
+type tableDraft struct {
+	*tableView
+	fresh map[uint32]bool // the pages that were written in this generation
+}
+
+func newWriter(c *Checkpoint) *writer {
+	s := c.store
+	s.generation++
+	w := &writer{c: c, s: s, generation: s.generation}
+	w.from = s.current.Load() // nobody else changes it while this checkpoint goes on
+	w.from.refs.Add(1)
+	w.units = make([]unitDraft, len(w.from.units))
+	for i := range w.units {
+		w.units[i] = unitDraft{tally: w.from.units[i].tally, tables: map[uint16]*tableDraft{}}
+	}
+	w.blobs, w.shared = maps.Clone(w.from.blobs), w.from.shared
+	return w
+}
+
+// close ends the writer; err is why its checkpoint is not in force.
+func (w *writer) close(err error) {
+	if w.batch != nil {
+		w.batch.Cancel()
+		w.batch = nil
+	}
+	w.from.release()
+	if w.committed {
+		return
+	}
+	if !errors.Is(err, errAborted) {
+		w.s.log.Warn("a checkpoint failed, the one before stays in force", "generation", w.generation, "error", err)
+	}
+	w.s.discard(w.keys)
+}
+
+// discard deletes records that nobody reads. What cannot be deleted now is
+// before the next flip: behind that it would count.
+func (s *Store) discard(keys []string) {
+	s.garbage = append(s.garbage, keys...)
+	if len(s.garbage) == 0 || s.disk.check() != nil {
+		return
+	}
+	batch := s.db.NewWriteBatch()
+	defer batch.Cancel()
+	batch.SetMaxPendingTxns(pendingWrites)
+	err := guarded(func() error {
+		for _, k := range s.garbage {
+			if err := batch.Delete([]byte(k)); err != nil {
+				return err
+			}
+		}
+		return batch.Flush()
+	})
+	if err != nil {
+		s.log.Warn("superseded records could not be deleted yet", "records", len(s.garbage), "error", err)
+		return
+	}
+	s.garbage = nil
+}
+
+// open begins a batch, whose first writes are what earlier checkpoints could
+// not delete.
+func (w *writer) open() error {
+	if w.batch != nil {
+		return nil
+	}
+	w.batch = w.s.db.NewWriteBatch()
+	w.batch.SetMaxPendingTxns(pendingWrites)
+	for _, k := range w.s.garbage {
+		if err := w.batch.Delete([]byte(k)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush waits until all that was written can be read.
+func (w *writer) flush() error {
+	if err := w.open(); err != nil {
+		return err
+	}
+	err := w.batch.Flush()
+	w.batch = nil
+	if err == nil {
+		w.s.garbage = nil
+	}
+	return err
+}
+
+// checkEvery is how many bytes are written between looks at the disk.
+const checkEvery = 16 << 20
+
+// set writes a record. Key and record belong to Badger from here on.
+func (w *writer) set(key, record []byte) error {
+	if err := w.open(); err != nil {
+		return err
+	}
+	size := int64(len(key) + len(record))
+	if w.sinceCheck += size; w.sinceCheck > checkEvery {
+		w.sinceCheck = 0
+		if err := w.s.disk.check(); err != nil {
+			return err
+		}
+	}
+	w.s.written.Add(size)
+	w.keys = append(w.keys, string(key))
+	return w.batch.Set(key, record)
+}
+
+// table returns the draft of a unit's table.
+func (w *writer) table(unit int, id uint16) *tableDraft {
+	u := &w.units[unit]
+	t := u.tables[id]
+	if t == nil {
+		t = &tableDraft{fresh: map[uint32]bool{}}
+		if old := w.from.units[unit].tables[id]; old != nil {
+			t.tableView = old.clone()
+		} else {
+			t.tableView = &tableView{since: w.generation, pages: make([]*page, 1)}
+		}
+		u.tables[id] = t
+	}
+	return t
+}
+
+// place puts a page in the place of what was there.
+func (w *writer) place(at place, t *tableDraft, p *page) {
+	out, in := t.set(at.page, p)
+	u := &w.units[at.unit]
+	u.minus(out)
+	u.plus(in)
+	t.fresh[at.page] = true
+}
+
+// put writes what changed in a page: behind what is there, or, where that has
+// become too much, together with it as a new base.
+func (w *writer) put(at place, record []byte) error {
+	t := w.table(at.unit, at.table)
+	if int(at.page) >= len(t.pages) {
+		return fmt.Errorf("the table has %d pages", len(t.pages))
+	}
+	if t.fresh[at.page] {
+		return errors.New("the page came twice in a checkpoint")
+	}
+	changes := record[recordHead+1:]
+	if err := w.check(at, len(t.pages), changes); err != nil {
+		return err
+	}
+	old := t.pages[at.page]
+	switch {
+	case old == nil && len(t.pages) == 1:
+		return w.fill(at, t, changes)
+	case old == nil || old.deltas == maxDeltas || old.bytes-old.base+int64(len(record)) > old.base:
+		return w.merge(at, t, changes)
+	}
+	return w.delta(at, t, record)
+}
+
+// check walks over changes and notes their fingerprints.
+func (w *writer) check(at place, pages int, changes []byte) error {
+	w.prints = w.prints[:0]
+	for rest := changes; len(rest) > 0; {
+		c, next, err := nextChange(rest)
+		if err != nil {
+			return err
+		}
+		h := hash(c.key)
+		if p := pageOf(h, pages); p != at.page {
+			return fmt.Errorf("key %016x%016x belongs to page %d", c.key.Hi, c.key.Lo, p)
+		}
+		if !c.gone {
+			w.prints = append(w.prints, printOf(h))
+		}
+		rest = next
+	}
+	return nil
+}
+
+// alive leaves out the values that are over.
+func (w *writer) alive(at place, live []change) []change {
+	if w.c.keep == nil {
+		return live
+	}
+	return slices.DeleteFunc(live, func(c change) bool { return !w.c.keep(at.unit, at.table, c.value) })
+}
+
+// merge writes a new base of what a page holds and what changed in it.
+func (w *writer) merge(at place, t *tableDraft, changes []byte) error {
+	r := &w.read
+	r.reset()
+	old := t.pages[at.page]
+	if old != nil {
+		if err := w.from.read(at, old, r); err != nil {
+			return err
+		}
+		w.supersede(at, r.ids)
+	}
+	var err error
+	if r.live, err = resolve(r.live[:0], append(r.bodies, changes)); err != nil {
+		return err
+	}
+	r.live = w.alive(at, r.live)
+	if old == nil && len(r.live) == 0 {
+		t.fresh[at.page] = true
+		return nil // there was nothing, and there is nothing
+	}
+	_, err = w.base(at, t, r.live)
+	return err
+}
+
+// supersede notes the records that were read as deleted behind the flip.
+func (w *writer) supersede(at place, ids []recordID) {
+	for _, id := range ids {
+		w.superseded = append(w.superseded, string(at.record(nil, id.generation, id.part)))
+	}
+}
+
+// fill writes the first values of a table, in as many pages as they need.
+func (w *writer) fill(at place, t *tableDraft, changes []byte) error {
+	r := &w.read
+	r.reset()
+	var err error
+	if r.live, err = resolve(r.live[:0], append(r.bodies, changes)); err != nil {
+		return err
+	}
+	r.live = w.alive(at, r.live)
+	t.fresh[0] = true
+	if len(r.live) == 0 {
+		return nil
+	}
+	t.pages = make([]*page, (len(changes)+pageBytes-1)/pageBytes)
+	return w.spread(at, t, r.live)
+}
+
+// spread writes values to the pages that they belong to.
+func (w *writer) spread(at place, t *tableDraft, live []change) error {
+	of := make(map[uint32][]change)
+	for _, c := range live {
+		p := pageOf(hash(c.key), len(t.pages))
+		of[p] = append(of[p], c)
+	}
+	for _, p := range slices.Sorted(maps.Keys(of)) {
+		at.page = p
+		if _, err := w.base(at, t, of[p]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
