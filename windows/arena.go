@@ -3,6 +3,8 @@ package windows
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"weir/state"
 )
 
 // The size classes of blobs: multiples of 16 up to 128 bytes, from there on
@@ -10,7 +12,7 @@ import (
 // alone, so that what is accounted does not depend on how it came to be.
 const (
 	ownerBytes = 4 // before each blob: the slot that owns it
-	maxBlob    = 1<<16 - ownerBytes
+	maxBlob    = state.ValueMax - maxHeader
 	numClasses = 8 + 4*9
 	pageBytes  = 16 << 10
 )
@@ -42,6 +44,7 @@ var classBytes = func() (size [numClasses]int) {
 // held only for what is there, whatever came and went before.
 type arena struct {
 	classes [numClasses]class
+	held    int64 // bytes of all pages
 }
 
 type class struct {
@@ -78,6 +81,7 @@ func (a *arena) alloc(c int, owner uint32) (ref uint32) {
 	shift := pageShifts[c]
 	if int(ref>>shift) == len(cl.pages) {
 		cl.pages = append(cl.pages, make([]byte, classBytes[c]<<shift))
+		a.held += int64(classBytes[c]) << shift
 	}
 	cl.n++
 	binary.LittleEndian.PutUint32(a.place(c, ref), owner)
@@ -99,6 +103,7 @@ func (a *arena) free(c int, ref uint32) (owner uint32, moved bool) {
 	if need := int((last+1<<pageShifts[c]-1)>>pageShifts[c]) + 1; need < len(cl.pages) {
 		cl.pages[len(cl.pages)-1] = nil
 		cl.pages = cl.pages[:len(cl.pages)-1]
+		a.held -= int64(classBytes[c]) << pageShifts[c]
 	}
 	return owner, moved
 }

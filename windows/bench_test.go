@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"weir/event"
+	"weir/state"
 )
 
 // benchLayout is what some twenty rules keep of four shapes of keys.
@@ -192,4 +194,62 @@ func BenchmarkSnapshot(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkCheckpoint writes the keys of a unit to a store, as a first
+// checkpoint does, has them leave memory, and reads them back.
+func BenchmarkCheckpoint(b *testing.B) {
+	const keys = 25_000 // of each of four tables
+	tr := newTraffic(keys, false)
+	var encode, settle, evict, load time.Duration
+	written := 0
+	for b.Loop() {
+		b.StopTimer()
+		s, err := state.Open(b.Context(), state.Config{Dir: b.TempDir(), Units: 1, Temporary: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		u := NewUnit(benchLayout(), 0)
+		u.Attach(s.Unit(0))
+		tr.fill(u, 1_700_000_000)
+		u.Cut()
+		cp := s.Begin(nil)
+		put := func(table uint16, page uint32, changes []byte) error {
+			written += len(changes)
+			return cp.Put(0, table, page, changes)
+		}
+		b.StartTimer()
+		begin := time.Now()
+		for done := false; !done; {
+			if done, err = u.Encode(put, func() bool { return true }); err != nil {
+				b.Fatal(err)
+			}
+		}
+		encode += time.Since(begin)
+		if err := cp.Commit(b.Context(), state.Flip{Units: [][]byte{u.AppendHead(nil)}}); err != nil {
+			b.Fatal(err)
+		}
+		begin = time.Now()
+		u.Settle(true)
+		settle += time.Since(begin)
+		begin = time.Now()
+		u.Evict(0)
+		evict += time.Since(begin)
+		begin = time.Now()
+		if err := u.Load(1 << 40); err != nil {
+			b.Fatal(err)
+		}
+		load += time.Since(begin)
+		b.StopTimer()
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / float64(b.N) / (4 * keys) }
+	b.ReportMetric(each(encode), "encode-ns/key")
+	b.ReportMetric(each(settle), "settle-ns/key")
+	b.ReportMetric(each(evict), "evict-ns/key")
+	b.ReportMetric(each(load), "load-ns/key")
+	b.ReportMetric(float64(written)/float64(b.N)/(4*keys), "B/key")
 }

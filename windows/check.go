@@ -2,12 +2,14 @@ package windows
 
 import (
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"math/bits"
+
+	"weir/state"
 )
 
 // errBlob is a blob that no unit can have written.
-var errBlob = errors.New("malformed blob")
+var errBlob = fmt.Errorf("%w: malformed blob", state.ErrCorrupt)
 
 // cursor reads bytes that may be malformed; bad stays true after a fault.
 type cursor struct {

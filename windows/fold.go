@@ -17,16 +17,19 @@ type cells struct {
 
 // Fold folds the rows of the second before tick, all of this unit. Row i
 // belongs to event rows[i].Event of from[rows[i].From]. Their order does not
-// matter, nor how they are spread over the Deltas. Ticks never go back.
+// matter, nor how they are spread over the Deltas. Ticks never go back, and
+// none is folded again once it was shed at.
 func (u *Unit) Fold(tick int64, rows []Row, from []*Deltas) {
 	u.touches = u.touches[:0]
 	u.next = u.next[:0]
 	u.tick = max(u.tick, tick)
-	if tick < 1 || tick > 1<<32-1 {
+	if tick < 1 || tick > 1<<32-1 || tick < int64(u.lines.highest()) {
 		u.counters.OutOfTime += uint64(len(rows))
 		return
 	}
 	u.rows, u.from, u.now = rows, from, uint32(tick-1)
+	u.cohorts.advance(uint32(tick) / secondsOfHour)
+	u.relax(tick)
 	u.link(rows)
 	u.order()
 	u.unmark()
@@ -104,18 +107,27 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 	if s == nil || s.key != r.Key {
 		var ok bool
 		if at, ok = u.index.find(r.Key); !ok {
-			if at, ok = u.index.insert(r.Key, r.Table); !ok {
-				u.counters.Refused++
-				return
+			if u.outside.keys > 0 {
+				at, ok = u.fetch(int(r.Table), r.Key)
+			}
+			if !ok {
+				if at, ok = u.index.insert(r.Key, r.Table); !ok {
+					u.counters.Refused++
+					return
+				}
 			}
 		}
 		s = u.index.slot(at)
 	}
-	if s.marked == 0 {
+	if s.flags&marked == 0 {
+		if s.flags&u.index.listed == 0 && s.size > 0 {
+			u.change(at, s)
+		}
 		u.touches = append(u.touches, Touch{
-			Key: r.Key, Slot: at, Table: s.table, fresh: s.size == 0, head: noRow, last: s.last,
+			Key: r.Key, Slot: at, Table: s.table, fresh: s.size == 0, head: noRow, last: s.last, was: s.risk(),
 		})
-		s.marked, s.last = 1, uint32(len(u.touches)-1)
+		s.flags |= marked
+		s.last = uint32(len(u.touches) - 1)
 	}
 	t := &u.touches[s.last]
 	t.Mask |= r.Mask
@@ -128,7 +140,7 @@ func (u *Unit) unmark() {
 	for i := range u.touches {
 		t := &u.touches[i]
 		s := u.index.slot(t.Slot)
-		s.marked = 0
+		s.flags &^= marked | near
 		if s.last = u.now + 1; s.last != t.last && s.ticks != ^uint16(0) {
 			s.ticks++
 		}
@@ -169,10 +181,12 @@ func (u *Unit) foldTouch(t *Touch) {
 		// It might as well have been deleted: begin anew.
 		e.b, e.moved = u.newBlob(sh, t), true
 		s.ticks = 1
+		if u.outside.store != nil {
+			s.flags |= outlives // in the store it may be of a higher class
+		}
 	}
 	u.foldSections(&e, sh, t)
 	if c := classOf(len(e.b)); e.moved || c != class {
-		u.bytes += int64(classBytes[c] - classBytes[class])
 		ref := s.ref
 		if c != class {
 			ref = u.arena.alloc(c, t.Slot)
@@ -186,6 +200,25 @@ func (u *Unit) foldTouch(t *Touch) {
 		}
 	}
 	s.size = uint16(len(e.b))
+	u.account(s, t, uint8(classOf(len(e.b))))
+}
+
+// account moves a key that was touched again to where it belongs now.
+func (u *Unit) account(s *slot, t *Touch, class uint8) {
+	from, to := u.cohorts.start(t.last), u.cohorts.start(s.last)
+	risk := s.risk()
+	if from == to && risk == t.was && class == s.class {
+		return
+	}
+	before := s.cost()
+	s.class = class
+	now := s.cost()
+	if !u.cohorts.sub(s.table, t.was, from, before) {
+		u.fail(errCohorts)
+	}
+	u.cohorts.add(s.table, risk, to, now)
+	u.bytes += now - before
+	u.changes.bytes += now - before
 }
 
 // newBlob begins a blob in the scratch.
@@ -224,16 +257,12 @@ func (u *Unit) foldSections(e *edit, sh *shape, t *Touch) {
 }
 
 // foldFresh makes the new keys, in key order as long as there is room for
-// them: which are refused depends on the set of rows alone.
+// them: which are turned away depends on the set of rows alone.
 func (u *Unit) foldFresh() {
 	refused := false
 	for i := range u.touches {
 		t := &u.touches[i]
-		if !t.fresh {
-			continue
-		}
-		if u.limit > 0 && u.bytes+minKeyBytes > u.hard || !u.admit(t) {
-			u.counters.Refused++
+		if t.fresh && !u.enter(t) {
 			u.index.remove(t.Slot)
 			t.Slot, refused = noRow, true
 		}
@@ -243,8 +272,28 @@ func (u *Unit) foldFresh() {
 	}
 }
 
+// enter makes a new key, if it may be one.
+func (u *Unit) enter(t *Touch) bool {
+	if u.degraded && !u.door.admits(t.Key) {
+		u.counters.Turned++
+		return false
+	}
+	if u.admit(t) {
+		return true
+	}
+	u.counters.Refused++
+	if u.limit > 0 {
+		u.strain(int64(u.now) + 1)
+		u.door.admits(t.Key)
+	}
+	return false
+}
+
 // admit makes the blob of a new key; false if there is no room for it.
 func (u *Unit) admit(t *Touch) bool {
+	if u.keys >= u.most || u.limit > 0 && u.bytes+minKeyBytes > u.hard {
+		return false
+	}
 	sh := &u.shapes[t.Table]
 	e := edit{b: u.newBlob(sh, t), scratch: u.blobRoom, limit: maxBlob, moved: true}
 	u.foldSections(&e, sh, t)
@@ -255,9 +304,13 @@ func (u *Unit) admit(t *Touch) bool {
 	}
 	s := u.index.slot(t.Slot)
 	s.ref = u.arena.alloc(c, t.Slot)
-	s.size = uint16(len(e.b))
+	s.size, s.class = uint16(len(e.b)), uint8(c)
 	copy(u.arena.blob(c, s.ref), e.b)
+	u.cohorts.add(s.table, s.risk(), u.cohorts.start(s.last), cost)
+	u.keys++
 	u.bytes += cost
+	u.begin(t.Slot, s)
+	u.unbury(s)
 	return true
 }
 

@@ -3,15 +3,32 @@ package windows
 // slot is the fixed part of a key. It has no pointers, so that the collector
 // never looks at it.
 type slot struct {
-	key    Key
-	ref    uint32 // its blob's place in the class of size
-	last   uint32 // the tick of its last touch; while marked, the number of that touch
-	size   uint16 // bytes of its blob; 0: none yet
-	table  uint16
-	ticks  uint16 // in how many ticks it was touched, saturating
-	marked uint8
-	used   bool
+	key   Key
+	ref   uint32 // its blob's place in the class of size
+	last  uint32 // the tick of its last touch; while marked, the number of that touch
+	size  uint16 // bytes of its blob; 0: none yet
+	table uint16
+	ticks uint16 // in how many ticks it was touched, saturating
+	flags uint8
+	class uint8 // the size class that is accounted: its blob's as of its last touch
 }
+
+// The flags of a slot. A key is clean, so that it may leave memory, if none of
+// encoded, dirtyEven and dirtyOdd is set; see checkpoint.go.
+const (
+	used      = 1 << iota
+	marked    // touched by the Fold that is going on
+	near      // see Unit.Near
+	outlives  // what the store has of it may pass for alive when it is not any more
+	encoded   // in the checkpoint that is going on, and unchanged since
+	dirtyEven // in the list of changed keys of an even or an odd cut; this
+	dirtyOdd  // bit stays when the key goes, so that no slot is in a list twice
+)
+
+func (s *slot) used() bool { return s.flags&used != 0 }
+
+// cost returns what is accounted for the key.
+func (s *slot) cost() int64 { return int64(keyBytes + classBytes[s.class]) }
 
 const (
 	slotShift  = 9 // slots to a page
@@ -29,10 +46,11 @@ type index struct {
 	pages   [][]slot
 	slots   uint32 // how many were ever taken
 	free    []uint32
+	listed  uint8 // the flag of keys that changed since the last cut
 }
 
 func newIndex() index {
-	return index{entries: make([]uint32, firstIndex), shift: 64 - 6}
+	return index{entries: make([]uint32, firstIndex), shift: 64 - 6, listed: dirtyEven}
 }
 
 func (x *index) slot(i uint32) *slot { return &x.pages[i>>slotShift][i&(1<<slotShift-1)] }
@@ -75,7 +93,8 @@ func (x *index) insert(k Key, table uint16) (i uint32, ok bool) {
 		}
 		x.slots++
 	}
-	*x.slot(i) = slot{key: k, table: table, used: true}
+	s := x.slot(i)
+	*s = slot{key: k, table: table, flags: used | s.flags&x.listed}
 	x.keys++
 	x.put(k, i)
 	return i, true
@@ -97,7 +116,7 @@ func (x *index) grow(n int) {
 		x.shift--
 	}
 	for i := range x.slots {
-		if s := x.slot(i); s.used {
+		if s := x.slot(i); s.used() {
 			x.put(s.key, i)
 		}
 	}
@@ -125,7 +144,16 @@ func (x *index) remove(i uint32) {
 		}
 	}
 	x.entries[h] = 0
-	*s = slot{}
+	*s = slot{flags: s.flags & x.listed}
 	x.keys--
 	x.free = append(x.free, i)
+}
+
+// eachKey calls fn with every key in memory.
+func (u *Unit) eachKey(fn func(i uint32, s *slot)) {
+	for i := range u.index.slots {
+		if s := u.index.slot(i); s.used() {
+			fn(i, s)
+		}
+	}
 }

@@ -89,6 +89,9 @@ func (w Window) Start(tick int64) int64 {
 
 // Series is one thing kept for every key of a table.
 type Series struct {
+	// Name says what it keeps, the same under every set of rules: series of
+	// tables of the same name that have the same one are the same.
+	Name string
 	Kind Kind
 	// Bit is the bit of a row's mask that admits the row to this series.
 	Bit uint8
@@ -98,6 +101,15 @@ type Series struct {
 	Obs uint8
 	// Windows are those that are read from it.
 	Windows []Window
+	// Since is for each of Windows the tick since which its data are collected;
+	// nil, or 0: since the state began.
+	Since []int64
+	// Kinds are the kinds of endpoints whose events the planner lets reach it,
+	// where Name leaves that open, as bits; 0: all kinds, for ever.
+	Kinds uint32
+	// Joined is for each kind that came to Kinds later than the series began the
+	// tick at which it did, by the kind's number; nil, or 0: with the series.
+	Joined []int64
 }
 
 // NoObs marks an observation that an event does not have.
@@ -108,6 +120,12 @@ const MaxBits = 64
 
 // Table describes the keys of one shape: the values of the same fields.
 type Table struct {
+	// Name is made of its fields' names and those of the population that it is
+	// of, so that it means the same under every set of rules.
+	Name string
+	// Store is the number under which its keys are on disk. A table keeps it as
+	// long as there is one of its name; no other ever gets it.
+	Store  uint16
 	Fields []event.Field
 	Series []Series
 	// Retain is how long an idle key is kept, in seconds: its longest window
@@ -123,6 +141,13 @@ type Layout struct {
 	Tables []Table
 	Obs    int           // observations of each event
 	Fields []event.Field // the fields whose values an event carries, in this order
+
+	// Serial counts the layouts of a state, from 0; Began is the tick at which
+	// this one took over; NextStore is larger than every Store that any of them
+	// gave away. See Inherit.
+	Serial    uint32
+	Began     int64
+	NextStore uint32
 }
 
 // Key is a keyed 128-bit hash of a table and a key's values.

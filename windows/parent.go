@@ -1,7 +1,5 @@
 package windows
 
-import "encoding/binary"
-
 // Parent returns the Key.Lo of the population that the key in a slot is a
 // member of, as its rows carried it; 0 where its table has none.
 func (u *Unit) Parent(slot uint32) uint64 {
@@ -9,5 +7,5 @@ func (u *Unit) Parent(slot uint32) uint64 {
 	if !u.shapes[s.table].parent {
 		return 0
 	}
-	return binary.LittleEndian.Uint64(u.blob(s)[4:])
+	return parentOf(u.blob(s))
 }

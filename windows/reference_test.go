@@ -179,6 +179,7 @@ func fieldValue(f event.Field, i int) string {
 
 // tick makes n events of the second before tick.
 func (st *stream) tick(tick int64, n int) []*Deltas {
+	numbers := st.l.stores()
 	parts := make([]*Deltas, 1+st.rng.IntN(3))
 	for i := range parts {
 		parts[i] = &Deltas{}
@@ -204,7 +205,7 @@ func (st *stream) tick(tick int64, n int) []*Deltas {
 				continue
 			}
 			r := Row{
-				Key: testKey(t, i), Mask: st.rng.Uint64() | 1<<63, Parent: uint64(i),
+				Key: testKey(int(numbers[t]), i), Mask: st.rng.Uint64() | 1<<63, Parent: uint64(i),
 				Event: uint32(len(d.Events) - 1), From: uint32(from), Table: uint16(t),
 			}
 			d.Rows = append(d.Rows, r)

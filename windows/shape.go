@@ -70,7 +70,14 @@ func (l *Layout) shapes() (shapes []shape, err error) {
 		shapes = append(shapes, sh)
 	}
 	if len(l.Tables) > 1<<16 {
-		err = errors.Join(err, fmt.Errorf("layout: %d tables, must be at most %d", len(l.Tables), 1<<16))
+		return nil, errors.Join(err, fmt.Errorf("layout: %d tables, must be at most %d", len(l.Tables), 1<<16))
+	}
+	numbers := map[uint16]bool{}
+	for i, n := range l.stores() {
+		if numbers[n] {
+			err = errors.Join(err, fmt.Errorf("table %d: another one is number %d in the store too", i, n))
+		}
+		numbers[n] = true
 	}
 	return shapes, err
 }

@@ -23,20 +23,59 @@ func sampleUnit() *Unit {
 	return u
 }
 
-func TestSnapshotBytesStayAsTheyAre(t *testing.T) {
-	const file = "testdata/snapshot.golden"
-	got := []byte(hex.Dump(sampleUnit().AppendSnapshot(nil)))
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
+func TestBytesOnDiskStayAsTheyAre(t *testing.T) {
+	u := sampleUnit()
+	slot, _ := u.Find(testKey(0, 0))
+	u.Near(slot)
+	nearby := u.appendValue(nil, u.index.slot(slot))
+	for _, c := range []struct {
+		file, version string
+		bytes         []byte
+	}{
+		{"snapshot", "snapshotVersion", sampleUnit().AppendSnapshot(nil)},
+		{"head", "headVersion", degradedUnit().AppendHead(nil)},
+		{"value", "valueVersion", nearby},
+	} {
+		file := "testdata/" + c.file + ".golden"
+		got := []byte(hex.Dump(c.bytes))
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("the bytes of a %s changed; if they have to, raise %s and rewrite %s with -update", c.file, c.version, file)
+		}
 	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestAValueIsReadAsItWasWritten(t *testing.T) {
+	want := header{serial: 1<<32 - 1, last: 1<<32 - 1, ticks: 1<<16 - 1, class: numClasses - 1, near: true}
+	good := append(want.append(nil), "blob"...)
+	h, blob, err := readValue(good)
+	if err != nil || h != want || string(blob) != "blob" || len(good)-len(blob) != maxHeader {
+		t.Fatalf("%+v, %q, error %v", h, blob, err)
 	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("the bytes of a snapshot changed; if they have to, raise snapshotVersion and rewrite %s with -update", file)
+	for i, bad := range map[int]byte{0: valueVersion + 1, 1: 2, 2: numClasses} {
+		b := bytes.Clone(good)
+		b[i] = bad
+		if _, _, err := readValue(b); !errors.Is(err, state.ErrCorrupt) {
+			t.Errorf("byte %d is %d: error %v, want ErrCorrupt", i, bad, err)
+		}
+	}
+	for n := range maxHeader {
+		if _, _, err := readValue(good[:n]); !errors.Is(err, state.ErrCorrupt) {
+			t.Errorf("cut to %d bytes: error %v, want ErrCorrupt", n, err)
+		}
+	}
+	for _, h := range []header{{ticks: 0, last: 1}, {ticks: 1, last: 0}} {
+		if _, _, err := readValue(h.append(nil)); !errors.Is(err, state.ErrCorrupt) {
+			t.Errorf("%+v: error %v, want ErrCorrupt", h, err)
+		}
 	}
 }
 
@@ -72,34 +111,42 @@ func TestADamagedSnapshotIsAnError(t *testing.T) {
 	}
 }
 
-// seal gives a body the head that makes it pass the checksum.
-func seal(body []byte) []byte {
+// seal gives the bodies of a snapshot the heads that make them pass the
+// checksums.
+func seal(head, keys []byte) []byte {
 	b, start := state.BeginRecord(nil)
-	b = append(b, body...)
+	b = append(b, head...)
+	state.EndRecord(b, start, headVersion)
+	b, start = state.BeginRecord(b)
+	b = append(b, keys...)
 	state.EndRecord(b, start, snapshotVersion)
 	return b
 }
 
-// bodyOf is what stands behind a snapshot's head.
-func bodyOf(snapshot []byte) []byte {
-	body, _, err := state.ReadRecord(snapshot, snapshotVersion)
+// bodiesOf is what stands behind the heads of a snapshot's records.
+func bodiesOf(snapshot []byte) (head, keys []byte) {
+	head, rest, err := state.ReadRecord(snapshot, headVersion)
 	if err != nil {
 		panic(err)
 	}
-	return body
+	if keys, _, err = state.ReadRecord(rest, snapshotVersion); err != nil {
+		panic(err)
+	}
+	return head, keys
 }
 
 // use does to a restored unit all that can be done to one.
 func use(u *Unit) {
 	tick := u.Tick()
 	for table := range u.layout.Tables {
-		u.Scan(table, func(slot uint32, _ uint64) {
+		u.Scan(table, nil, func(slot uint32, _ uint64) bool {
 			u.AppendValues(slot, nil)
 			for i, s := range u.layout.Tables[table].Series {
 				for _, w := range s.Windows {
 					readSeries(u, slot, i, s.Kind, w, tick)
 				}
 			}
+			return false
 		})
 	}
 	keys := u.sorted()
@@ -147,24 +194,28 @@ func readSeries(u *Unit, slot uint32, i int, k Kind, w Window, tick int64) {
 // FuzzRestore restores damaged bodies under a right checksum: an error, or a
 // unit that can be worked with.
 func FuzzRestore(f *testing.F) {
-	f.Add(bodyOf(sampleUnit().AppendSnapshot(nil)))
-	f.Add(bodyOf(NewUnit(testLayout(), 0).AppendSnapshot(nil)))
+	for _, u := range []*Unit{sampleUnit(), degradedUnit(), NewUnit(testLayout(), 0)} {
+		head, keys := bodiesOf(u.AppendSnapshot(nil))
+		f.Add(head, keys)
+	}
 	l := testLayout()
-	f.Fuzz(func(t *testing.T, body []byte) {
-		u, err := RestoreUnit(l, 0, seal(body))
+	f.Fuzz(func(t *testing.T, head, keys []byte) {
+		u, err := RestoreUnit(l, 0, seal(head, keys))
 		if err != nil {
 			if !errors.Is(err, ErrSnapshot) {
 				t.Fatalf("error %v, want ErrSnapshot", err)
 			}
 			return
 		}
-		if !bytes.Equal(bodyOf(u.AppendSnapshot(nil)), body) && len(body) > 0 {
-			// Numbers may be written longer than need be; a second round is stable.
-			v, err := RestoreUnit(l, 0, u.AppendSnapshot(nil))
-			if err != nil || !bytes.Equal(v.AppendSnapshot(nil), u.AppendSnapshot(nil)) {
-				t.Fatalf("second round: %v", err)
-			}
+		// Numbers may be written longer than need be; a second round is stable.
+		again := u.AppendSnapshot(nil)
+		v, err := RestoreUnit(l, 0, again)
+		if err != nil || !bytes.Equal(v.AppendSnapshot(nil), again) {
+			t.Fatalf("second round: %v", err)
 		}
 		use(u)
+		if err := u.Err(); err != nil {
+			t.Fatal(err)
+		}
 	})
 }

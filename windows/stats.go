@@ -9,19 +9,24 @@ type Stats struct {
 type TableStats struct {
 	Keys  int
 	Bytes int64
-	sizes [numClasses]int
+	sizes [numClasses]int // of those in memory
 }
 
-// Quantile returns the accounted bytes that the share q of the keys does not exceed.
+// Quantile returns the accounted bytes that the share q of the keys in memory
+// does not exceed.
 func (t *TableStats) Quantile(q float64) int {
-	left := int(q * float64(t.Keys))
+	keys := 0
+	for _, n := range t.sizes {
+		keys += n
+	}
+	if keys == 0 {
+		return 0
+	}
+	left := int(q * float64(keys))
 	for c, n := range t.sizes {
 		if left -= n; left < 0 {
 			return keyBytes + classBytes[c]
 		}
-	}
-	if t.Keys == 0 {
-		return 0
 	}
 	return keyBytes + classBytes[numClasses-1]
 }
@@ -31,11 +36,10 @@ func (u *Unit) Stats(st *Stats) {
 	for len(st.Tables) < len(u.shapes) {
 		st.Tables = append(st.Tables, TableStats{})
 	}
-	u.eachKey(func(_ uint32, s *slot) {
-		t := &st.Tables[s.table]
-		c := classOf(int(s.size))
-		t.Keys++
-		t.sizes[c]++
-		t.Bytes += int64(keyBytes + classBytes[c])
-	})
+	for t := range u.shapes {
+		keys, bytes := u.cohorts.sum(t)
+		st.Tables[t].Keys += int(keys)
+		st.Tables[t].Bytes += bytes
+	}
+	u.eachKey(func(_ uint32, s *slot) { st.Tables[s.table].sizes[s.class]++ })
 }

@@ -1,7 +1,5 @@
 package windows
 
-import "encoding/binary"
-
 // Unit is the atom of state: its keys, and for each of them what its table
 // keeps. All that it answers is a function of the sets of rows that were
 // folded and of the ticks, never of the order of rows.
@@ -12,14 +10,25 @@ type Unit struct {
 	limit  int64
 	hard   int64 // new keys are refused beyond it
 
-	index index
-	arena arena
-	bytes int64 // accounted
+	index   index
+	arena   arena
+	cohorts cohorts
+	lines   lines
+	stores  []uint16 // under which number the store keeps each table
+	bytes   int64    // accounted
+	keys    int64    // accounted, in memory or not
+	most    int64    // of keys
 
 	tick     int64  // of the last Fold
-	swept    uint32 // the hour of the last sweep for idle keys
-	deadline int64  // no key is idle too long before it
+	swept    uint32 // the hour of the last Expire
 	counters Counters
+
+	degraded bool
+	strained int64 // the last tick at which something had to be shed
+	door     doorkeeper
+
+	changes changes
+	outside outside
 
 	// What the last Fold touched.
 	touches []Touch
@@ -57,6 +66,7 @@ type Touch struct {
 	last  uint32 // the tick of the touch before
 	Table uint16
 	fresh bool
+	was   uint8 // its class before
 }
 
 const noRow = ^uint32(0)
@@ -68,7 +78,10 @@ func NewUnit(l *Layout, limit int64) *Unit {
 	if err != nil {
 		panic(err) // the planner made the layout
 	}
-	u := &Unit{layout: l, shapes: shapes, print: l.fingerprint(), index: newIndex()}
+	u := &Unit{
+		layout: l, shapes: shapes, print: l.fingerprint(), index: newIndex(), most: mostKeys,
+		cohorts: newCohorts(len(l.Tables)), lines: lines{idle: make([]uint32, len(l.Tables))}, stores: l.stores(),
+	}
 	u.SetLimit(limit)
 	most := 0
 	for i := range l.Tables {
@@ -94,18 +107,42 @@ func (u *Unit) blob(s *slot) []byte {
 // Tick returns the tick of the last Fold.
 func (u *Unit) Tick() int64 { return u.tick }
 
-// Len returns how many keys there are.
-func (u *Unit) Len() int { return u.index.keys }
+// Len returns how many keys there are, in memory or not.
+func (u *Unit) Len() int { return int(u.keys) }
 
-// Bytes returns the accounted bytes: for each key its slot, its share of the
-// index at the lowest load, and the room that its blob takes up. Really held
-// are besides at most two pages of each size class of blobs that was used, and
-// the slots and index of the most keys that there were at once.
+// Bytes returns the accounted bytes: for each key, wherever it is, its slot,
+// its share of the index and the room that its blob takes up, as of its last
+// touch.
 func (u *Unit) Bytes() int64 { return u.bytes }
 
-// Find returns the slot of a key. A slot keeps its key until the next Fold,
-// Expire or Shed.
-func (u *Unit) Find(k Key) (slot uint32, ok bool) { return u.index.find(k) }
+// Find returns the slot of a key, whatever table it is of. FindIn is faster for
+// keys that are not in memory.
+func (u *Unit) Find(k Key) (slot uint32, ok bool) {
+	if slot, ok = u.index.find(k); ok {
+		return slot, ok
+	}
+	for table := 0; table < len(u.shapes) && !ok && u.apart(); table++ {
+		slot, ok = u.fetch(table, k)
+	}
+	return slot, ok
+}
+
+// FindIn returns the slot of a key of a table. A slot keeps its key until the
+// next Fold, Expire, Shed or Evict. It must not be called from within Scan.
+func (u *Unit) FindIn(table int, k Key) (slot uint32, ok bool) {
+	if slot, ok = u.index.find(k); ok || !u.apart() {
+		return slot, ok
+	}
+	return u.fetch(table, k)
+}
+
+// apart reports whether there are keys that only the store has.
+func (u *Unit) apart() bool {
+	if u.outside.scanning {
+		panic("windows: a key was looked up from within a scan")
+	}
+	return u.outside.keys > 0
+}
 
 // KeyOf returns the key in a slot.
 func (u *Unit) KeyOf(slot uint32) Key { return u.index.slot(slot).key }
@@ -126,21 +163,4 @@ func (u *Unit) AppendValues(slot uint32, dst [][]byte) [][]byte {
 		dst = append(dst, b[i:at:at])
 	}
 	return dst
-}
-
-// Scan calls fn with every key of a table in the order of slots, which is not
-// the same in a restored unit, and with the parent that its rows carried.
-func (u *Unit) Scan(table int, fn func(slot uint32, parent uint64)) {
-	parents := u.shapes[table].parent
-	for i := range u.index.slots {
-		s := u.index.slot(i)
-		if !s.used || int(s.table) != table {
-			continue
-		}
-		var parent uint64
-		if parents {
-			parent = binary.LittleEndian.Uint64(u.blob(s)[4:])
-		}
-		fn(i, parent)
-	}
 }

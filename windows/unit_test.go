@@ -210,7 +210,7 @@ func TestKeysKeepTheirValuesAndParents(t *testing.T) {
 	u = restored(t, u)
 	scanned := 0
 	for table := range st.l.Tables {
-		u.Scan(table, func(slot uint32, parent uint64) {
+		u.Scan(table, nil, func(slot uint32, parent uint64) bool {
 			scanned++
 			k := u.KeyOf(slot)
 			for i, v := range u.AppendValues(slot, nil) {
@@ -221,6 +221,7 @@ func TestKeysKeepTheirValuesAndParents(t *testing.T) {
 			if want := st.l.Tables[table].Parent; want && testKey(table, int(parent)) != k || !want && parent != 0 {
 				t.Errorf("table %d key %x: parent %d", table, k, parent)
 			}
+			return false
 		})
 	}
 	if scanned != len(st.all) || scanned == 0 {

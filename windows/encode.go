@@ -1,0 +1,236 @@
+package windows
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"weir/state"
+)
+
+const (
+	sliceBytes = 128 << 10 // that Encode hands over in one call
+	sliceKeys  = 2048      // that it looks up in one
+	roomBytes  = 64 << 10  // in which values are kept that were encoded early
+)
+
+// encoder hands over the pending keys of a cut, page by page. Their pages are
+// looked up in slices, each sorted, and then merged.
+type encoder struct {
+	at    int   // how many of the pending slots were looked up
+	runs  []run // sorted by page; a heap by the first of each
+	done  bool
+	value []byte
+	page  []byte
+
+	tombs []tomb // what to delete, looked up first
+	begun bool
+
+	saved map[uint32]saved // by slot, the pending keys that changed or went since
+	rooms [][]byte
+}
+
+// run is pending changes, sorted by page.
+type run []pageOf
+
+// pageOf is the page of a pending change: of a slot or, from tombBit on, a tomb.
+type pageOf struct {
+	page uint64 // the store's number of the table, and the page
+	slot uint32
+}
+
+const tombBit = 1 << 31
+
+// tomb is a key of which the store may have a value that passes for alive,
+// though the key is dead.
+type tomb struct {
+	key   Key
+	table uint16
+}
+
+// saved is a pending key as it was at the cut.
+type saved struct {
+	key   Key
+	table uint16
+	value []byte
+}
+
+var errNoStore = errors.New("no store is attached that keys could be written to")
+
+// reset forgets a cut.
+func (e *encoder) reset() {
+	*e = encoder{value: e.value, page: e.page[:0]}
+	if cap(e.page) > sliceBytes {
+		e.page = nil
+	}
+}
+
+// save encodes a pending key that is about to change or to go.
+func (u *Unit) save(i uint32, s *slot) {
+	e := &u.changes.encoder
+	if e.saved == nil {
+		e.saved = map[uint32]saved{}
+	}
+	e.value = u.appendValue(e.value[:0], s)
+	n := len(e.rooms) - 1
+	if n < 0 || len(e.rooms[n])+len(e.value) > cap(e.rooms[n]) {
+		e.rooms = append(e.rooms, make([]byte, 0, max(roomBytes, len(e.value))))
+		n++
+	}
+	at := len(e.rooms[n])
+	e.rooms[n] = append(e.rooms[n], e.value...)
+	e.saved[i] = saved{s.key, s.table, e.rooms[n][at:]}
+	if s.flags&near != 0 {
+		s.flags |= outlives
+	}
+}
+
+// Encode hands over a slice of the keys that were pending at the last Cut, and
+// reports whether that was the last of them. Each page comes once. It hands
+// over no more while there is no room. After an error the checkpoint must be
+// settled as failed.
+func (u *Unit) Encode(put func(table uint16, page uint32, changes []byte) error, room func() bool) (done bool, err error) {
+	c := &u.changes
+	e := &c.encoder
+	if !c.cut || e.done {
+		return true, nil
+	}
+	if u.outside.store == nil {
+		return false, errNoStore
+	}
+	if !e.begun || e.at < len(c.pending) {
+		u.lookUp()
+		return false, nil
+	}
+	for handed := 0; len(e.runs) > 0; {
+		if handed >= sliceBytes || !room() {
+			return false, nil
+		}
+		page := e.runs[0][0].page
+		e.page = u.appendPage(e.page[:0], page)
+		if err := put(uint16(page>>32), uint32(page), e.page); err != nil {
+			return false, err
+		}
+		handed += len(e.page)
+	}
+	e.done = true
+	return true, nil
+}
+
+// lookUp finds the pages of some of the pending keys.
+func (u *Unit) lookUp() {
+	c := &u.changes
+	e := &c.encoder
+	var r run
+	add := func(table uint16, k Key, i uint32) {
+		number := u.stores[table]
+		r = append(r, pageOf{uint64(number)<<32 | uint64(u.outside.store.Page(number, k)), i})
+	}
+	if !e.begun {
+		e.begun = true
+		for k, b := range u.outside.buried {
+			if !b.pending {
+				continue // it died after the cut
+			}
+			add(b.table, k, tombBit|uint32(len(e.tombs)))
+			e.tombs = append(e.tombs, tomb{k, b.table})
+		}
+	}
+	end := min(e.at+sliceKeys, len(c.pending))
+	r = slices.Grow(r, end-e.at)
+	for _, i := range c.pending[e.at:end] {
+		if s := u.index.slot(i); s.used() && s.flags&c.flag != 0 {
+			add(s.table, s.key, i)
+		} else if old, ok := e.saved[i]; ok {
+			add(old.table, old.key, i)
+		}
+	}
+	e.at = end
+	if len(r) > 0 {
+		slices.SortFunc(r, func(a, b pageOf) int { return cmp.Compare(a.page, b.page) })
+		e.runs = append(e.runs, r)
+		e.up(len(e.runs) - 1)
+	}
+}
+
+// appendPage appends the changes of the first page of all runs, and takes them
+// out of the runs.
+func (u *Unit) appendPage(dst []byte, page uint64) []byte {
+	e := &u.changes.encoder
+	for len(e.runs) > 0 && e.runs[0][0].page == page {
+		r := e.runs[0]
+		for len(r) > 0 && r[0].page == page {
+			dst = u.appendChange(dst, r[0].slot)
+			r = r[1:]
+		}
+		e.runs[0] = r
+		if len(r) == 0 {
+			n := len(e.runs) - 1
+			e.runs[0] = e.runs[n]
+			e.runs[n] = nil
+			e.runs = e.runs[:n]
+		}
+		e.down()
+	}
+	return dst
+}
+
+// appendChange appends one change.
+func (u *Unit) appendChange(dst []byte, i uint32) []byte {
+	c := &u.changes
+	e := &c.encoder
+	if i >= tombBit {
+		return state.AppendChange(dst, e.tombs[i-tombBit].key, nil)
+	}
+	// What was saved went before anything else could take the slot.
+	if old, ok := e.saved[i]; ok {
+		return state.AppendChange(dst, old.key, old.value)
+	}
+	s := u.index.slot(i)
+	e.value = u.appendValue(e.value[:0], s)
+	s.flags = s.flags&^c.flag | encoded
+	if s.flags&near != 0 {
+		s.flags |= outlives
+	}
+	return state.AppendChange(dst, s.key, e.value)
+}
+
+// up and down keep the runs a heap.
+func (e *encoder) up(i int) {
+	for i > 0 {
+		p := (i - 1) / 2
+		if e.runs[p][0].page <= e.runs[i][0].page {
+			return
+		}
+		e.runs[p], e.runs[i] = e.runs[i], e.runs[p]
+		i = p
+	}
+}
+
+func (e *encoder) down() {
+	for i, n := 0, len(e.runs); ; {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < n; child++ {
+			if e.runs[child][0].page < e.runs[least][0].page {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		e.runs[i], e.runs[least] = e.runs[least], e.runs[i]
+		i = least
+	}
+}
+
+// held returns the bytes that an encoder holds.
+func (e *encoder) held() (n int64) {
+	const pageOfBytes, savedBytes, tombBytes = 16, 96, 24
+	for _, r := range e.runs {
+		n += int64(cap(r)) * pageOfBytes
+	}
+	for _, r := range e.rooms {
+		n += int64(cap(r))
+	}
+	return n + int64(len(e.saved))*savedBytes + int64(cap(e.tombs))*tombBytes + int64(cap(e.value)+cap(e.page))
+}
