@@ -71,6 +71,9 @@ type Decision struct {
 	Tried    float64
 	Clean    bool
 	Sources  []Span
+	// Incomplete, where it is not zero, says that the rule looked back to before
+	// all that it reads was collected, and from when on that will be so.
+	Incomplete time.Time
 }
 
 // Action returns what an enforcement point may do about the decision: none in
@@ -157,6 +160,9 @@ func (d *Decision) AppendOpen(b []byte, w Words, evidence bool) []byte {
 }
 
 func (d *Decision) appendEvidence(b []byte) []byte {
+	if !d.Incomplete.IsZero() {
+		b = appendTimeField(b, "incomplete", d.Incomplete)
+	}
 	b = append(b, `,"evidence":{`...)
 	for i, m := range d.Evidence {
 		if i > 0 {

@@ -62,7 +62,11 @@ func ReadDecisionOpen(line []byte) (d Decision, w Words, rest []byte, err error)
 	d.Version = int(r.integer())
 	d.Severity, ok = SeverityByName(r.member("severity"))
 	r.check(ok, "a severity")
-	if r.skip(`,"evidence":{`) {
+	if r.skip(`,"incomplete":`) {
+		d.Incomplete = r.instant()
+		r.literal(`,"evidence":{`)
+		r.evidence(&d)
+	} else if r.skip(`,"evidence":{`) {
 		r.evidence(&d)
 	}
 	if r.err != nil {
@@ -126,7 +130,12 @@ func (r *reader) optional(name string) string {
 }
 
 func (r *reader) time(name string) time.Time {
-	t, err := time.Parse(time.RFC3339, r.member(name))
+	r.check(r.skip(`,"`) && r.skip(name) && r.skip(`":`), "a member "+name)
+	return r.instant()
+}
+
+func (r *reader) instant() time.Time {
+	t, err := time.Parse(time.RFC3339, r.text())
 	r.check(err == nil, "a time")
 	return t
 }

@@ -35,6 +35,9 @@ func drawDecision(t *rapid.T) Decision {
 		return d
 	}
 	d.Good, d.Tried, d.Clean = number.Draw(t, "good"), number.Draw(t, "tried"), rapid.Bool().Draw(t, "clean")
+	if rapid.Bool().Draw(t, "gap") {
+		d.Incomplete = at.Draw(t, "incomplete")
+	}
 	for range rapid.IntRange(0, 3).Draw(t, "n") {
 		d.Evidence = append(d.Evidence, Measure{text.Draw(t, "name"), number.Draw(t, "value")})
 		d.Sources = append(d.Sources, Span{text.Draw(t, "source"), rapid.Int32().Draw(t, "partition"), rapid.Int64().Draw(t, "first"), rapid.Int64().Draw(t, "last")})
@@ -74,7 +77,7 @@ func TestWhatIsNoDecisionIsRefused(t *testing.T) {
 	d := Decision{
 		Step: New, ID: "a", Time: time.Unix(10, 0), Until: time.Unix(20, 0), Mode: Enforce, Would: Block,
 		Target: Target{{"ip", "192.0.2.7"}}, Rule: "r", Version: 1, Evidence: []Measure{{"n", 0.5}},
-		Sources: []Span{{"s", 1, 2, 3}},
+		Sources: []Span{{"s", 1, 2, 3}}, Incomplete: time.Unix(30, 0),
 	}
 	good := string(d.AppendJSON(nil))
 	if _, err := ReadDecision([]byte(good)); err != nil {
@@ -89,6 +92,7 @@ func TestWhatIsNoDecisionIsRefused(t *testing.T) {
 		{`"v":1`, `"v":2`}, {`"v":1`, `"v": 1`}, {`"new"`, `"held"`}, {`"new"`, `"end"`}, {`"enforce"`, `"late"`},
 		{`"action":"block"`, `"action":"none"`}, {`"would":"block"`, `"would":"kill"`}, {`"time":"1970-01-01T00:00:10Z"`, `"time":"10"`},
 		{`00:00:10Z`, `01:00:10+01:00`}, {`"n":0.5`, `"n":0.50`}, {`"n":0.5`, `"n":5e-1`}, {`"n":0.5`, `"n":0.00001`},
+		{`"incomplete":"1970-01-01T00:00:30Z"`, `"incomplete":""`}, {`"incomplete":"1970-01-01T00:00:30Z"`, `"incomplete":"0001-01-01T00:00:00Z"`},
 		{`"partition":1`, `"partition":4294967297`}, {`"severity":"info"`, `"severity":"awful"`}, {`"clean":false`, `"clean":0`},
 		{`"ip":"192`, `"ip":"\u0031\u0039\u0032`}, {`}]}`, `}]}}`}, {`}]}`, `}],"by":"x"}`}, {`"id":"a"`, `"id":"\ufffd41"`}, {`"id":"a"`, `"id":"\x"`},
 	} {
@@ -114,6 +118,21 @@ func TestALineMaySayMoreOfADecision(t *testing.T) {
 	}
 }
 
+func TestOnlyADecisionThatRestsOnAGapSaysSo(t *testing.T) {
+	d := Decision{Step: New, Time: time.Unix(10, 0), Until: time.Unix(20, 0)}
+	if line := string(d.AppendJSON(nil)); strings.Contains(line, "incomplete") {
+		t.Errorf("a whole one says %s", line)
+	}
+	d.Incomplete = time.Unix(3600, 0)
+	if line := string(d.AppendJSON(nil)); !strings.Contains(line, `,"severity":"info","incomplete":"1970-01-01T01:00:00Z","evidence":{`) {
+		t.Errorf("one that is not whole says %s", line)
+	}
+	d.Step = End
+	if line := string(d.AppendJSON(nil)); strings.Contains(line, "incomplete") {
+		t.Errorf("an end says %s", line)
+	}
+}
+
 func FuzzReadDecision(f *testing.F) {
 	d := Decision{
 		Step: Renew, ID: "a", Renews: "b", Time: time.Unix(10, 0), Until: time.Unix(20, 0), Mode: AlertOnly, Would: Limit, To: "10/1m",
@@ -121,6 +140,8 @@ func FuzzReadDecision(f *testing.F) {
 		Rule: "r", Version: 1, Evidence: []Measure{{"n", 0.5}, {"nan", math.NaN()}}, Good: 1, Tried: 2, Clean: true,
 		Sources: []Span{{"s", 1, 2, 3}, {"s", 2, -1, 1 << 60}},
 	}
+	f.Add(d.AppendJSON(nil))
+	d.Incomplete = time.Unix(30, 0)
 	f.Add(d.AppendJSON(nil))
 	d.Step = End
 	f.Add(d.AppendJSON(nil))

@@ -3,6 +3,7 @@ package event
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // Event is one request, normalised. A string field that is empty, a Status or
@@ -42,6 +43,18 @@ type Event struct {
 
 // Reset makes e an event with every field absent.
 func (e *Event) Reset() { *e = Event{Bytes: -1, Duration: -1} }
+
+// Clone returns a copy that outlives e's batch: it shares no memory with it.
+func (e *Event) Clone() Event {
+	c := *e
+	for f := range Field(NumFields) {
+		if p := c.text(f); p != nil {
+			*p = strings.Clone(*p)
+		}
+	}
+	c.Forwarded = strings.Clone(c.Forwarded)
+	return c
+}
 
 // Str returns a field's text. The fields that are not held as text (time, ip,
 // net, asn, kind, deprecated, status, bytes, duration, actor, outcome,

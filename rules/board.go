@@ -31,9 +31,12 @@ type onKey struct {
 // at boundaries, when no unit runs, and is read by all of them in between.
 type board struct {
 	on    map[onKey]*onState
-	limit int // how many are shown at once; beyond it new ones are shed and counted
+	bytes int64 // that they hold
+	limit int   // how many are shown at once; beyond it new ones are shed and counted
 	shed  int64
 	keep  []int64 // per rule, how long an ended on-state is still asked for
+	// changes is told before what is shown in place of was changes; either may be nil.
+	changes func(was, is *onState)
 }
 
 func newBoard(p *Plan, limit int) *board {
@@ -74,6 +77,8 @@ func (b *board) visible(rule int, key uint64, tick int64) *onState {
 func (b *board) show(raised []*onState, boundary int64) (fresh []*onState) {
 	for k, s := range b.on {
 		if s.until+b.keep[k.rule] <= boundary {
+			b.changes(s, nil)
+			b.bytes -= s.size()
 			delete(b.on, k)
 		}
 	}
@@ -83,16 +88,25 @@ func (b *board) show(raised []*onState, boundary int64) (fresh []*onState) {
 	for _, s := range raised {
 		k := onKey{s.rule, s.key.Lo}
 		was := b.on[k]
-		if was == nil && len(b.on) >= b.limit {
+		if was == nil && full(len(b.on), b.bytes, b.limit) {
 			b.shed++
 			continue
 		}
-		b.on[k] = s
+		b.changes(was, s)
+		b.put(k, s)
 		if s.entries != 0 && (was == nil || was.until <= boundary || was.entries != s.entries) {
 			fresh = append(fresh, s)
 		}
 	}
 	return fresh
+}
+
+// put shows an on-state in place of an earlier one.
+func (b *board) put(k onKey, s *onState) {
+	if was := b.on[k]; was != nil {
+		b.bytes -= was.size()
+	}
+	b.on[k], b.bytes = s, b.bytes+s.size()
 }
 
 func compareTargets(a, b event.Target) int {

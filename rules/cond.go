@@ -17,16 +17,24 @@ func newCond(n *node, s *scope) *Cond {
 	})
 	slices.Sort(c.Features)
 	c.Features = slices.Compact(c.Features)
+	c.Eval = evalOf(n)
+	if h := halved(n); h != n {
+		c.near = evalOf(h)
+	}
+	return c
+}
+
+// evalOf compiles a condition; what there are no closures for runs in the
+// machine.
+func evalOf(n *node) func(*Env) bool {
 	p := compile(n, featureLeaves{})
 	if p == nil {
-		c.Eval = vmEval(n)
-		return c
+		return vmEval(n)
 	}
-	c.Eval = func(env *Env) bool {
+	return func(env *Env) bool {
 		env.undefined = false
 		return p(env) && !env.undefined
 	}
-	return c
 }
 
 // judges reports whether the condition reads good or clean.

@@ -59,6 +59,13 @@ func (e *evaluator) eval(c *Cond, cp *condPlan, t *figures) bool {
 	return c.Eval(&e.env)
 }
 
+// near reports whether a rule's condition that does not hold would hold with
+// half of what it demands.
+func (e *evaluator) near(c *Cond, cp *condPlan) bool {
+	e.inline, e.signals = cp.inline, cp.signals
+	return c.near != nil && c.near(&e.env)
+}
+
 func (e *evaluator) read(i int) float64 {
 	if i >= len(e.features) {
 		i -= len(e.features)

@@ -175,7 +175,7 @@ func (l eventLeaves) pred(n *node) pred[moment] {
 		return func(m moment) bool { return m.ev.Deprecated }
 	case opKnown:
 		return func(m moment) bool {
-			if !m.st.Standing.Defined() {
+			if !m.st.Standing.KnowsOf(f) {
 				m.st.undefined = true
 				return false
 			}
@@ -183,7 +183,7 @@ func (l eventLeaves) pred(n *node) pred[moment] {
 		}
 	case opSeen:
 		return func(m moment) bool {
-			if !m.st.Standing.Defined() {
+			if !m.st.Standing.SeesOf(f) {
 				m.st.undefined = true
 				return false
 			}

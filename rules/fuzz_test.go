@@ -1,9 +1,13 @@
 package rules
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
+
+	"weir/state"
+	"weir/windows"
 )
 
 // slow is what no text of 4 KiB may take; a loaded machine gets some slack.
@@ -77,6 +81,122 @@ func FuzzCompileEvent(f *testing.F) {
 		again, err := CompileEvent(e.Text, testOptions)
 		if err != nil || again.Text != e.Text {
 			t.Errorf("%s as %s reads as %v, %v", text, e.Text, again, err)
+		}
+	})
+}
+
+// record puts a body into a record: a checksum keeps nobody off who can write.
+func record(version byte, body []byte) []byte {
+	b, start := state.BeginRecord(nil)
+	b = append(b, body...)
+	state.EndRecord(b, start, version)
+	return b
+}
+
+// bodyOf takes the body out again.
+func bodyOf(f *testing.F, version byte, b []byte) []byte {
+	body, _, err := state.ReadRecord(b, version)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return body
+}
+
+func FuzzReadShared(f *testing.F) {
+	st := sampled(f)
+	f.Add(bodyOf(f, sharedVersion, st.appendShared(nil)))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if err := st.readShared(record(sharedVersion, body)); err != nil {
+			return
+		}
+		first := st.appendShared(nil)
+		if err := st.readShared(first); err != nil || !bytes.Equal(first, st.appendShared(nil)) {
+			t.Errorf("%x is read as something else again: %v", body, err)
+		}
+	})
+}
+
+// What is taken of a unit's head can be exchanged at a boundary.
+func FuzzReadHead(f *testing.F) {
+	st := sampled(f)
+	f.Add(bodyOf(f, unitVersion, st.units[0].appendHead(nil)))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		to := newState(st.plan, 1, Limits{}, enforced, named)
+		u := newUnit(to, windows.NewUnit(&st.plan.Layout, 0))
+		to.units = []*Unit{u}
+		for k, s := range st.board.on {
+			to.shownChanges(nil, s)
+			to.board.put(k, s)
+		}
+		if _, err := u.readHead(record(unitVersion, body)); err != nil {
+			return
+		}
+		first := u.appendHead(nil)
+		again := newUnit(to, nil)
+		if _, err := again.readHead(first); err != nil || !bytes.Equal(first, again.appendHead(nil)) {
+			t.Errorf("%x is read as something else again: %v", body, err)
+		}
+		to.Boundary(1_780_000_210)
+		to.Boundary(1_780_000_220)
+	})
+}
+
+func FuzzReadOnState(f *testing.F) {
+	st := sampled(f)
+	for place, s := range st.units[0].shown {
+		f.Add(place.Hi, place.Lo, bodyOf(f, onStateVersion, st.appendOnState(nil, s)))
+	}
+	f.Fuzz(func(t *testing.T, hi, lo uint64, body []byte) {
+		place := windows.Key{Hi: hi, Lo: lo}
+		s, err := st.readOnState(place, record(onStateVersion, body))
+		if err != nil {
+			return
+		}
+		first := st.appendOnState(nil, s)
+		if s, err = st.readOnState(place, first); err != nil || !bytes.Equal(first, st.appendOnState(nil, s)) {
+			t.Errorf("%x is read as something else again: %v", body, err)
+		}
+	})
+}
+
+// What is taken of a grant can be ended.
+func FuzzReadGrant(f *testing.F) {
+	st := sampled(f)
+	for _, g := range sampleGrants(f, st) {
+		f.Add(g.place.Hi, g.place.Lo, bodyOf(f, grantVersion, g.append(nil)))
+	}
+	f.Fuzz(func(t *testing.T, hi, lo uint64, body []byte) {
+		place := windows.Key{Hi: hi, Lo: lo}
+		g, err := st.readGrant(place, record(grantVersion, body))
+		if err != nil {
+			return
+		}
+		first := g.append(nil)
+		if g, err = st.readGrant(place, first); err != nil || !bytes.Equal(first, g.append(nil)) {
+			t.Fatalf("%x is read as something else again: %v", body, err)
+		}
+		u := newUnit(st, windows.NewUnit(&st.plan.Layout, 0))
+		u.restore(g)
+		if at, ok := u.NextEnd(); ok {
+			u.End(at)
+			for i := range u.decisions {
+				u.decisions[i].AppendJSON(nil)
+			}
+		}
+	})
+}
+
+func FuzzReadStanding(f *testing.F) {
+	p := codecRules(f)
+	f.Add(bodyOf(f, standingVersion, sampleStanding(p).Append(nil)))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s, err := ReadStanding(record(standingVersion, body), p)
+		if err != nil {
+			return
+		}
+		first := s.Append(nil)
+		if s, err = ReadStanding(first, p); err != nil || !bytes.Equal(first, s.Append(nil)) {
+			t.Errorf("%x is read as something else again: %v", body, err)
 		}
 	})
 }

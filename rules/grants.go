@@ -12,9 +12,10 @@ import (
 // grant is a decision in force on a target, or the memory of one: how many
 // there were in the last seven days says how long the next one is.
 type grant struct {
-	target windows.Key
-	rule   int
-	entry  int
+	place  windows.Key // where a store keeps it
+	by     ruleMark    // who made it
+	rule   int         // that one's number in the plan, or gone
+	entry  int         // of its ladder
 	action event.Action
 	except event.Field
 
@@ -22,11 +23,17 @@ type grant struct {
 	length   int64 // of the step it was given
 	evidence int64 // the last tick with evidence that was not refused
 	onset    uint64
-	made     []int64 // the ticks of `new` in the last seven days
-	first    string  // the id of the `new` one
-	last     event.Decision
-	at       int // position in the queue of ends
+	made     []int64        // the ticks of `new` in the last seven days
+	first    string         // while it is in force, the id of the `new` one
+	last     event.Decision // while it is in force, what its next lines say
+	ended    bool           // it was in force before
+	at       int            // position in the queue of ends
+	counted  int64          // its size, as the unit has counted it
 }
+
+// gone is the number of a rule that is not in the plan any more, or not as it
+// was. What it granted stays until its end; nothing is renewed by it.
+const gone = -1
 
 const (
 	week = 7 * 24 * 3600
@@ -65,10 +72,11 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 	st := u.state
 	r, e := st.plan.Rules[w.rule], &st.plan.rules[w.rule].entries[entry]
 	c := &r.Then[entry]
-	g := u.grant(target, w.rule, entry, c)
+	g := u.grant(target.Hi, w.rule, c)
 	if g == nil {
 		return
 	}
+	u.granted.change(g.place)
 	g.evidence = max(g.evidence, w.tick)
 	step := event.New
 	if g.until != 0 {
@@ -79,7 +87,7 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 	} else {
 		g.made = slices.DeleteFunc(g.made, func(t int64) bool { return t <= w.tick-week })
 		before := 0 // new decisions of the rule on the target, whatever they asked for
-		for _, h := range u.grants[target] {
+		for _, h := range u.grants[target.Hi] {
 			if h.rule != g.rule {
 				continue
 			}
@@ -93,19 +101,17 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 		if g.made = append(g.made, w.tick); len(g.made) > maxMade {
 			g.made = slices.Delete(g.made, 0, len(g.made)-maxMade)
 		}
-		if g.first != "" {
-			u.ended--
+		if g.ended {
+			u.ended, g.ended = u.ended-1, false
 		}
 		g.entry = entry
 		g.onset = u.onset(e.target, target, w.tick)
 	}
 	d := event.Decision{
-		Step: step, Time: time.Unix(w.tick, 0), Mode: st.stages[w.rule], Would: c.Action, To: c.To,
+		Step: step, Time: time.Unix(w.tick, 0), Mode: st.mode(w.rule, c.Action), Would: c.Action, To: c.To,
 		Key: w.keyTarget(), Rule: r.ID, Version: r.Version, Severity: r.Severity,
 		Good: f.good, Tried: f.tried, Clean: f.clean, Sources: st.named(w.spans()),
-	}
-	if c.Action == event.Alert {
-		d.Mode = min(d.Mode, event.AlertOnly)
+		Incomplete: st.incomplete(w.rule, w.tick),
 	}
 	switch {
 	case w.mail != nil && !w.mail.resume:
@@ -119,19 +125,19 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 	for i, v := range w.featureValues() {
 		d.Evidence = append(d.Evidence, event.Measure{Name: r.Features[i].Name, Value: v})
 	}
-	g.last = d
-	u.write(g, step, w.tick, w.tick+g.length)
+	u.write(g, d, step, w.tick, w.tick+g.length)
 }
 
 // grant finds or makes the grant of a rule, action and exception on a target;
-// nil where there is no room for another.
-func (u *Unit) grant(target windows.Key, rule, entry int, c *Consequence) *grant {
+// nil where there is no room for another. A target is the first half of its
+// key: it is of its values alone, the second one also of what tables there are.
+func (u *Unit) grant(target uint64, rule int, c *Consequence) *grant {
 	for _, g := range u.grants[target] {
 		if g.rule == rule && g.action == c.Action && g.except == c.Except {
 			return g
 		}
 	}
-	if len(u.grants) >= u.state.limits.grants {
+	if full(len(u.grants), u.grantBytes, u.state.limits.grants) {
 		// Looking through all of them must be worth it: an attacker who fills
 		// the table would have it done for each further decision.
 		if 8*u.ended < len(u.grants) {
@@ -141,14 +147,25 @@ func (u *Unit) grant(target windows.Key, rule, entry int, c *Consequence) *grant
 		u.shed.Histories += int64(u.ended)
 		u.drop(func(*grant) bool { return true })
 	}
-	g := &grant{target: target, rule: rule, entry: entry, action: c.Action, except: c.Except}
+	g := &grant{by: u.state.marks[rule], rule: rule, action: c.Action, except: c.Except}
+	g.place = placeOf(target, g.by, g.action, g.except)
+	u.granted.change(g.place)
 	u.grants[target] = append(u.grants[target], g)
 	return g
 }
 
+// count keeps the unit's figure of what its grants hold.
+func (u *Unit) count(g *grant) {
+	n := g.size()
+	u.grantBytes += n - g.counted
+	g.counted = n
+}
+
 // write puts a grant into force until a tick and writes the line that says so.
-func (u *Unit) write(g *grant, step event.Step, tick, until int64) {
-	d := g.last
+func (u *Unit) write(g *grant, d event.Decision, step event.Step, tick, until int64) {
+	// What every line reads anew is not kept for the next.
+	g.last = d
+	g.last.Good, g.last.Tried, g.last.Clean, g.last.Sources = 0, 0, false, nil
 	d.Step, d.Time, d.Until = step, time.Unix(tick, 0), time.Unix(until, 0)
 	d.ID = event.DecisionID(step, d.Rule, d.Version, d.Would, d.Target, d.Except, d.Time)
 	inForce := g.until != 0
@@ -163,18 +180,21 @@ func (u *Unit) write(g *grant, step event.Step, tick, until int64) {
 	} else {
 		heap.Push(&u.ends, g)
 	}
+	u.count(g)
 	u.decisions = append(u.decisions, d)
 }
 
 // endFirst ends the decision that ends next.
 func (u *Unit) endFirst() {
+	u.granted.change(u.ends.first().place)
 	g := heap.Pop(&u.ends).(*grant)
 	d := g.last
-	d.Step, d.ID, d.Renews = event.End, g.first, ""
+	d.Step, d.ID, d.Evidence, d.Incomplete = event.End, g.first, nil, time.Time{}
 	d.Time = time.Unix(g.until, 0)
 	d.Until = d.Time
-	g.until, g.last = 0, event.Decision{}
+	g.until, g.first, g.last, g.ended = 0, "", event.Decision{}, true
 	u.ended++
+	u.count(g)
 	u.decisions = append(u.decisions, d)
 }
 
@@ -191,30 +211,35 @@ func (u *Unit) onset(table int, target windows.Key, tick int64) uint64 {
 // renewRefused renews what is in force on a target whose events are being
 // refused (law 9).
 func (u *Unit) renewRefused(t windows.Touch, tr *targetReads, tick int64) {
-	gs := u.grants[t.Key]
+	gs := u.grants[t.Key.Hi]
 	if len(gs) == 0 {
 		return
 	}
 	refused := u.win.Total(t.Slot, tr.refusals, windows.W10m, tick)
 	for _, g := range gs {
-		if g.until == 0 || 2*(g.until-tick) >= g.length || 4*refused < g.onset {
+		// Another table of the same fields may count other events of the target.
+		if g.until == 0 || g.rule == gone || u.state.plan.rules[g.rule].entries[g.entry].target != int(t.Table) ||
+			2*(g.until-tick) >= g.length || 4*refused < g.onset {
 			continue
 		}
 		until := min(tick+g.length, g.evidence+day)
 		if until <= g.until {
 			continue
 		}
+		u.granted.change(g.place)
+		d := g.last
+		d.Mode = u.state.mode(g.rule, g.action)
 		f := u.figuresOf(int(t.Table), t.Slot, tick)
-		g.last.Good, g.last.Tried, g.last.Clean = f.good, f.tried, f.clean
-		g.last.Sources = u.state.named(u.spansOf(t.Slot, tr.refused))
-		u.write(g, event.Renew, tick, until)
+		d.Good, d.Tried, d.Clean = f.good, f.tried, f.clean
+		d.Sources = u.state.named(u.spansOf(t.Slot, tr.refused))
+		u.write(g, d, event.Renew, tick, until)
 	}
 }
 
 // forget drops grants that neither are in force nor count for a next step.
 func (u *Unit) forget(tick int64) {
 	u.drop(func(g *grant) bool {
-		return len(g.made) == 0 || g.made[len(g.made)-1] <= tick-week ||
+		return g.rule == gone || len(g.made) == 0 || g.made[len(g.made)-1] <= tick-week ||
 			!slices.ContainsFunc(u.state.plan.rules[g.rule].entries, func(e entryPlan) bool { return len(e.seconds) > 1 })
 	})
 }
@@ -222,9 +247,15 @@ func (u *Unit) forget(tick int64) {
 // drop drops the grants that are not in force and of which done holds.
 func (u *Unit) drop(done func(*grant) bool) {
 	for k, gs := range u.grants {
-		before := len(gs)
-		gs = slices.DeleteFunc(gs, func(g *grant) bool { return g.until == 0 && done(g) })
-		u.ended -= before - len(gs)
+		gs = slices.DeleteFunc(gs, func(g *grant) bool {
+			if g.until != 0 || !done(g) {
+				return false
+			}
+			u.granted.change(g.place)
+			u.grantBytes -= g.counted
+			u.ended--
+			return true
+		})
 		if len(gs) == 0 {
 			delete(u.grants, k)
 		} else {

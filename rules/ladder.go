@@ -62,26 +62,50 @@ func (w *walk) members(entries uint16) {
 
 // passedOver reports whether an entry has an exception that nobody can know yet.
 func (w *walk) passedOver(c *Consequence) bool {
-	return c.Except != event.NoField && !w.unit.state.defined(w.tick-1)
+	return c.Except != event.NoField && !w.unit.state.knows(c.Except, w.tick-1)
 }
+
+// acts reports whether members would do something.
+func (w *walk) acts(entries uint16) bool {
+	p := w.unit.state.plan
+	r, rp := p.Rules[w.rule], &p.rules[w.rule]
+	for i := range rp.entries {
+		if entries>>i&1 == 1 && !w.passedOver(&r.Then[i]) {
+			if holds, _ := w.holds(&rp.entries[i], &r.Then[i]); holds {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// holds evaluates an entry's condition as far as that can be done here. One
+// that is asked at its target holds here; f are the target's figures where
+// that is here.
+func (w *walk) holds(e *entryPlan, c *Consequence) (ok bool, f figures) {
+	w.read()
+	if e.local {
+		f = w.unit.figuresOf(e.target, w.slot, w.at)
+		return w.unit.ev.eval(c.If, &e.cond, &f), f
+	}
+	return c.asksTarget() || w.unit.ev.eval(c.If, &e.cond, nil), f
+}
+
+// asksTarget reports whether the entry's condition reads good, tried or clean.
+func (c *Consequence) asksTarget() bool { return c.If != nil && c.If.Target }
 
 // entry tries one entry; it returns true where the walk ends here, because the
 // entry holds or because it is asked at its target, where the walk may go on.
 func (w *walk) entry(i int, e *entryPlan, c *Consequence, rest uint16) bool {
-	w.read()
-	if e.local {
-		f := w.unit.figuresOf(e.target, w.slot, w.at)
-		if !w.unit.ev.eval(c.If, &e.cond, &f) {
-			return false
-		}
-		w.unit.decide(w, i, w.key, f)
-		return true
-	}
-	ask := c.If != nil && c.If.Target
-	if !ask && !w.unit.ev.eval(c.If, &e.cond, nil) {
+	ok, f := w.holds(e, c)
+	switch {
+	case !ok:
 		return false
+	case e.local:
+		w.unit.decide(w, i, w.key, f)
+	default:
+		w.send(i, e, c.asksTarget(), rest)
 	}
-	w.send(i, e, ask, rest)
 	return true
 }
 
@@ -262,18 +286,25 @@ func (w *walk) send(i int, e *entryPlan, ask bool, rest uint16) {
 	switch limit := u.state.limits.travel; {
 	case w.mail != nil: // one for each that came
 		u.urgent = append(u.urgent, m)
-	case w.past && len(u.urgent) < limit:
-		u.urgent = append(u.urgent, m)
-	case !w.past && (u.mail[k] != nil || len(u.mail) < limit):
-		u.mail[k] = m
+	case w.past && !full(len(u.urgent), u.urgentBytes, limit):
+		u.urgent, u.urgentBytes = append(u.urgent, m), u.urgentBytes+m.size()
+	case !w.past && (u.mail[k] != nil || !full(len(u.mail), u.mailBytes, limit)):
+		u.putMail(k, m)
 	default:
 		u.shed.Decisions++
 	}
 }
 
+func (u *Unit) putMail(k mailKey, m *message) {
+	if was := u.mail[k]; was != nil {
+		u.mailBytes -= was.size()
+	}
+	u.mail[k], u.mailBytes = m, u.mailBytes+m.size()
+}
+
 func (u *Unit) takeMail() []*message {
 	out := u.urgent
-	u.urgent = nil
+	u.urgent, u.urgentBytes, u.mailBytes = nil, 0, 0
 	for _, m := range u.mail {
 		out = append(out, m)
 	}
@@ -329,6 +360,6 @@ func (u *Unit) resume(m *message, b int64) {
 	if s := u.state.board.on[k]; s != nil && s.until == m.began+p.rules[m.rule].on {
 		more := *s
 		more.entries |= noted
-		u.raised[k] = &more
+		u.putRaised(k, &more)
 	}
 }

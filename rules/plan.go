@@ -19,10 +19,11 @@ type Plan struct {
 	extras event.Extras
 	visits bool
 	tables []table
-	byName map[string]int // table by its fields' names
+	byName map[string]int // tables by their names
 
 	conds    []*EventCond // each asked at most once of an event
 	condText map[string]int
+	ofKinds  map[int]uint32 // of conditions that are the planner's own, on kinds alone
 
 	fields []event.Field // those whose values an event carries: Layout.Fields
 	obs    []observation
@@ -140,6 +141,10 @@ type PlanOptions struct {
 	// Visits reports that the log of some source does not say what came of a
 	// request: there visits stand in for successes (see docs/adr/0003).
 	Visits bool
+	// Inherit is the layout that the state had until Tick, when these rules take
+	// over; nil: the state begins with them.
+	Inherit *windows.Layout
+	Tick    int64
 	// Site reports that the figures of the empty target are asked for: how many
 	// actors succeeded with anything.
 	Site bool
@@ -149,12 +154,17 @@ type PlanOptions struct {
 func NewPlan(rs []*Rule, key *event.Key, opt PlanOptions) (*Plan, error) {
 	p := &Plan{
 		Rules: slices.Clone(rs), key: key, extras: opt.Extras, visits: opt.Visits,
-		byName: map[string]int{}, condText: map[string]int{},
+		byName: map[string]int{}, condText: map[string]int{}, ofKinds: map[int]uint32{},
 	}
 	sort.Slice(p.Rules, func(i, j int) bool { return p.Rules[i].ID < p.Rules[j].ID })
 	b := planner{Plan: p}
 	if err := b.plan(opt.Site); err != nil {
 		return nil, err
+	}
+	if opt.Inherit != nil {
+		if err := p.Layout.Inherit(opt.Inherit, opt.Tick); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }

@@ -152,35 +152,27 @@ func (p *planner) memberEntry(t int, e evaluation) {
 	p.tables[t].members = append(ms, e)
 }
 
-// table returns the table of these fields (ascending) and parent. A table
-// without a parent takes in what needs none: identity is the fields'.
+// table returns the table of these fields (ascending) whose rows carry the key
+// of that parent; -1: of none. One with a parent does not stand in for one
+// without: what a rule keeps would then begin anew when another one comes.
 func (p *planner) table(fields []event.Field, parent int) int {
-	name := fieldsName(fields)
+	name := p.tableName(fields, parent)
 	if t, ok := p.byName[name]; ok {
-		if parent < 0 || p.tables[t].parent == parent {
-			return t
-		}
-		if p.tables[t].parent < 0 {
-			p.tables[t].parent = parent
-			return t
-		}
-		name = fmt.Sprintf("%s of %d", name, parent)
-		if t, ok := p.byName[name]; ok {
-			return t
-		}
+		return t
 	}
 	t := len(p.tables)
 	p.byName[name] = t
 	// The unit follows from the first half, which is the fields' alone, so that
 	// tables of the same fields keep a value in the same unit.
 	tb := table{fields: fields, parent: parent}
-	tb.seed[0] = p.key.HashString("table " + fieldsName(fields))
+	tb.seed[0] = p.key.HashString("table " + p.keyName(fields))
 	tb.seed[1] = p.key.HashString("table " + name + "'")
 	for _, f := range fields {
 		tb.values = append(tb.values, p.value(f))
 	}
 	p.tables = append(p.tables, tb)
-	p.Layout.Tables = append(p.Layout.Tables, windows.Table{Fields: fields})
+	p.Layout.Tables = append(p.Layout.Tables, windows.Table{Name: name, Store: uint16(t), Fields: fields, Parent: parent >= 0})
+	p.Layout.NextStore = uint32(t) + 1
 	return t
 }
 
@@ -245,7 +237,9 @@ func (p *planner) series(t int, kind windows.Kind, bit uint8, obs uint8, w windo
 			return i
 		}
 	}
-	lt.Series = append(lt.Series, windows.Series{Kind: kind, Bit: bit, Obs: obs, Windows: []windows.Window{w}})
+	s := windows.Series{Kind: kind, Bit: bit, Obs: obs, Windows: []windows.Window{w}}
+	s.Name, s.Kinds = p.seriesName(t, kind, bit, obs)
+	lt.Series = append(lt.Series, s)
 	return len(lt.Series) - 1
 }
 
@@ -304,8 +298,11 @@ func (p *planner) finish() {
 			p.hashed = append(p.hashed, o.field)
 		}
 	}
-	for t := range p.tables {
-		p.Layout.Tables[t].Parent = p.tables[t].parent >= 0
+	for t := range p.Layout.Tables {
+		for i := range p.Layout.Tables[t].Series {
+			s := &p.Layout.Tables[t].Series[i]
+			s.Since = make([]int64, len(s.Windows))
+		}
 	}
 	if len(p.obs) > 255 {
 		p.fail("rules observe %d different fields, must be at most 255", len(p.obs))

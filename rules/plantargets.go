@@ -42,7 +42,7 @@ func (p *planner) succeeded() int {
 // sees can be the target's, so the others need not touch the table at all.
 func (p *planner) targetOf(t int, r *Rule) {
 	kinds := ^uint32(0)
-	if fs := p.tables[t].fields; contains(fs, event.FieldEndpoint) || contains(fs, event.FieldKind) {
+	if fixesKind(p.tables[t].fields) {
 		kinds = r.Where.Kinds
 	}
 	if p.tables[t].target == nil {
@@ -54,7 +54,11 @@ func (p *planner) targetOf(t int, r *Rule) {
 // planTarget enters the series behind good, tried, clean and law 9.
 func (p *planner) planTarget(t int) {
 	tr := p.tables[t].target
-	of := p.cond(kindsCond(tr.kinds))
+	of := noCond
+	if fixesKind(p.tables[t].fields) {
+		of = p.cond(kindsCond(tr.kinds))
+		p.ofKinds[of] = tr.kinds
+	}
 	tried, ok := p.tried(), p.succeeded()
 	tr.events = p.series(t, windows.Count, p.bit(t, of, noCond), 0, windows.W10m)
 	tr.refused = p.bit(t, refusedBit, of)
@@ -73,12 +77,17 @@ func (p *planner) planTarget(t int) {
 // which no other condition is asked of.
 const refusedBit = -2
 
+// fixesKind reports whether all events of a target of these fields are of one
+// kind of endpoint.
+func fixesKind(fs []event.Field) bool {
+	return contains(fs, event.FieldEndpoint) || contains(fs, event.FieldKind)
+}
+
 // kindsCond is the condition that an event's endpoint is of one of the kinds.
+// It stands also for all of them: a rule that comes or goes may change which
+// they are, and what is kept of a target is the same series all the while.
 func kindsCond(kinds uint32) *EventCond {
 	const all = 1<<event.NumKinds - 1
-	if kinds&all == all {
-		return nil
-	}
 	return &EventCond{
 		Text:  fmt.Sprintf("kind in mask %#x", kinds&all),
 		Match: func(ev *event.Event, _ *Facts) bool { return kinds>>ev.Kind&1 == 1 },

@@ -150,6 +150,7 @@ type Cond struct {
 	// Target reports whether it reads good, tried or clean.
 	Target bool
 
+	near   func(env *Env) bool // see halved; nil: as Eval
 	tree   *node
 	places []*Fault // where each of Signals stands; without a message
 }

@@ -7,6 +7,10 @@ import "weir/event"
 // which occurred at all. Once published it does not change.
 type Standing struct {
 	defined bool
+	// Of fields that nobody asked about when it was published, or not for long
+	// enough, nothing is known; that is not the same as knowing of no value.
+	noKnown, noSeen [event.NumFields]bool
+
 	hash    func(ev *event.Event, f event.Field) (h uint64, ok bool)
 	known   [event.NumFields]hashSet
 	seen    [event.NumFields]hashSet
@@ -36,8 +40,12 @@ func (s *Standing) Visited(ev *event.Event) bool {
 	return ok && s.visited.has(h)
 }
 
-// Defined reports whether the facts may be used; a nil standing may not.
-func (s *Standing) Defined() bool { return s != nil && s.defined }
+// KnowsOf reports whether Known of a field may be asked; a nil standing knows
+// of none.
+func (s *Standing) KnowsOf(f event.Field) bool { return s != nil && s.defined && !s.noKnown[f] }
+
+// SeesOf reports whether Seen of a field may be asked; a nil standing sees none.
+func (s *Standing) SeesOf(f event.Field) bool { return s != nil && s.defined && !s.noSeen[f] }
 
 // Known reports whether the event's value of f succeeded here before; an
 // event without a value is not known.
@@ -66,13 +74,7 @@ func (s *hashSet) add(h uint64) {
 		return
 	}
 	if 4*(s.n+1) > 3*len(s.slots) {
-		old := s.slots
-		s.slots, s.n = make([]uint64, max(16, 2*len(old))), 0
-		for _, o := range old {
-			if o != 0 {
-				s.add(o)
-			}
-		}
+		s.grow(s.n + 1)
 	}
 	mask := uint64(len(s.slots) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
@@ -83,6 +85,24 @@ func (s *hashSet) add(h uint64) {
 			s.slots[i] = h
 			s.n++
 			return
+		}
+	}
+}
+
+// grow makes room for n values.
+func (s *hashSet) grow(n int) {
+	size := max(16, len(s.slots))
+	for 4*n > 3*size {
+		size *= 2
+	}
+	if n == 0 || size == len(s.slots) {
+		return
+	}
+	old := s.slots
+	s.slots, s.n = make([]uint64, size), 0
+	for _, o := range old {
+		if o != 0 {
+			s.add(o)
 		}
 	}
 }

@@ -16,47 +16,77 @@ type State struct {
 	plan   *Plan
 	stages []event.Stage // effective, by rule
 	names  func(partition int32) (source string, local int32)
+	of     int // how many units there are
 	units  []*Unit
 	board  *board
 	start  int64 // the first second that was folded
-	limit  int64
+	blind  int64 // the log has a gap that ends there; 0: none
+	whole  []int64
+	marks  []ruleMark // of each rule
+	byMark map[ruleMark]int
+	since  standingSince
 	limits limits
-}
+	given  Limits
 
-// limits bound what stands outside of the windows.
-type limits struct {
-	grants   int // targets of which a unit remembers decisions
-	travel   int // on-states, and candidates, that a unit may hold for a boundary
-	onStates int // shown at once
-}
-
-// limitsOf gives each an eighth of the memory that the windows may have,
-// reckoned at a kilobyte apiece, but never more than a million.
-func limitsOf(memory int64, units int) limits {
-	if memory == 0 {
-		memory = 1 << 40
-	}
-	n := int(min(1<<20, max(1<<10, memory/8/1024)))
-	each := max(16, n/units)
-	return limits{grants: each, travel: each, onStates: n}
+	layouts lineage
 }
 
 // Boundary is how often units exchange what they know, in seconds.
 const Boundary = 10
 
 // NewState returns an empty state of a number of units (a power of two) whose
-// accounted memory is at most limit bytes (0: no limit). Stage is the
-// highest stage that a rule gets; names tells a partition's source.
+// windows are at most limit accounted bytes (0: no limit). Stage is the highest
+// stage that a rule gets; names tells a partition's source.
 func NewState(p *Plan, units int, limit int64, stage func(rule string) event.Stage, names func(int32) (string, int32)) *State {
-	st := &State{plan: p, names: names, start: math.MaxInt64, limit: limit, limits: limitsOf(limit, units)}
-	st.board = newBoard(p, st.limits.onStates)
-	for _, r := range p.Rules {
-		st.stages = append(st.stages, min(r.Stage, stage(r.ID)))
-	}
+	st := newState(p, units, Limits{Accounted: limit}, stage, names)
+	st.layouts = lineage{&p.Layout}
 	for range units {
-		st.units = append(st.units, newUnit(st, windows.NewUnit(&p.Layout, limit/int64(units))))
+		st.units = append(st.units, newUnit(st, windows.NewUnit(&p.Layout, st.share())))
 	}
 	return st
+}
+
+// newState returns a state without units.
+func newState(p *Plan, units int, given Limits, stage func(rule string) event.Stage, names func(int32) (string, int32)) *State {
+	st := &State{plan: p, names: names, of: units, start: math.MaxInt64, given: given, limits: limitsOf(given.Accounted, units), byMark: map[ruleMark]int{}}
+	st.board = newBoard(p, st.limits.onStates)
+	st.board.changes = st.shownChanges
+	for i, r := range p.Rules {
+		st.stages = append(st.stages, min(r.Stage, stage(r.ID)))
+		st.marks = append(st.marks, markOf(r))
+		st.byMark[st.marks[i]] = i
+	}
+	st.since = p.standingSince()
+	st.judgeWhole()
+	return st
+}
+
+// shownChanges keeps what the units have of the board as it is.
+func (st *State) shownChanges(was, is *onState) {
+	s := cmp.Or(is, was)
+	u, place := st.units[s.key.Unit(st.of)], st.placeOf(s)
+	u.shownNow.change(place)
+	if is == nil {
+		delete(u.shown, place)
+	} else {
+		u.shown[place] = is
+	}
+}
+
+// placeOf returns under which key the store keeps an on-state.
+func (st *State) placeOf(s *onState) windows.Key {
+	return windows.Key{Hi: s.key.Hi, Lo: event.Mix(s.key.Hi ^ st.marks[s.rule].hash)}
+}
+
+// share is how many accounted bytes each unit may have.
+func (st *State) share() int64 { return st.given.Accounted / int64(st.of) }
+
+// mode returns how far a rule's decisions go that ask for an action.
+func (st *State) mode(rule int, a event.Action) event.Stage {
+	if a == event.Alert {
+		return min(st.stages[rule], event.AlertOnly)
+	}
+	return st.stages[rule]
 }
 
 // Units returns how many units there are.
@@ -68,11 +98,6 @@ func (st *State) Unit(i int) *Unit { return st.units[i] }
 // Begin says that a second is going to be folded. The state began with the
 // earliest one.
 func (st *State) Begin(second int64) { st.start = min(st.start, second) }
-
-// defined reports whether standing facts may be used for events of a second.
-func (st *State) defined(second int64) bool {
-	return st.start != math.MaxInt64 && floor(second, 3600) >= st.start+24*3600
-}
 
 // Boundary exchanges what units know, once tick b (a whole ten seconds) has run.
 func (st *State) Boundary(b int64) {
@@ -111,57 +136,6 @@ func (st *State) Pending() bool {
 	return false
 }
 
-// Publish returns the standing facts as of hour h (a whole hour that all units
-// have run), for the events of the hour that begins one hour later.
-func (st *State) Publish(h int64) *Standing {
-	s := NewStanding(st.defined(h+3600), st.plan.standingHash)
-	for t := range st.plan.tables {
-		tb := &st.plan.tables[t]
-		if tb.visits == nil && (!s.defined || tb.known == nil && tb.seen == nil) {
-			continue
-		}
-		f := tb.fields[0]
-		for _, u := range st.units {
-			u.publish(t, f, h, s)
-		}
-	}
-	return s
-}
-
-func (u *Unit) publish(t int, f event.Field, h int64, s *Standing) {
-	tb := &u.state.plan.tables[t]
-	var values [][]byte
-	u.win.Scan(t, func(slot uint32, _ uint64) {
-		var isKnown, isSeen bool
-		if k := tb.known; k != nil {
-			ok := u.win.Total(slot, k.success, windows.W7d, h)
-			isKnown = ok > 0 && ok > u.win.Total(slot, k.failure, windows.W7d, h)
-		}
-		if tb.seen != nil {
-			isSeen = u.win.Total(slot, tb.seen.all, windows.W7d, h) > 0
-		}
-		visited := tb.visits != nil && u.win.Total(slot, tb.visits.assets, windows.W7d, h) > 0 &&
-			u.win.Total(slot, tb.visits.all, windows.W7d, h) >= visitRequests
-		if !isKnown && !isSeen && !visited {
-			return
-		}
-		values = u.win.AppendValues(slot, values[:0])
-		v := u.state.plan.hashValue(values[0])
-		if isKnown {
-			s.AddKnown(f, v)
-		}
-		if isSeen {
-			s.AddSeen(f, v)
-		}
-		if visited {
-			s.visited.add(v)
-		}
-	})
-}
-
-// visitRequests is how many requests make a visit, if an asset is among them.
-const visitRequests = 3
-
 // Expire forgets keys that no window can see any more as of a tick.
 func (u *Unit) expire(hour int64) {
 	if hour > u.swept {
@@ -193,12 +167,14 @@ func (st *State) OnRules() int { return len(st.board.on) }
 type Totals struct {
 	Keys, Bytes int64
 	Shed        Shed
+	Degraded    int // units that admit a new key only when it comes again
 }
 
 // Shed counts what was given up for lack of room.
 type Shed struct {
 	Keys          int64 `json:"keys"`          // forgotten
 	Contributions int64 `json:"contributions"` // to keys that were not begun
+	TurnedAway    int64 `json:"turned_away"`   // new keys that a degraded unit saw for the first time
 	Values        int64 `json:"values"`        // that a full key had no room for
 	Decisions     int64 `json:"decisions"`     // not made since too many were in force or on their way
 	Histories     int64 `json:"histories"`     // of ended decisions, forgotten: the next one is a first one again
@@ -212,8 +188,12 @@ func (st *State) Totals() Totals {
 		t.Keys += int64(u.win.Len())
 		t.Bytes += u.win.Bytes()
 		c := u.win.Counters()
+		if u.win.Degraded() {
+			t.Degraded++
+		}
 		t.Shed.Keys += int64(c.Evicted)
 		t.Shed.Contributions += int64(c.Refused)
+		t.Shed.TurnedAway += int64(c.Turned)
 		t.Shed.Values += int64(c.Full)
 		t.Shed.Decisions += u.shed.Decisions
 		t.Shed.Histories += u.shed.Histories

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"container/heap"
 	"slices"
 
 	"weir/event"
@@ -13,11 +14,20 @@ type Unit struct {
 	state *State
 	win   *windows.Unit
 
-	grants map[windows.Key][]*grant // in force or lately so, by target
-	ends   endQueue
-	raised map[onKey]*onState   // since the last boundary
-	mail   map[mailKey]*message // since the last boundary
-	urgent []*message           // made at a boundary, for its next round
+	grants     map[uint64][]*grant // in force or lately so, by target
+	grantBytes int64               // that they hold
+	granted    records
+	ends       endQueue
+
+	shown    map[windows.Key]*onState // of the board, those of this unit's keys, by place
+	shownNow records
+
+	raised      map[onKey]*onState   // since the last boundary
+	raisedBytes int64                // that they hold
+	mail        map[mailKey]*message // since the last boundary
+	mailBytes   int64                // that it holds
+	urgent      []*message           // made at a boundary, for its next round
+	urgentBytes int64                // that those of past members hold
 
 	swept     int64
 	decisions []event.Decision
@@ -33,8 +43,10 @@ type Unit struct {
 func newUnit(st *State, win *windows.Unit) *Unit {
 	u := &Unit{
 		state: st, win: win,
-		grants: map[windows.Key][]*grant{}, raised: map[onKey]*onState{}, mail: map[mailKey]*message{},
+		grants: map[uint64][]*grant{}, shown: map[windows.Key]*onState{}, raised: map[onKey]*onState{}, mail: map[mailKey]*message{},
 	}
+	u.granted = records{table: grantTable, value: func(dst []byte, place windows.Key) []byte { return u.placed(place).append(dst) }}
+	u.shownNow = records{table: onStateTable, value: func(dst []byte, place windows.Key) []byte { return u.state.appendOnState(dst, u.shown[place]) }}
 	u.ev = newEvaluator(u)
 	return u
 }
@@ -57,7 +69,7 @@ func (u *Unit) Tick(tick int64, rows []windows.Row, from []*windows.Deltas) {
 		u.evaluate(t, tick)
 	}
 	u.rows, u.from = nil, nil
-	if u.state.limit > 0 {
+	if u.state.given.Accounted > 0 {
 		u.win.Shed(tick)
 	}
 }
@@ -112,7 +124,11 @@ func (u *Unit) evaluateRule(e evaluation, t windows.Touch, tick int64) {
 	if p.watch != nil {
 		p.watch.look(u, e.rule, t, tick)
 	}
-	if !u.ev.eval(r.When, &rp.when, nil) {
+	holds := u.ev.eval(r.When, &rp.when, nil)
+	if u.win.Pressed() && (holds || u.ev.near(r.When, &rp.when)) {
+		u.win.Near(t.Slot)
+	}
+	if !holds {
 		return
 	}
 	w := walk{unit: u, rule: e.rule, at: tick, tick: tick, slot: t.Slot, key: t.Key, bit: e.bit}
@@ -125,18 +141,26 @@ func (u *Unit) evaluateRule(e evaluation, t windows.Touch, tick int64) {
 // raise notes that the walk's rule is on from its tick.
 func (u *Unit) raise(w *walk, noted uint16) {
 	k := onKey{w.rule, w.key.Lo}
-	if u.raised[k] == nil && len(u.raised) >= u.state.limits.travel {
+	if u.raised[k] == nil && full(len(u.raised), u.raisedBytes, u.state.limits.travel) {
 		u.shed.OnStates++
 		return
 	}
 	until := w.tick + u.state.plan.rules[w.rule].on
-	u.raised[k] = &onState{
+	u.putRaised(k, &onState{
 		rule: w.rule, key: w.key, values: w.keyTarget(), raw: w.keyRaw(),
 		until: until, entries: noted, features: w.featureValues(), spans: w.spans(),
+	})
+}
+
+func (u *Unit) putRaised(k onKey, s *onState) {
+	if was := u.raised[k]; was != nil {
+		u.raisedBytes -= was.size()
 	}
+	u.raised[k], u.raisedBytes = s, u.raisedBytes+s.size()
 }
 
 func (u *Unit) takeRaised() []*onState {
+	u.raisedBytes = 0
 	if len(u.raised) == 0 {
 		return nil
 	}
@@ -163,27 +187,74 @@ func (u *Unit) pastMembers(fresh []*onState, b int64) {
 			if len(wanted) == 0 {
 				continue
 			}
-			type member struct {
-				slot uint32
-				on   *onState
-			}
-			var found []member
-			u.win.Scan(t, func(slot uint32, parent uint64) {
-				if on := wanted[parent]; on != nil {
-					found = append(found, member{slot, on})
-				}
-			})
-			// In an order of their own, since there may not be room for all.
-			slices.SortFunc(found, func(a, b member) int { return compareKeys(u.win.KeyOf(a.slot), u.win.KeyOf(b.slot)) })
-			for _, m := range found {
-				if u.win.Total(m.slot, e.seen, p.rules[e.rule].longest, b) == 0 {
-					continue
-				}
-				w := walk{unit: u, rule: e.rule, at: b, tick: b, on: m.on, slot: m.slot, key: u.win.KeyOf(m.slot), bit: e.bit, past: true}
-				w.members(m.on.entries & e.entries)
-			}
+			u.walkPast(t, e, wanted, b)
 		}
 	}
+}
+
+// walkPast walks the members of one table that a rule wants, those with the
+// smallest keys where there is not room for all. It remembers only the keys of
+// those for which an entry would do something: there may be more members than
+// memory holds.
+func (u *Unit) walkPast(t int, e evaluation, wanted map[uint64]*onState, b int64) {
+	walkOf := func(slot uint32, on *onState) walk {
+		return walk{unit: u, rule: e.rule, at: b, tick: b, on: on, slot: slot, key: u.win.KeyOf(slot), bit: e.bit, past: true}
+	}
+	var found pastMembers
+	u.win.Scan(t, func(parent uint64) bool { return wanted[parent] != nil }, func(slot uint32, parent uint64) (keep bool) {
+		w := walkOf(slot, wanted[parent])
+		if u.win.Total(slot, e.seen, u.state.plan.rules[e.rule].longest, b) > 0 && w.acts(w.on.entries&e.entries) {
+			if found.add(pastMember{w.key, w.on}, u.state.limits.travel) {
+				u.shed.Decisions++
+			}
+		}
+		return false
+	})
+	slices.SortFunc(found, func(a, b pastMember) int { return compareKeys(a.key, b.key) })
+	for _, m := range found {
+		if slot, ok := u.win.Find(m.key); ok {
+			w := walkOf(slot, m.on)
+			w.members(m.on.entries & e.entries)
+		}
+	}
+}
+
+// pastMember is a member of a population that has just been shown to be on.
+type pastMember struct {
+	key windows.Key
+	on  *onState
+}
+
+// pastMembers are the members with the smallest keys of those that were added;
+// it is a heap with the largest of them on top.
+type pastMembers []pastMember
+
+func (m pastMembers) Len() int           { return len(m) }
+func (m pastMembers) Less(i, j int) bool { return compareKeys(m[i].key, m[j].key) > 0 }
+func (m pastMembers) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+
+// Push is for container/heap.
+func (m *pastMembers) Push(x any) { *m = append(*m, x.(pastMember)) }
+
+// Pop is for container/heap.
+func (m *pastMembers) Pop() any {
+	old := *m
+	*m = old[:len(old)-1]
+	return old[len(old)-1]
+}
+
+// add adds a member; it reports true where there were as many as may be, so
+// that one had to go.
+func (m *pastMembers) add(p pastMember, limit int) (full bool) {
+	if len(*m) < limit {
+		heap.Push(m, p)
+		return false
+	}
+	if compareKeys(p.key, (*m)[0].key) < 0 {
+		(*m)[0] = p
+		heap.Fix(m, 0)
+	}
+	return true
 }
 
 // spansOf returns, per partition, the first and last offset of the last

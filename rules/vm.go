@@ -141,13 +141,13 @@ func newLink() *link {
 		Text:   func(f int) string { return string(appendText(nil, l.ev, event.Field(f))) },
 		Flag:   func() bool { return l.ev.Deprecated },
 		Inside: func(cidr string) bool { return netip.MustParsePrefix(cidr).Contains(l.ev.IP) },
-		Known: func(f int) bool {
-			s := l.standing()
-			return s != nil && s.Known(l.ev, event.Field(f))
+		Known: func(i int) bool {
+			s, f := l.st.Standing, event.Field(i)
+			return l.defined(s.KnowsOf(f)) && s.Known(l.ev, f)
 		},
-		Seen: func(f int) bool {
-			s := l.standing()
-			return s != nil && s.Seen(l.ev, event.Field(f))
+		Seen: func(i int) bool {
+			s, f := l.st.Standing, event.Field(i)
+			return l.defined(s.SeesOf(f)) && s.Seen(l.ev, f)
 		},
 		Lookup: func(name string, f int) bool {
 			has, s := l.st.Lookups[name], string(appendText(nil, l.ev, event.Field(f)))
@@ -174,12 +174,9 @@ func (l *link) finite(v float64) float64 {
 	return v
 }
 
-func (l *link) standing() *Standing {
-	if s := l.st.Standing; s.Defined() {
-		return s
-	}
-	l.bad = true
-	return nil
+func (l *link) defined(ok bool) bool {
+	l.bad = l.bad || !ok
+	return ok
 }
 
 // run evaluates the program. What the machine reports as an error is an
