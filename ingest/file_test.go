@@ -220,6 +220,13 @@ type logContent struct {
 	offsets []int64
 	tooLong int
 	errs    []*ErrSource
+	gaps    []toldGap
+}
+
+// toldGap is a gap, and how many records came before it.
+type toldGap struct {
+	Gap
+	behind int
 }
 
 func readLog(t *testing.T, f *Files, p, max int) logContent {

@@ -4,11 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
-	"sync"
 	"sync/atomic"
 )
 
@@ -21,26 +19,17 @@ type fileLog struct {
 	src   io.Reader // of the open file, decompressed; nil between files
 	file  *os.File
 	pump  *pump // where the open file is a stream
+	plain bool  // the open file is neither compressed nor a stream
+	base  int64 // the offset of its first byte
 	ended error // why src has no more
 	fault error // to be returned by the next read
-	begun bool  // a record of the open file was seen
-	known bool  // so was its first that is no comment
+	after int64 // the offset behind that of the last record returned
 
 	lines lineReader
 	dec   decompressor
 	raw   counter
 	buf   *bufio.Reader // in front of a decompressor
 	done  *atomic.Int64
-
-	mu     sync.Mutex
-	starts []fileStart // of the files opened so far
-}
-
-// fileStart is where a file begins in its partition and how to know it again.
-type fileStart struct {
-	base  int64
-	first [sha256.Size]byte
-	known bool
 }
 
 // counter counts what is read through it.
@@ -56,6 +45,11 @@ func (c *counter) Read(b []byte) (int, error) {
 }
 
 func (l *fileLog) read(ctx context.Context, max int, r *Records) error {
+	defer func() {
+		if n := r.Len(); n > 0 {
+			l.after = r.Offsets[n-1] + 1
+		}
+	}()
 	if err := l.fault; err != nil {
 		l.fault = nil
 		return err
@@ -71,9 +65,14 @@ func (l *fileLog) read(ctx context.Context, max int, r *Records) error {
 				return nil
 			}
 			if l.next == len(l.parts) {
-				return io.EOF
+				return l.atEnd()
 			}
 			if err := l.open(ctx); err != nil {
+				return err
+			}
+		}
+		if l.behind() {
+			if err := l.pass(ctx); err != nil {
 				return err
 			}
 		}
@@ -81,8 +80,9 @@ func (l *fileLog) read(ctx context.Context, max int, r *Records) error {
 		if left <= 0 || len(r.Data)-base >= batchBytes {
 			return nil
 		}
+		n := r.Len()
 		l.lines.take(left, r)
-		l.noteFirst(r, from)
+		l.trim(r, n)
 		if left = max - (r.Len() - from); left <= 0 {
 			return nil
 		}
@@ -93,16 +93,18 @@ func (l *fileLog) read(ctx context.Context, max int, r *Records) error {
 			if l.pump != nil {
 				l.pump.ctx = ctx
 			}
+			n = r.Len()
 			l.ended = l.lines.fill(l.src, l.pump == nil, left, r)
-			l.noteFirst(r, from)
+			l.trim(r, n)
 			if err := ctx.Err(); err != nil && errors.Is(l.ended, err) {
 				l.ended = nil // the caller gave up waiting, not the stream
 			}
 			continue
 		}
+		n = r.Len()
 		l.lines.finish(l.ended, r)
-		l.noteFirst(r, from)
-		if err := l.endFile(); err != nil {
+		l.trim(r, n)
+		if err := l.endFile(); err != nil && l.lines.offset >= l.lines.from { // else an earlier life said so
 			if r.Len() == from && r.TooLong == long {
 				return err
 			}
@@ -124,17 +126,14 @@ func (l *fileLog) open(ctx context.Context) error {
 		}
 		return &ErrSource{File: part.path, Err: err}
 	}
-	l.src, l.ended, l.begun, l.known = src, nil, false, false
-	l.mu.Lock()
-	l.starts = append(l.starts, fileStart{base: l.lines.offset})
-	l.mu.Unlock()
+	l.src, l.ended, l.base = src, nil, l.lines.offset
 	return nil
 }
 
 func (l *fileLog) openPart(ctx context.Context, part *filePart) (io.Reader, error) {
 	var head [headBytes]byte
 	var n int
-	l.raw = counter{n: l.done}
+	l.raw, l.plain = counter{n: l.done}, false
 	if part.stream != nil {
 		l.pump = newPump(part.stream, part.borrowed)
 		l.pump.ctx = ctx
@@ -167,6 +166,7 @@ func (l *fileLog) openPart(ctx context.Context, part *filePart) (io.Reader, erro
 	}
 	c := compressionOf(part.path, head[:n])
 	if c == uncompressed {
+		l.plain = l.file != nil
 		return &l.raw, nil
 	}
 	if l.buf == nil {
@@ -178,7 +178,7 @@ func (l *fileLog) openPart(ctx context.Context, part *filePart) (io.Reader, erro
 
 // endFile closes the open file and returns why it ended, if it should not have.
 func (l *fileLog) endFile() error {
-	ended, begin := l.ended, l.starts[len(l.starts)-1].base
+	ended := l.ended
 	err := l.closeFile()
 	if !errors.Is(ended, io.EOF) {
 		err = ended
@@ -186,7 +186,7 @@ func (l *fileLog) endFile() error {
 	if err == nil {
 		return nil
 	}
-	return &ErrSource{File: l.parts[l.next-1].path, Offset: l.lines.offset - begin, Err: err}
+	return &ErrSource{File: l.parts[l.next-1].path, Offset: l.lines.offset - l.base, Err: err}
 }
 
 func (l *fileLog) closeFile() (err error) {
@@ -209,24 +209,10 @@ func (l *fileLog) close() error {
 	return err
 }
 
-// noteFirst remembers the first line of the open file; its records begin at
-// index from of r. A byte order mark is no part of it.
-func (l *fileLog) noteFirst(r *Records, from int) {
-	if l.known || r.Len() == from {
-		return
-	}
-	if !l.begun {
-		l.begun = true
-		trimByteOrderMark(r, from)
-	}
-	for i := from; i < r.Len(); i++ {
-		if line := r.Line(i); len(line) > 0 && line[0] != '#' { // W3C files all begin with the same comments
-			l.known = true
-			l.mu.Lock()
-			s := &l.starts[len(l.starts)-1]
-			s.first, s.known = sha256.Sum256(line), true
-			l.mu.Unlock()
-			return
-		}
+// trim takes a byte order mark off the first record of the open file, if that
+// is record i of r.
+func (l *fileLog) trim(r *Records, i int) {
+	if r.Len() > i && r.Offsets[i] == l.base {
+		trimByteOrderMark(r, i)
 	}
 }

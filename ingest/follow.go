@@ -30,9 +30,11 @@ type FollowConfig struct {
 	Paths []string // of live files, or globs; rotations beside them are found
 	Start string   // "begin" or "", from the oldest rotation; "end", from the end of the live file
 
-	// What an earlier life wrote down. Starts are where its partitions began,
-	// Files what Note was given, Reached the highest offset of each partition
-	// that anything was written down about.
+	// What earlier lives wrote down. Starts are the positions at which to go on,
+	// each the offset behind what was dealt with, in whatever file that stands by
+	// now; Files what Note was given, Reached the highest offset of each partition
+	// that anything was written down about. What cannot be found any more behind a
+	// position is a Gap.
 	Starts, Files []FileMark
 	Reached       map[int32]int64
 
@@ -66,18 +68,9 @@ type Follow struct {
 	logs    []*followLog          // by partition
 	byPath  map[string]*followLog // by key
 	refused map[string]bool       // logs beyond maxLogs
-	blind   []Blind
+	blind   []Gap
 	unseen  int // more of them
 	sigh    complaint
-}
-
-// Blind is a stretch of a partition that was read before and cannot be read
-// again, or a rotation that was lost: nothing is known of what stood there.
-type Blind struct {
-	Partition int32
-	Log       string
-	From, To  int64  // offsets; the lines between them are missing
-	Reason    string // in a few words
 }
 
 // The limits on what is remembered of trouble.
@@ -167,8 +160,8 @@ func (f *Follow) Read(ctx context.Context, p int, max int, r *Records) error {
 	return f.log(p).read(ctx, max, r)
 }
 
-// Start returns the offset at which partition p was begun to be read, in the
-// first of all lives.
+// Start returns the offset at which partition p was begun to be read: its
+// position, or what the configuration meant when there was none.
 func (f *Follow) Start(p int) int64 { return f.log(p).start }
 
 // Log returns the path that identifies the log of partition p. A mark of it
@@ -183,9 +176,9 @@ func (f *Follow) CaughtUp(p int) bool { return f.log(p).caughtUp() }
 // with them; those of compressed files as they are on the disk.
 func (f *Follow) Lag(p int) int64 { return f.log(p).lag() }
 
-// Blind returns what is known to be missing, the first maxBlind stretches, and
-// how many more there are.
-func (f *Follow) Blind() (stretches []Blind, more int) {
+// Blind returns what is known to be missing since the source was opened, the
+// first 1024 gaps, and how many more there are.
+func (f *Follow) Blind() (first []Gap, more int) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return slices.Clone(f.blind), f.unseen
@@ -240,17 +233,17 @@ func (f *Follow) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// noteBlind remembers and says that a stretch is missing.
-func (f *Follow) noteBlind(b Blind) {
+// noteBlind remembers and says that lines of a log are missing.
+func (f *Follow) noteBlind(log string, g Gap) {
 	f.mu.Lock()
 	if len(f.blind) < maxBlind {
-		f.blind = append(f.blind, b)
+		f.blind = append(f.blind, g)
 	} else {
 		f.unseen++
 	}
 	f.mu.Unlock()
-	f.cfg.Log.Warn("lines of a log are missing", "source", f.cfg.Name, "partition", b.Partition, "log", b.Log,
-		"from_offset", b.From, "to_offset", b.To, "reason", b.Reason)
+	f.cfg.Log.Warn("lines of a log are missing", "source", f.cfg.Name, "partition", g.Partition, "log", log,
+		"from_offset", g.From, "to_offset", g.To, "reason", string(g.Why))
 }
 
 // complaint limits how often trouble is said.

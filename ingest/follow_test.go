@@ -34,7 +34,7 @@ func follow(t *testing.T, cfg FollowConfig, earlier ...*life) *life {
 	l := &life{t: t}
 	for i, e := range earlier {
 		l.files = append(l.files, e.files...)
-		if i == 0 {
+		if i == 0 && cfg.Starts == nil {
 			cfg.Starts = e.starts()
 		}
 	}
@@ -82,6 +82,11 @@ func (l *life) close() {
 	}
 }
 
+// position is where partition p is, as a checkpoint would have it.
+func (l *life) position(p int, offset int64) []FileMark {
+	return []FileMark{{Partition: int32(p), Log: l.f.Log(p), Offset: offset}}
+}
+
 // read reads partition p until nothing came for a while, and returns the lines
 // that came.
 func (l *life) read(p int, wait time.Duration) []string {
@@ -102,6 +107,10 @@ func (l *life) read(p int, wait time.Duration) []string {
 		}
 		a.offsets = append(a.offsets, r.Offsets...)
 		a.tooLong += r.TooLong
+		for _, g := range r.Gaps {
+			before, _ := slices.BinarySearch(r.Offsets, g.To)
+			a.gaps = append(a.gaps, toldGap{g, len(a.lines) - r.Len() + before})
+		}
 		if es := (*ErrSource)(nil); errors.As(err, &es) {
 			a.errs = append(a.errs, es)
 			continue

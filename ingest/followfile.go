@@ -27,24 +27,24 @@ const (
 
 // followFile is the file that a log is read from.
 type followFile struct {
-	path  string
-	file  *os.File
-	info  fs.FileInfo // as it was looked at last
-	comp  compression
-	src   io.Reader // decompressed
-	raw   int64     // bytes read of the file itself
-	pos   int64     // bytes read of what is in it
-	base  int64     // the offset of its first byte
-	limit int64     // where in it an earlier life went on to the next file; below 0: nowhere
-	head  []byte    // of an uncompressed file
-	first string    // "" until its first line is known
-	noted bool      // the journal knows of it
-	live  bool      // it was the newest when it was opened
-	final bool      // nothing will be added to it
-	begun bool      // its first record was handed out
-	mark  int       // in the journal's marks; below 0: not known
-	grew  time.Time // when it was last seen to grow
-	moved time.Time // when another one was first seen to have lines; zero: not yet
+	path   string
+	file   *os.File
+	info   fs.FileInfo // as it was looked at last
+	comp   compression
+	src    io.Reader // decompressed
+	raw    int64     // bytes read of the file itself
+	pos    int64     // bytes read of what is in it
+	base   int64     // the offset of its first byte
+	limit  int64     // where in it an earlier life went on to the next file; below 0: nowhere
+	head   []byte    // of an uncompressed file
+	first  string    // "" until its first line is known
+	noted  bool      // the journal knows of it
+	live   bool      // it was the newest when it was opened
+	final  bool      // nothing will be added to it
+	placed bool      // its place among the offsets did not follow from its first line
+	mark   int       // in the journal's marks; below 0: not known
+	grew   time.Time // when it was last seen to grow
+	moved  time.Time // when another one was first seen to have lines; zero: not yet
 }
 
 // Read reads what is in the file, up to its limit.

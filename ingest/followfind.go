@@ -2,8 +2,6 @@ package ingest
 
 import (
 	"bufio"
-	"bytes"
-	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -11,113 +9,6 @@ import (
 	"slices"
 	"time"
 )
-
-// begin finds out where the log is to be read from: where an earlier life
-// began, or else as the configuration says.
-func (l *followLog) begin() {
-	started := false
-	for _, m := range l.f.cfg.Starts {
-		if m.Partition == l.number && (m.Log == "" || m.Log == l.key) {
-			l.start, started = m.Offset, true
-		}
-	}
-	for _, m := range l.f.cfg.Files {
-		if m.Partition == l.number && m.Log == l.key {
-			l.marks = append(l.marks, m)
-		}
-	}
-	slices.SortStableFunc(l.marks, func(a, b FileMark) int { return cmp.Compare(a.Offset, b.Offset) })
-	for len(l.marks) > 1 && l.marks[1].Offset <= l.start {
-		l.marks = l.marks[1:] // before the start
-	}
-	l.lines.offset = l.start
-	l.atEnd.Store(l.retired)
-	if !l.retired {
-		l.ahead.Store(-1) // not known yet
-	}
-	resumed := started || len(l.f.cfg.Starts) > 0 // a log that came while weir was down is read whole
-	if len(l.marks) > 0 || l.retired || l.f.cfg.Start != "end" || resumed && !started {
-		return
-	}
-	l.beginAtEnd(started)
-}
-
-// beginAtEnd opens the live file at its end or, where an earlier life began in
-// it and had nothing to hand out, there.
-func (l *followLog) beginAtEnd(started bool) {
-	files, err := l.files()
-	if err != nil {
-		l.f.complain(l.key, err)
-		return
-	}
-	for _, a := range files[max(0, len(files)-4):max(0, len(files)-1)] {
-		first, _ := l.firstOf(&a) // one that cannot be read is not known again
-		l.pass(first)
-	}
-	if len(files) == 0 {
-		return
-	}
-	live := files[len(files)-1]
-	if compressionOf(live.path, nil) != uncompressed { // the live file does not exist yet
-		first, _ := l.firstOf(&live)
-		l.pass(first)
-		return
-	}
-	c, err := l.open(live)
-	if err != nil {
-		l.f.complain(l.key, err)
-		return
-	}
-	c.live = true
-	at := lastLineEnd(c.file, c.info.Size())
-	if started {
-		if at = l.start; at > c.info.Size() {
-			at = 0
-		}
-	}
-	if !started {
-		l.start = at
-	}
-	c.base = max(0, l.start-at)
-	l.lines.offset = c.base + at
-	if err := c.seek(at, &l.dec, l.buf); err != nil {
-		c.file.Close() // it was only read
-		l.f.complain(l.key, plainFileError(live.path, err))
-		return
-	}
-	c.begun = at > 0
-	l.lines.skip = l.insideLine(c)
-	l.cur, l.opened = c, true
-	l.ahead.Store(0)
-	l.show()
-}
-
-// lastLineEnd returns the position behind the last line that is complete. In a
-// line that is longer than the limit it is the end of the file.
-func lastLineEnd(file io.ReaderAt, size int64) int64 {
-	n := min(size, MaxLine+1)
-	buf := make([]byte, n)
-	if _, err := file.ReadAt(buf, size-n); err != nil {
-		return size
-	}
-	if i := bytes.LastIndexByte(buf, '\n'); i >= 0 {
-		return size - n + int64(i) + 1
-	}
-	if n == size {
-		return 0
-	}
-	return size
-}
-
-// insideLine reports whether a file is not at the beginning of a line.
-func (l *followLog) insideLine(c *followFile) bool {
-	if c.pos == 0 || c.comp != uncompressed {
-		return false
-	}
-	var b [1]byte
-	_, err := c.file.ReadAt(b[:], c.pos-1)
-	return err == nil && b[0] != '\n'
-}
 
 // successor returns the files of the log, and which of them is to be read
 // behind the current one; below 0 while there is nothing in any. An empty one is
@@ -380,7 +271,7 @@ func (l *followLog) switchTo(files []listed, next int, r *Records) (more bool, e
 		whole, _ := l.firstOf(&files[next]) // it was opened
 		c.first = whole
 		if whole != "" && l.nextMark < 0 && c.continues(old) {
-			c.base, c.limit, c.noted, c.begun, c.head = old.base, old.limit, old.noted, old.begun, old.head
+			c.base, c.limit, c.noted, c.head = old.base, old.limit, old.noted, old.head
 			if err := c.seek(old.pos, &l.dec, l.buf); err != nil {
 				c.file.Close() // it was only read
 				l.f.complain(l.key, plainFileError(c.path, err))
@@ -402,88 +293,4 @@ func (l *followLog) switchTo(files []listed, next int, r *Records) (more bool, e
 	}
 	l.cur = c
 	return true, nil
-}
-
-// identify learns the first line of the current file, and with it the file's
-// place among the offsets.
-func (l *followLog) identify() (known bool, err error) {
-	c := l.cur
-	first, head, err := l.f.heads.first(c.file, c.comp, c.final, l.f.cfg.Key)
-	switch {
-	case err != nil && c.comp != uncompressed, first == "" && c.final && c.comp != uncompressed:
-		l.spoil(c.info)
-		l.leave()
-		if err == nil {
-			return true, nil // an empty one
-		}
-		return false, &ErrSource{File: c.path, Err: err}
-	case err != nil:
-		l.f.complain(l.key, plainFileError(c.path, err))
-		return false, nil
-	case first == "":
-		return false, nil
-	}
-	c.first, c.head = first, head
-	if c.comp != uncompressed {
-		c.head = nil
-	}
-	if c.pos > 0 { // begun at its end
-		return true, nil
-	}
-	l.settle()
-	if err := c.seek(c.pos, &l.dec, l.buf); err != nil {
-		if c.comp != uncompressed {
-			l.leave()
-			return false, &ErrSource{File: c.path, Err: err}
-		}
-		l.f.complain(l.key, plainFileError(c.path, err))
-		c.first = ""
-		return false, nil
-	}
-	c.begun = c.pos > 0
-	l.lines.skip = l.insideLine(c)
-	return true, nil
-}
-
-// settle gives the current file, which was just identified, its place among
-// the offsets: where the journal has it, or behind what was read.
-func (l *followLog) settle() {
-	c, at := l.cur, l.lines.offset
-	first := !l.opened
-	l.opened = true
-	c.base = at
-	if len(l.marks) == 0 {
-		return
-	}
-	j := c.mark
-	if j < 0 || l.marks[j].First != c.first { // it was truncated
-		j = slices.IndexFunc(l.marks, func(m FileMark) bool { return m.First == c.first })
-	}
-	if j < 0 {
-		// None of the files that the journal has is there: what is new goes
-		// behind all that was ever read of them.
-		to := max(at, l.marks[len(l.marks)-1].Offset+1, l.f.cfg.Reached[l.number]+1)
-		l.marks = nil
-		l.missing(at, to, "the files that were read before are gone")
-		c.base, l.lines.offset = to, to
-		return
-	}
-	m := l.marks[j]
-	l.marks = l.marks[j+1:]
-	switch {
-	case m.Offset >= at:
-		if m.Offset > at {
-			l.missing(at, m.Offset, "a file that was read before is gone or shorter")
-		}
-		c.base, c.noted, l.lines.offset = m.Offset, true, m.Offset
-	case first: // it begins before the start
-		c.base, c.noted, c.pos = m.Offset, true, at-m.Offset
-	}
-	if len(l.marks) > 0 {
-		c.limit = l.marks[0].Offset - c.base
-	}
-}
-
-func (l *followLog) missing(from, to int64, reason string) {
-	l.f.noteBlind(Blind{Partition: l.number, Log: l.key, From: from, To: to, Reason: reason})
 }

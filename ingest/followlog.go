@@ -55,6 +55,7 @@ type followLog struct {
 	barredSeen time.Time     // and when that was so last
 	moving     time.Time     // since when its directory was never twice the same; zero: it was
 	left       leftFile
+	told       []Gap             // what is missing and the reader does not know yet
 	firsts     map[string]listed // of the files that were listed, while the journal's are looked for
 	fault      error             // to be returned by the next read
 	rest       []byte
@@ -75,9 +76,10 @@ type followLog struct {
 func (l *followLog) read(ctx context.Context, max int, r *Records) error {
 	l.reading.Lock()
 	defer l.reading.Unlock()
-	from, long, base := r.Len(), r.TooLong, len(r.Data)
+	from, long, base, gaps := r.Len(), r.TooLong, len(r.Data), len(r.Gaps)
 	for {
-		got := r.Len() > from || r.TooLong > long
+		r.Gaps, l.told = append(r.Gaps, l.told...), l.told[:0]
+		got := r.Len() > from || r.TooLong > long || len(r.Gaps) > gaps
 		left := max - (r.Len() - from)
 		if left <= 0 || len(r.Data)-base >= batchBytes {
 			return nil
@@ -101,8 +103,8 @@ func (l *followLog) read(ctx context.Context, max int, r *Records) error {
 		switch {
 		case err != nil:
 			l.fault = err
-		case more:
-		case r.Len() > from || r.TooLong > long:
+		case more, len(l.told) > 0:
+		case got || r.Len() > from || r.TooLong > long:
 			return nil
 		default:
 			if err := l.f.pause(ctx, l.f.pace()); err != nil {
@@ -156,8 +158,7 @@ func (l *followLog) step(max int, r *Records) (more bool, err error) {
 // handed reports whether records came, of which n and long came before. A byte
 // order mark is no part of the first of a file.
 func (l *followLog) handed(r *Records, n, long int) bool {
-	if r.Len() > n && !l.cur.begun {
-		l.cur.begun = true
+	if r.Len() > n && r.Offsets[n] == l.cur.base {
 		trimByteOrderMark(r, n)
 	}
 	return r.Len() > n || r.TooLong > long
@@ -234,6 +235,10 @@ func (l *followLog) finish(err error, r *Records) {
 	n, long := r.Len(), r.TooLong
 	l.lines.finish(err, r)
 	l.handed(r, n, long)
+	if from := l.lines.from; l.lines.offset < from {
+		l.missing(from, from, l.cur.path+" is shorter than what was read of it")
+		l.lines.offset = from
+	}
 }
 
 // leave closes the current file.

@@ -165,17 +165,31 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 			w.open()
 			l := follow(t, FollowConfig{Paths: []string{w.path}, Poll: 200 * time.Millisecond})
 			truncated := false
-			var kept logContent // of the life before
-			closed := false     // nobody writes into the old file any more
-			moved := false      // the writer's file was renamed and it does not know yet
+			var kept logContent   // of the life before
+			var before logContent // what is before the position of this life
+			closed := false       // nobody writes into the old file any more
+			moved := false        // the writer's file was renamed and it does not know yet
+			read := func() logContent {
+				return logContent{
+					lines:   slices.Concat(before.lines, l.got[0].lines),
+					offsets: slices.Concat(before.offsets, l.got[0].offsets),
+				}
+			}
 			same := func() {
-				got := l.got[0]
+				got := read()
 				n := min(len(got.lines), len(kept.lines))
 				if !slices.Equal(got.lines[:n], kept.lines[:n]) || !slices.Equal(got.offsets[:n], kept.offsets[:n]) {
 					rt.Fatalf("another life read something else:\n%q %v\n%q %v", short(got.lines), got.offsets, short(kept.lines), kept.offsets)
 				}
+				if len(l.got[0].gaps) > 0 {
+					rt.Fatalf("something is missing: %+v", l.got[0].gaps)
+				}
 			}
-			drain := func() { l.read(0, 20*grace); w.fresh = nil; same() }
+			drain := func() { // an empty rotation takes its time too
+				l.read(0, time.Duration(20+2*len(w.rotated()))*grace)
+				w.fresh = nil
+				same()
+			}
 			rt.Repeat(map[string]func(*rapid.T){
 				"write": func(rt *rapid.T) {
 					w.line(rapid.SampledFrom([]int{0, 10, 3000}).Draw(rt, "pad"), rapid.IntRange(0, 3).Draw(rt, "half") == 0)
@@ -240,11 +254,23 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 				"restart": func(rt *rapid.T) {
 					l.read(0, 250*time.Millisecond)
 					same()
-					if len(l.got[0].lines) > len(kept.lines) {
-						kept = l.got[0]
+					got := read()
+					if len(got.lines) > len(kept.lines) {
+						kept = got
 					}
+					cfg := FollowConfig{Paths: []string{w.path}, Poll: 200 * time.Millisecond}
+					n := rapid.IntRange(0, len(got.lines)).Draw(rt, "read before")
+					before = logContent{lines: got.lines[:n], offsets: got.offsets[:n]}
+					at := int64(0)
+					if n > 0 {
+						at = got.offsets[n-1] + 1
+					}
+					if n < len(got.lines) && rapid.Bool().Draw(rt, "at the next line") {
+						at = got.offsets[n]
+					}
+					cfg.Starts = l.position(0, at)
 					l.close()
-					l = follow(t, FollowConfig{Paths: []string{w.path}, Poll: 200 * time.Millisecond}, l)
+					l = follow(t, cfg, l)
 				},
 			})
 			if moved {
@@ -256,12 +282,13 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 			}
 			w.line(0, false)
 			drain()
-			want := slices.DeleteFunc(w.lines(), func(s string) bool { return truncated && w.lost[s] && !slices.Contains(l.got[0].lines, s) })
-			if !slices.Equal(l.got[0].lines, want) {
-				rt.Fatalf("read %q\nwant %q\nlost %v\n%s", short(l.got[0].lines), short(want), w.lost, l.said.String())
+			got := read()
+			want := slices.DeleteFunc(w.lines(), func(s string) bool { return truncated && w.lost[s] && !slices.Contains(got.lines, s) })
+			if !slices.Equal(got.lines, want) {
+				rt.Fatalf("read %q\nwant %q\nlost %v\n%s", short(got.lines), short(want), w.lost, l.said.String())
 			}
-			if !slices.IsSorted(l.got[0].offsets) {
-				rt.Fatalf("offsets fall: %v", l.got[0].offsets)
+			if !slices.IsSorted(got.offsets) {
+				rt.Fatalf("offsets fall: %v", got.offsets)
 			}
 			l.close()
 			w.check(w.file.Close())

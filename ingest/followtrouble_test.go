@@ -268,7 +268,7 @@ func TestFileThatIsWrittenAfterItWasLeftIsSaid(t *testing.T) {
 			t.Errorf("the new file was not begun: %q", want[len(want)-3:])
 		}
 		b, more := l.f.Blind()
-		if len(b) != 1 || more != 0 || !strings.HasSuffix(b[0].Reason, "was left, and was then written on") {
+		if len(b) != 1 || more != 0 || !strings.HasSuffix(string(b[0].Why), "was left, and was then written on") {
 			t.Errorf("%+v", b)
 		}
 	})
@@ -449,8 +449,8 @@ func TestGoneFilesAreSaidToBeMissing(t *testing.T) {
 		remove(t, path+".1")
 		m := follow(t, FollowConfig{Paths: []string{path}}, l)
 		m.want(0, 5*grace, "c")
-		want := Blind{Log: path, From: 0, To: 4, Reason: "a file that was read before is gone or shorter"}
-		if b, _ := m.f.Blind(); !slices.Equal(b, []Blind{want}) || !slices.Equal(m.got[0].offsets, []int64{4}) {
+		want := Gap{From: 0, To: 4, Why: "a file that was read before is gone or shorter"}
+		if b, _ := m.f.Blind(); !slices.Equal(b, []Gap{want}) || !slices.Equal(m.got[0].offsets, []int64{4}) {
 			t.Errorf("blind %+v, offsets %v", b, m.got[0].offsets)
 		}
 		m.close()
@@ -460,8 +460,8 @@ func TestGoneFilesAreSaidToBeMissing(t *testing.T) {
 		}
 		n := follow(t, FollowConfig{Paths: []string{path}, Reached: map[int32]int64{0: 100}}, m)
 		n.want(0, 5*grace, "d", "e")
-		want = Blind{Log: path, From: 0, To: 101, Reason: "the files that were read before are gone"}
-		if b, _ := n.f.Blind(); !slices.Equal(b, []Blind{want}) || !slices.Equal(n.got[0].offsets, []int64{101, 103}) {
+		want = Gap{From: 0, To: 101, Why: "the files that were read before are gone"}
+		if b, _ := n.f.Blind(); !slices.Equal(b, []Gap{want}) || !slices.Equal(n.got[0].offsets, []int64{101, 103}) {
 			t.Errorf("blind %+v, offsets %v", b, n.got[0].offsets)
 		}
 		if !strings.Contains(n.said.String(), "lines of a log are missing") {
@@ -627,7 +627,7 @@ func TestPermissionMayBeLostAndRegained(t *testing.T) {
 		m := follow(t, FollowConfig{Paths: []string{path}})
 		m.want(0, 10*time.Second)
 		m.want(0, 2*barredFor, "a")
-		if b, _ := m.f.Blind(); len(b) != 1 || !strings.Contains(b[0].Reason, "access.log.2: permission denied") {
+		if b, _ := m.f.Blind(); len(b) != 1 || !strings.Contains(string(b[0].Why), "access.log.2: permission denied") {
 			t.Errorf("blind %+v", b)
 		}
 	})

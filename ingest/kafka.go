@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -24,10 +25,19 @@ type TopicConfig struct {
 	// Start is where a partition begins to be read that Starts does not name:
 	// end, begin, or a duration back by the records' timestamps, such as -1h.
 	Start string
-	// Starts are where an earlier life began to read. With any, a partition that
-	// is missing has come since, and is read from its first record.
+	// Starts are the positions at which to go on, of the partitions that an earlier
+	// life knew: each the offset behind what it had dealt with. With any, a
+	// partition that is missing has come since, and is read from its first record.
+	// What the broker does not have any more between a position and where reading
+	// begins is a Gap.
 	Starts map[int32]int64
-	Group  string // whose offsets are committed, for others to see the lag; empty: weir-NAME
+	// ID is what Topic.ID was when the positions were taken; empty: not known.
+	// Positions in a topic of another id, which was created anew, mean nothing.
+	ID    string
+	Group string // whose offsets are committed, for others to see the lag; empty: weir-NAME
+	// Checkpointed commits only what Done said; else, until Done was called, what
+	// Read returned is committed.
+	Checkpointed bool
 	// UntilEnd reads to where the partitions end when the topic is opened; Read
 	// then returns io.EOF, and nothing is committed.
 	UntilEnd bool
@@ -60,7 +70,8 @@ const (
 
 // Topic is a Kafka topic as a source: all of its partitions, under the numbers
 // that Kafka gives them. It is no member of a group; who asks where to go on
-// gets no answer from Kafka.
+// gets no answer from Kafka. A partition that a topic has no more, because it was
+// created anew, stays and has no records until the topic has it again.
 type Topic struct {
 	cfg    TopicConfig
 	log    *slog.Logger
@@ -97,6 +108,7 @@ func OpenTopic(ctx context.Context, cfg TopicConfig) (*Topic, error) {
 	}
 	t := &Topic{cfg: cfg, log: cfg.Log.With("source", cfg.Name, "topic", cfg.Topic), changed: make(chan struct{}, 1)}
 	t.faults.log = t.log
+	t.watch.marked.Store(cfg.Checkpointed)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.parts.Store(new([]*topicPartition))
 	if t.cl, err = kgo.NewClient(append(append([]kgo.Opt{}, cfg.Client...), topicOpts()...)...); err != nil {
@@ -137,11 +149,21 @@ func (t *Topic) Partitions() int { return len(*t.parts.Load()) }
 
 func (t *Topic) part(p int) *topicPartition { return (*t.parts.Load())[p] }
 
+// ID identifies the topic: one that is created anew under its name has another.
+// It is empty where the brokers are too old to say.
+func (t *Topic) ID() string {
+	id := t.watch.topic()
+	if id == [16]byte{} {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
+}
+
 // Start returns the offset at which partition p was begun to be read.
 func (t *Topic) Start(p int) int64 { return t.part(p).start }
 
-// Read appends to r what has come of partition p, up to max records, and waits
-// only if there is nothing.
+// Read appends to r what has come of partition p, up to max records and the gaps
+// in front of them, and waits only if there is nothing.
 func (t *Topic) Read(ctx context.Context, p int, max int, r *Records) error {
 	q := t.part(p)
 	r.Partition = int32(p)
@@ -171,7 +193,7 @@ func (t *Topic) Read(ctx context.Context, p int, max int, r *Records) error {
 var errClosed = errors.New("the source is closed")
 
 // Done says that all records of partition p before next have been dealt with:
-// so far is committed, for others to see. Without it, what Read returned is.
+// so far is committed, for others to see.
 func (t *Topic) Done(p int, next int64) {
 	t.watch.marked.Store(true)
 	q := t.part(p)

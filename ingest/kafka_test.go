@@ -282,11 +282,13 @@ func TestWhereATopicIsBegun(t *testing.T) {
 		{"1h", "t", nil, `start: "1h"`},
 		{"begin", "missing", nil, "topic missing: the topic does not exist"},
 		{"begin", "", nil, "topic: empty"},
-		{"begin", "t", map[int32]int64{0: 11}, "the topic was created anew or has lost records"},
+		{"begin", "t", map[int32]int64{0: 11}, "partition 0 is to be read from offset 11, but ends at 10: the topic was created anew or has lost records"},
 		{"begin", "t", map[int32]int64{2: 0}, "there are only 2 partitions"},
+		{"begin", "t", map[int32]int64{MaxPartitions: 0}, "partitions are numbered from 0 to 4095"},
+		{"begin", "t", map[int32]int64{1: -1}, "partition 1 is to be read from offset -1, must not be negative"},
 	} {
 		cfg := topicConfig(t, c)
-		cfg.Start, cfg.Starts, cfg.Topic = tc.start, tc.starts, tc.topic
+		cfg.Start, cfg.Starts, cfg.Topic, cfg.UntilEnd = tc.start, tc.starts, tc.topic, true
 		if _, err := OpenTopic(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("start %q, topic %q: got %v, want %q", tc.start, tc.topic, err, tc.want)
 		}

@@ -8,22 +8,13 @@ import (
 	"time"
 )
 
-// Gap is a range of offsets that will not be read.
-type Gap struct {
-	Partition int32
-	From, To  int64     // the first offset, and the one behind the last
-	Since     time.Time // the timestamp of the last record before it, where there was one
-	Why       GapReason
-}
-
-// GapReason is why a range of offsets will not be read.
-type GapReason string
-
 // The reasons for a gap.
 const (
 	GapDeleted  GapReason = "the broker deleted the records before they were read (retention)"
 	GapReplaced GapReason = "the broker lost records that were read already (an unclean election), and what it wrote in their place is not read"
 	GapTooLarge GapReason = "a batch is larger than 64 MiB when unpacked"
+	GapAnew     GapReason = "the topic was deleted and created anew: the new one is read from its beginning"
+	GapShorter  GapReason = "the topic holds less than was read of it, so it was created anew or has lost records: it is read from its present end"
 )
 
 // maxGaps is how many gaps are kept to be shown; all are counted.
@@ -36,19 +27,16 @@ type gaps struct {
 	offsets int64
 }
 
-// gap counts and logs a gap.
+// gap counts and logs a gap that was queued.
 func (t *Topic) gap(g Gap) {
-	if g.To <= g.From {
-		return
-	}
 	t.gaps.mu.Lock()
-	t.gaps.offsets += g.To - g.From
+	t.gaps.offsets += max(0, g.To-g.From)
 	if len(t.gaps.last) == maxGaps {
 		t.gaps.last = slices.Delete(t.gaps.last, 0, 1)
 	}
 	t.gaps.last = append(t.gaps.last, g)
 	t.gaps.mu.Unlock()
-	args := []any{"partition", g.Partition, "from", g.From, "to", g.To - 1, "reason", string(g.Why)}
+	args := []any{"partition", g.Partition, "from_offset", g.From, "to_offset", g.To, "reason", string(g.Why)}
 	if !g.Since.IsZero() {
 		args = append(args, "since", g.Since.UTC())
 	}

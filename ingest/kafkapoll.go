@@ -44,15 +44,9 @@ func (t *Topic) arrived(q *topicPartition, fp *kgo.FetchPartition) {
 	if len(fp.Records) == 0 {
 		return
 	}
-	q.mu.Lock()
-	from, last := q.polled, q.last
-	q.mu.Unlock()
-	// A hole below the log's start was deleted before it was read. Other holes
-	// are what compaction or an aborted transaction leaves.
-	if to := min(fp.Records[0].Offset, fp.LogStartOffset); to > from {
-		t.gap(Gap{Partition: q.number, From: from, To: min(to, q.end), Since: last, Why: GapDeleted})
+	if g, ok := q.push(fp.Records, fp.LogStartOffset); ok {
+		t.gap(g)
 	}
-	q.push(fp.Records)
 	if q.end < 1<<62 && q.ended() {
 		t.cl.PauseFetchPartitions(map[string][]int32{t.cfg.Topic: {q.number}}) // for good
 	}
@@ -67,7 +61,9 @@ func (t *Topic) fetchError(p int32, err error) {
 		// The log was cut behind us, and others wrote what is there now. Offsets
 		// that were returned are not returned again, so their new records are lost
 		// to us: that is said, and counted.
-		t.gap(Gap{Partition: loss.Partition, From: loss.ResetTo, To: loss.ConsumedTo, Why: GapReplaced})
+		if g, ok := t.part(int(p)).lost(loss.ResetTo, loss.ConsumedTo); ok {
+			t.gap(g)
+		}
 	case errors.As(err, &large):
 		t.skip(t.part(int(p)), large)
 	default:
@@ -77,12 +73,9 @@ func (t *Topic) fetchError(p int32, err error) {
 
 // skip goes on behind a batch that nobody should unpack.
 func (t *Topic) skip(q *topicPartition, large *kgo.ErrDecompressTooLarge) {
-	q.mu.Lock()
-	from, last := max(q.polled, large.Offset), q.last
-	q.polled = max(q.polled, large.NextOffset)
-	q.mu.Unlock()
-	notify(q.wake)
-	t.gap(Gap{Partition: q.number, From: from, To: large.NextOffset, Since: last, Why: GapTooLarge})
+	if g, ok := q.skip(large.Offset, large.NextOffset, GapTooLarge); ok {
+		t.gap(g)
+	}
 	t.cl.RemoveConsumePartitions(map[string][]int32{t.cfg.Topic: {q.number}})
 	t.cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.cfg.Topic: {q.number: kgo.NewOffset().At(large.NextOffset)}})
 }
@@ -128,7 +121,7 @@ func (t *Topic) survey() (full []*topicPartition, starving, waiting bool) {
 			q.mu.Unlock()
 			continue
 		}
-		if q.waiting.Load() && q.bytes.Load() == 0 {
+		if q.waiting.Load() && !q.gone.Load() && q.bytes.Load() == 0 {
 			waiting = true
 			if lag := t.Lag(int(q.number)); lag > 0 {
 				starving = true

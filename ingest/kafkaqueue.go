@@ -17,21 +17,28 @@ type topicPartition struct {
 
 	wake    chan struct{} // something came, or the end
 	waiting atomic.Bool   // a reader waits for it
+	gone    atomic.Bool   // the topic has no such partition any more
 	done    atomic.Int64  // the caller has dealt with all before; see Topic.Done
 	bytes   atomic.Int64  // of the records that came and were not returned
 
 	mu     sync.Mutex
-	runs   [][]*kgo.Record // what came and the reader has not taken
-	polled int64           // the next offset to come
-	last   time.Time       // the timestamp of the record before it
+	runs   []run     // what came and the reader has not taken
+	polled int64     // the next offset to come
+	last   time.Time // the timestamp of the record before it
 	paused bool
 	probed int64 // where the last probe found nothing, below 0: none did
 
 	read atomic.Int64 // the next offset to return, while anything is queued
 
 	// The reader's own:
-	taken [][]*kgo.Record
+	taken []run
 	next  int // in taken[0]
+}
+
+// run is what came at once: records, or a gap in front of those that follow.
+type run struct {
+	records []*kgo.Record
+	gap     *Gap
 }
 
 func newTopicPartition(number int32, start, end int64) *topicPartition {
@@ -46,14 +53,19 @@ const recordBytes = 256
 
 func weigh(r *kgo.Record) int64 { return int64(len(r.Value)) + recordBytes }
 
-// push queues records that came. Those that were returned already, because the
-// log behind the client's back is another one, are not returned again: an
-// offset counts once.
-func (q *topicPartition) push(records []*kgo.Record) {
+// push queues records that came, of a log that begins at first now. Those that
+// were returned already, because the log behind the client's back is another
+// one, are not returned again: an offset counts once. A hole below the log's
+// first record was deleted before it was read, and is queued as the gap that it
+// returns; other holes are what compaction or an aborted transaction leaves.
+func (q *topicPartition) push(records []*kgo.Record, first int64) (g Gap, gap bool) {
 	if len(records) == 0 {
-		return
+		return g, false
 	}
 	q.mu.Lock()
+	if to := min(records[0].Offset, first, q.end); to > q.polled {
+		g, gap = q.miss(q.polled, to, GapDeleted), true
+	}
 	kept := records
 	if records[0].Offset < q.polled || records[len(records)-1].Offset >= q.end {
 		kept = kept[:0]
@@ -76,25 +88,77 @@ func (q *topicPartition) push(records []*kgo.Record) {
 		q.polled = max(q.polled, kept[n-1].Offset+1)
 		q.last = kept[n-1].Timestamp
 		q.bytes.Add(bytes)
-		q.runs = append(q.runs, kept)
+		q.runs = append(q.runs, run{records: kept})
 	}
 	q.mu.Unlock()
 	notify(q.wake)
+	return g, gap
+}
+
+// miss queues a gap behind what has come. The caller holds the mutex. Gaps with
+// nothing between them become one, so there are no more of them than records.
+func (q *topicPartition) miss(from, to int64, why GapReason) Gap {
+	g := Gap{Partition: q.number, From: from, To: to, Since: q.last, Why: why}
+	q.polled = max(q.polled, to)
+	if n := len(q.runs); n > 0 && q.runs[n-1].gap != nil {
+		was := q.runs[n-1].gap
+		if was.To >= was.From {
+			was.From = min(was.From, from)
+		}
+		was.To = max(was.To, to)
+		return g
+	}
+	q.runs = append(q.runs, run{gap: new(g)})
+	return g
+}
+
+// skip queues the gap that is left of a range that will not be read.
+func (q *topicPartition) skip(from, to int64, why GapReason) (g Gap, ok bool) {
+	q.mu.Lock()
+	if from = max(from, q.polled); to > from {
+		g, ok = q.miss(from, to, why), true
+	}
+	q.mu.Unlock()
+	notify(q.wake)
+	return g, ok
+}
+
+// fall has the partition, of which nothing has come yet, begin at an offset that
+// has nothing to do with where it was read before, and queues the gap.
+func (q *topicPartition) fall(to int64, why GapReason) Gap {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.polled = to
+	q.done.Store(to)
+	return q.miss(q.start, to, why)
+}
+
+// lost queues the gap where the log lost records that were read already.
+func (q *topicPartition) lost(from, to int64) (g Gap, ok bool) {
+	q.mu.Lock()
+	if to > from {
+		g, ok = q.miss(from, to, GapReplaced), true
+	}
+	q.mu.Unlock()
+	notify(q.wake)
+	return g, ok
 }
 
 // advance moves the position over what holds no records, if nothing has come
-// meanwhile.
-func (q *topicPartition) advance(from, to int64) bool {
+// meanwhile. Where records were deleted there, it queues the gap.
+func (q *topicPartition) advance(from, to int64, deleted bool) (g Gap, ok bool) {
 	q.mu.Lock()
-	ok := q.polled == from && to > from
-	if ok {
+	if ok = q.polled == from && to > from; ok {
+		if deleted {
+			g = q.miss(from, to, GapDeleted)
+		}
 		q.polled = to
 	}
 	q.mu.Unlock()
 	if ok {
 		notify(q.wake)
 	}
-	return ok
+	return g, ok
 }
 
 // position returns the next offset that Read will come to.
@@ -138,7 +202,12 @@ func (q *topicPartition) take(max int, r *Records) (got, ended bool) {
 				break
 			}
 		}
-		run := q.taken[0]
+		if gap := q.taken[0].gap; gap != nil {
+			r.Gaps = append(r.Gaps, *gap)
+			got = true
+			q.read.Store(gap.To)
+		}
+		run := q.taken[0].records
 		for q.next < len(run) && n < max && len(r.Data)-size < batchBytes {
 			rec := run[q.next]
 			run[q.next] = nil
@@ -153,7 +222,7 @@ func (q *topicPartition) take(max int, r *Records) (got, ended bool) {
 			rec.Recycle()
 		}
 		if q.next == len(run) {
-			q.taken[0] = nil
+			q.taken[0].records, q.taken[0].gap = nil, nil
 			q.taken, q.next = q.taken[1:], 0
 		}
 	}

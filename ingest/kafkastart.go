@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,8 +20,12 @@ const (
 	earliest = -2
 )
 
-// openTimeout is how long finding out where to begin may take.
-const openTimeout = 10 * time.Second
+const (
+	// openTimeout is how long finding out where to begin may take.
+	openTimeout = 10 * time.Second
+	// settleTime is how long a partition may seem to end before its position.
+	settleTime = 3 * time.Second
+)
 
 // start is where to begin.
 type start struct {
@@ -65,59 +70,142 @@ func (t *Topic) begin(ctx context.Context, from start) error {
 	if err := t.watch.learn(parts, id); err != nil {
 		return err
 	}
-	n := len(parts)
-	begins, err := t.offsets(ctx, n, earliest)
-	if err != nil {
-		return err
-	}
-	ends, err := t.offsets(ctx, n, latest)
+	begins, ends, err := t.bounds(ctx, len(parts))
 	if err != nil {
 		return err
 	}
 	starts := begins
 	if len(t.cfg.Starts) == 0 {
-		switch {
-		case from.back > 0:
-			starts, err = t.offsets(ctx, n, time.Now().Add(-from.back).UnixMilli())
-		case from.at == latest:
-			starts = ends
-		}
-		if err != nil {
+		if starts, err = t.configured(ctx, from, begins, ends); err != nil {
 			return err
 		}
 	}
 	var qs []*topicPartition
-	for p := range n {
-		s := starts[p]
-		if s < 0 {
-			s = ends[p] // there is no record as late as asked for
-		}
-		if was, ok := t.cfg.Starts[int32(p)]; ok {
-			s = was
-		}
-		if s > ends[p] {
-			return fmt.Errorf("partition %d is to be read from offset %d, but ends at %d: the topic was created anew or has lost records; use a new state directory", p, s, ends[p])
-		}
-		end := int64(1<<63 - 1)
-		if t.cfg.UntilEnd {
-			end = ends[p]
-		}
-		q := newTopicPartition(int32(p), s, end)
-		if s < begins[p] {
-			to := min(begins[p], end)
-			t.gap(Gap{Partition: q.number, From: s, To: to, Why: GapDeleted})
-			q.polled = to
+	for p := range len(parts) {
+		q, err := t.resume(int32(p), starts[p], begins[p], ends[p])
+		if err != nil {
+			return err
 		}
 		qs = append(qs, q)
 	}
-	for p, was := range t.cfg.Starts {
-		if int(p) >= n || p < 0 {
-			return fmt.Errorf("partition %d is to be read from offset %d, but there are only %d partitions: the topic was created anew; use a new state directory", p, was, n)
-		}
+	missing, err := t.missing(len(parts))
+	if err != nil {
+		return err
 	}
 	t.watch.saw(ends, time.Now())
-	t.read(qs)
+	t.read(append(qs, missing...))
 	return nil
+}
+
+// bounds returns where n partitions begin and end. A leader that was elected a
+// moment ago may not know yet how far its partition goes: it is asked again
+// where it says so, and where a partition seems to end before its position.
+func (t *Topic) bounds(ctx context.Context, n int) (begins, ends []int64, err error) {
+	for until := time.Now().Add(settleTime); ; t.pauseFor(settleTime / 10) {
+		begins, err = t.offsets(ctx, n, earliest)
+		if err == nil {
+			ends, err = t.offsets(ctx, n, latest)
+		}
+		again := err != nil && kerr.IsRetriable(err) || err == nil && t.short(ends)
+		if !again || time.Now().After(until) {
+			return begins, ends, err
+		}
+		t.cl.ForceMetadataRefresh()
+	}
+}
+
+// short reports whether a partition of the same topic ends before its position.
+func (t *Topic) short(ends []int64) bool {
+	for p, was := range t.cfg.Starts {
+		if p >= 0 && int(p) < len(ends) && was > ends[p] {
+			return !t.anew()
+		}
+	}
+	return false
+}
+
+// configured returns where partitions begin that nobody has read before.
+func (t *Topic) configured(ctx context.Context, from start, begins, ends []int64) (starts []int64, err error) {
+	switch {
+	case from.back > 0:
+		if starts, err = t.offsets(ctx, len(begins), time.Now().Add(-from.back).UnixMilli()); err != nil {
+			return nil, err
+		}
+		for p := range starts {
+			if starts[p] < 0 {
+				starts[p] = ends[p] // there is no record as late as asked for
+			}
+		}
+		return starts, nil
+	case from.at == latest:
+		return ends, nil
+	}
+	return begins, nil
+}
+
+// anew reports whether the positions are of another topic of this name.
+func (t *Topic) anew() bool { return t.cfg.ID != "" && t.ID() != "" && t.ID() != t.cfg.ID }
+
+// resume returns a partition that holds the offsets from first up to end. It
+// begins where an earlier life was or, where there was none, as configured.
+func (t *Topic) resume(p int32, configured, first, end int64) (*topicPartition, error) {
+	was, known := t.cfg.Starts[p]
+	if !known {
+		was = configured
+		if len(t.cfg.Starts) > 0 {
+			was = 0 // it has come since
+		}
+	}
+	until := int64(math.MaxInt64)
+	if t.cfg.UntilEnd {
+		until = end
+	}
+	q := newTopicPartition(p, was, until)
+	switch {
+	case was < 0:
+		return nil, fmt.Errorf("partition %d is to be read from offset %d, must not be negative", p, was)
+	case t.cfg.UntilEnd && known && (was > end || t.anew()):
+		return nil, fmt.Errorf("partition %d is to be read from offset %d, but ends at %d: the topic was created anew or has lost records", p, was, end)
+	case known && t.anew():
+		t.gap(q.fall(first, GapAnew))
+	case was > end && t.cfg.ID != "" && t.cfg.ID == t.ID():
+		// What others write up to there was counted already as far as offsets tell.
+		q.polled = end
+		if g, ok := q.skip(end, was, GapReplaced); ok {
+			t.gap(g)
+		}
+	case was > end:
+		t.gap(q.fall(end, GapShorter))
+	case was < first:
+		if g, ok := q.skip(was, min(first, until), GapDeleted); ok {
+			t.gap(g)
+		}
+	}
+	return q, nil
+}
+
+// missing returns the partitions with positions that the topic, which has n,
+// does not have.
+func (t *Topic) missing(n int) (qs []*topicPartition, err error) {
+	last := int32(n - 1)
+	for p, was := range t.cfg.Starts {
+		switch {
+		case p < 0 || p >= MaxPartitions:
+			return nil, fmt.Errorf("partition %d is to be read from offset %d, but partitions are numbered from 0 to %d", p, was, MaxPartitions-1)
+		case int(p) >= n && (t.cfg.UntilEnd || t.cfg.ID != "" && t.cfg.ID == t.ID()):
+			return nil, fmt.Errorf("partition %d is to be read from offset %d, but there are only %d partitions: the topic was created anew", p, was, n)
+		}
+		last = max(last, p)
+	}
+	for p := int32(n); p <= last; p++ {
+		q := newTopicPartition(p, t.cfg.Starts[p], math.MaxInt64)
+		q.gone.Store(true)
+		if q.start > 0 {
+			t.gap(q.fall(0, GapAnew))
+		}
+		qs = append(qs, q)
+	}
+	return qs, nil
 }
 
 // read adds partitions to those that are read.
@@ -125,9 +213,14 @@ func (t *Topic) read(more []*topicPartition) {
 	all := append(append([]*topicPartition{}, *t.parts.Load()...), more...)
 	t.parts.Store(&all)
 	t.limit.Store(min(maxQueue, max(minQueue, queueTotal/int64(len(all)))))
+	t.consume(more)
+}
+
+// consume has the client fetch partitions.
+func (t *Topic) consume(qs []*topicPartition) {
 	offsets := make(map[int32]kgo.Offset)
-	for _, q := range more {
-		if q.polled < q.end {
+	for _, q := range qs {
+		if q.polled < q.end && !q.gone.Load() {
 			offsets[q.number] = kgo.NewOffset().At(q.polled)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,7 +55,13 @@ func (w *topicWatch) learn(parts []kmsg.MetadataResponseTopicPartition, id [16]b
 	return nil
 }
 
-var errAnew = errors.New("the topic was deleted and created anew, and is not read any more: start weir again, with a new state directory")
+var errAnew = errors.New("the topic was deleted and created anew, and is not read any more: start weir again")
+
+func (w *topicWatch) topic() [16]byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.id
+}
 
 func (w *topicWatch) saw(ends []int64, asked time.Time) {
 	w.mu.Lock()
@@ -80,10 +88,14 @@ func (t *Topic) CaughtUp(p int) bool { return t.Lag(p) == 0 }
 // brokers do not answer.
 func (t *Topic) Lag(p int) int64 {
 	end := t.watch.end(p)
-	if end < 0 {
+	switch q := t.part(p); {
+	case q.gone.Load():
+		return 0
+	case end < 0:
 		return -1
+	default:
+		return max(0, end-q.position())
 	}
-	return max(0, end-t.part(p).position())
 }
 
 // keepWatch asks the brokers until the source is closed.
@@ -130,12 +142,12 @@ func (t *Topic) look() error {
 		}
 	}
 	asked := time.Now()
-	ends, err := t.offsets(ctx, t.Partitions(), latest)
+	ends, err := t.offsets(ctx, min(len(parts), t.Partitions()), latest)
 	if err != nil {
 		return err
 	}
 	t.watch.saw(ends, asked)
-	for i, q := range *t.parts.Load() {
+	for i, q := range (*t.parts.Load())[:len(ends)] {
 		if err := t.probe(ctx, q, min(ends[i], q.end)); err != nil {
 			return broker.Explain(t.cl, err)
 		}
@@ -143,22 +155,35 @@ func (t *Topic) look() error {
 	return nil
 }
 
-// grow has new partitions read from their first record.
+// grow has new partitions read from their first record, and those that have
+// come back.
 func (t *Topic) grow(ctx context.Context, n int) error {
-	have := t.Partitions()
-	if n <= have {
+	have := *t.parts.Load()
+	var back, more []*topicPartition
+	for _, q := range have[:min(n, len(have))] {
+		if q.gone.Load() {
+			back = append(back, q)
+		}
+	}
+	for p := len(have); p < n; p++ {
+		more = append(more, newTopicPartition(int32(p), 0, math.MaxInt64))
+	}
+	if len(back)+len(more) == 0 {
 		return nil
 	}
 	begins, err := t.offsets(ctx, n, earliest)
 	if err != nil {
 		return err
 	}
-	var more []*topicPartition
-	for p := have; p < n; p++ {
-		more = append(more, newTopicPartition(int32(p), begins[p], 1<<63-1))
+	for _, q := range slices.Concat(back, more) {
+		if g, ok := q.skip(0, begins[q.number], GapDeleted); ok {
+			t.gap(g)
+		}
+		q.gone.Store(false)
 	}
-	t.log.Info("the topic has more partitions", "before", have, "now", n)
+	t.log.Info("the topic has more partitions", "before", len(have)-len(back), "now", n)
 	t.read(more)
+	t.consume(back)
 	return nil
 }
 
@@ -171,9 +196,8 @@ func (t *Topic) probe(ctx context.Context, q *topicPartition, end int64) error {
 	at, still := q.polled, q.polled == q.probed
 	q.probed = q.polled
 	idle := !q.paused && q.bytes.Load() == 0
-	last := q.last
 	q.mu.Unlock()
-	if !still || !idle || at >= end {
+	if q.gone.Load() || !still || !idle || at >= end {
 		return nil
 	}
 	t.watch.mu.Lock()
@@ -207,20 +231,20 @@ func (t *Topic) probe(ctx context.Context, q *topicPartition, end int64) error {
 	}, got, kgo.DefaultDecompressor(), nil)
 	switch {
 	case errors.Is(fp.Err, kerr.OffsetOutOfRange):
-		begins, err := t.offsets(ctx, t.Partitions(), earliest)
+		begins, err := t.offsets(ctx, int(q.number)+1, earliest)
 		if err != nil {
 			return err
 		}
-		if to := min(begins[q.number], q.end); q.advance(at, to) {
-			t.gap(Gap{Partition: q.number, From: at, To: to, Since: last, Why: GapDeleted})
+		if g, ok := q.advance(at, min(begins[q.number], q.end), true); ok {
+			t.gap(g)
 		}
 	case fp.Err != nil:
 		return fp.Err
 	case len(fp.Records) > 0: // the client will bring them
 	case len(got.RecordBatches) == 0:
-		q.advance(at, end) // nothing is left there up to the end that was seen before
+		q.advance(at, end, false) // nothing is left there up to the end that was seen before
 	default:
-		q.advance(at, min(next, q.end))
+		q.advance(at, min(next, q.end), false)
 	}
 	return nil
 }
@@ -233,6 +257,9 @@ func (t *Topic) commit(ctx context.Context) {
 	}
 	offsets := make(kadm.Offsets)
 	for _, q := range *t.parts.Load() {
+		if q.gone.Load() {
+			continue
+		}
 		at := q.position()
 		if t.watch.marked.Load() {
 			at = q.done.Load()

@@ -25,7 +25,9 @@ type lineReader struct {
 	lo      int
 	scanned int   // len(pend)-lo if that is known to hold no line end, else 0
 	skip    bool  // inside a line that is too long
+	quiet   bool  // and that begins before from
 	offset  int64 // of pend[lo] in the partition
+	from    int64 // lines that begin before are not returned, nor counted
 	room    int   // how much fill reads at most; 0: a chunk
 }
 
@@ -87,7 +89,9 @@ func (l *lineReader) cut(buf []byte, scanned, max int, r *Records) (used, keep i
 		i := bytes.IndexByte(buf[scanned:], '\n')
 		if i < 0 {
 			if rest := len(buf) - used; l.skip || rest > MaxLine+1 { // one more for a \r
-				l.skip = true
+				if !l.skip {
+					l.skip, l.quiet = true, l.offset < l.from
+				}
 				l.offset += int64(rest)
 				used = len(buf)
 			}
@@ -104,8 +108,13 @@ func (l *lineReader) cut(buf []byte, scanned, max int, r *Records) (used, keep i
 	return used, keep, true
 }
 
-// add appends buf[start:end] as a record, unless it is too long.
+// add appends buf[start:end] as a record, unless it is too long or begins too
+// early.
 func (l *lineReader) add(buf []byte, start, end, at int, r *Records) bool {
+	if l.skip && l.quiet || !l.skip && l.offset < l.from {
+		l.skip, l.quiet = false, false
+		return false
+	}
 	if end > start && buf[end-1] == '\r' {
 		end--
 	}
@@ -132,7 +141,19 @@ func (l *lineReader) finish(err error, r *Records) {
 		}
 	}
 	l.offset += int64(len(rest))
-	l.pend, l.lo, l.scanned, l.skip = l.pend[:0], 0, 0, false
+	l.pend, l.lo, l.scanned, l.skip, l.quiet = l.pend[:0], 0, 0, false, false
+}
+
+// ahead returns how much is to be passed over before lines are looked at.
+func (l *lineReader) ahead() int64 { return max(0, l.from-1-l.offset) }
+
+// drop passes over at most n bytes of those that were read already, and returns
+// how many.
+func (l *lineReader) drop(n int64) int64 {
+	n = min(n, int64(len(l.pend)-l.lo))
+	l.lo, l.scanned, l.skip, l.quiet = l.lo+int(n), 0, false, false
+	l.offset += n
+	return n
 }
 
 // idle gives memory back while there is nothing to read.

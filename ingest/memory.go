@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"fmt"
 	"io"
 )
 
@@ -69,6 +70,18 @@ func (m *Memory) Read(ctx context.Context, p int, max int, r *Records) error {
 		if len(r.Data) >= batchBytes {
 			break
 		}
+	}
+	return nil
+}
+
+// Seek has partition p go on with its first record at or behind an offset.
+func (m *Memory) Seek(p int, offset int64) error {
+	records := m.partitions[p]
+	if i := m.next[p]; i > 0 && offset <= records[i-1].Offset {
+		return fmt.Errorf("partition %d: to be read from offset %d, but was read up to %d", p, offset, records[i-1].Offset+1)
+	}
+	for m.next[p] < len(records) && records[m.next[p]].Offset < offset {
+		m.next[p]++
 	}
 	return nil
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"sort"
 )
 
 // Peeked is a source whose first records can be looked at before it is read.
@@ -39,6 +41,29 @@ func (p *Peeked) Lines(ctx context.Context, partition, n int) (lines [][]byte, e
 	return lines, nil
 }
 
+// Seek has a partition go on with its first record at or behind an offset, as
+// its source does, which must be able to.
+func (p *Peeked) Seek(partition int, offset int64) error {
+	s, ok := p.Source.(Seeker)
+	if !ok {
+		return fmt.Errorf("source %s: cannot be read from offset %d: it cannot be begun in the middle", p.Name(), offset)
+	}
+	k := p.seen[partition]
+	if k == nil {
+		return s.Seek(partition, offset)
+	}
+	r := &k.recs
+	keep := sort.Search(r.Len(), func(i int) bool { return r.Offsets[i] >= offset })
+	r.Starts, r.Ends, r.Offsets = r.Starts[keep:], r.Ends[keep:], r.Offsets[keep:]
+	if r.Appended != nil {
+		r.Appended = r.Appended[keep:]
+	}
+	if r.Len() > 0 {
+		return nil
+	}
+	return s.Seek(partition, offset)
+}
+
 // Read reads what Lines has looked at first, then on.
 func (p *Peeked) Read(ctx context.Context, partition, limit int, r *Records) error {
 	k := p.seen[partition]
@@ -54,6 +79,7 @@ func (p *Peeked) Read(ctx context.Context, partition, limit int, r *Records) err
 	r.Offsets = append(r.Offsets, k.recs.Offsets...)
 	r.Appended = append(r.Appended, k.recs.Appended...)
 	r.TooLong += k.recs.TooLong
+	r.Gaps = append(r.Gaps, k.recs.Gaps...)
 	err := k.err
 	k.recs.Reset()
 	if err != nil && !errors.Is(err, io.EOF) {

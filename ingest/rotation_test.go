@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"weir/event"
 )
 
 func TestRotationsAreOnePartitionOldestFirst(t *testing.T) {
@@ -104,29 +102,5 @@ func TestReplacedFileIsNotRead(t *testing.T) {
 	got := readLog(t, f, 0, 10)
 	if len(got.lines) != 0 || len(got.errs) != 1 || !strings.Contains(got.errs[0].Error(), "another file took its place") {
 		t.Errorf("%q, %v", got.lines, got.errs)
-	}
-}
-
-func TestPositionSurvivesRenamingAndCompression(t *testing.T) {
-	dir, key := t.TempDir(), event.FixedKey()
-	writeLog(t, dir, "ex.log.1", "#Fields: a b\nfirst\nsecond\n")
-	writeLog(t, dir, "ex.log", "#Fields: a b\nthird\n")
-	f := openLogs(t, filepath.Join(dir, "ex.log*"))
-	got := readLog(t, f, 0, 1)
-	if first, _ := f.Position(0, got.offsets[3], key); first.Offset != 0 || first.Base != got.offsets[3] {
-		t.Errorf("the beginning of the second file is %+v", first)
-	}
-	old, ok1 := f.Position(0, got.offsets[2], key)
-	cur, ok2 := f.Position(0, got.offsets[4], key)
-	if !ok1 || !ok2 || old.First == cur.First || old.First == 0 {
-		t.Fatalf("positions %v %v", old, cur)
-	}
-	if old.Offset != 19 || cur.Offset != 13 || cur.Base != 26 {
-		t.Errorf("positions %+v %+v", old, cur)
-	}
-	g := openLogs(t, writeLog(t, dir, "ex.log.2.gz", gzipOf(t, "#Fields: a b\nfirst\nsecond\n")))
-	readLog(t, g, 0, 100)
-	if again, _ := g.Position(0, 19, key); again != old {
-		t.Errorf("%v after renaming, %v before", again, old)
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"weir/event"
 )
 
 func TestStdinReturnsLinesAsTheyCome(t *testing.T) {
@@ -41,9 +39,6 @@ func TestStdinReturnsLinesAsTheyCome(t *testing.T) {
 	}
 	if done, total := f.Progress(); done != 13 || total != 0 {
 		t.Errorf("read %d of %d, want 13 of a stream that has no total", done, total)
-	}
-	if _, ok := f.Position(0, 4, event.FixedKey()); ok {
-		t.Error("a stream has a position to resume from")
 	}
 }
 

@@ -29,7 +29,7 @@ var logging []byte
 
 // Options says what cluster to start. All of them have plain listeners.
 type Options struct {
-	Nodes int  // 1 or 3; 0: 1. Topics have a replica on each
+	Nodes int  // 1 or 3; 0: 1. Topics have a replica on each, and of three, two must have a record
 	TLS   bool // also listeners with TLS
 	SASL  bool // also listeners with SASL over TLS
 }
@@ -117,6 +117,13 @@ func (c *Cluster) Kill(n int) {
 		c.t.Fatalf("kafka: node %d does not run", n)
 	}
 	c.node(n).kill()
+}
+
+// Await returns when the nodes that run are a cluster that takes records: of a
+// node that was killed the others know, and what it led others lead.
+func (c *Cluster) Await() {
+	c.t.Helper()
+	c.await()
 }
 
 // Restart starts a node that was killed, at the same addresses and with the same

@@ -101,27 +101,74 @@ func TestABrokerThatIsKilledComesBackWithItsRecordsAndUsers(t *testing.T) {
 	}
 }
 
+// consumed reads the topic to its end and returns how many records it gave, and
+// how many different ones.
+func consumed(t *testing.T, c *Cluster, want int) (n, different int) {
+	t.Helper()
+	cl := client(t, kgo.SeedBrokers(c.Addr()...), kgo.ConsumeTopics("kept"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	seen := make(map[string]bool)
+	for n < want && ctx.Err() == nil {
+		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			n++
+			seen[fmt.Sprint(r.Partition, " ", r.Offset)] = true
+		})
+	}
+	return n, len(seen)
+}
+
 func TestThreeNodesGoOnWithoutOne(t *testing.T) {
 	c := Start(t, Options{Nodes: 3})
 	if n := len(c.Addr()); n != 3 {
 		t.Fatalf("%d addresses, want 3", n)
 	}
 	c.Create("kept", 6)
-	plain := client(t, kgo.SeedBrokers(c.Addr()...))
+	plain := client(t, kgo.SeedBrokers(c.Addr()...), kgo.RequiredAcks(kgo.AllISRAcks()))
+	meta, err := kadm.NewClient(plain).Metadata(t.Context(), "kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range meta.Topics["kept"].Partitions.Sorted() {
+		if len(p.Replicas) != 3 {
+			t.Errorf("partition %d has %d replicas, want 3", p.Partition, len(p.Replicas))
+		}
+	}
 	acknowledged(t, plain)
 	c.Kill(2)
 	begin := time.Now()
 	acknowledged(t, plain)
 	t.Logf("records are taken %.1f s after a node was killed", time.Since(begin).Seconds())
+	c.Await()
+	t.Logf("the others know of it after %.1f s", time.Since(begin).Seconds())
+	if n, different := consumed(t, c, 600); n != 600 || different != 600 {
+		t.Errorf("%d records, %d different ones, come of two nodes, want 600", n, different)
+	}
 	begin = time.Now()
 	c.Restart(2)
 	t.Logf("whole again in %.1f s", time.Since(begin).Seconds())
 	c.Kill(3)
 	acknowledged(t, plain)
-	if n := held(t, plain); n != 900 {
-		t.Errorf("the topic holds %d records, want 900", n)
+	if n, different := consumed(t, c, 900); n != 900 || different != 900 {
+		t.Errorf("%d records, %d different ones, want 900", n, different)
 	}
 	if !strings.Contains(c.Log(2), "Kafka Server started") {
 		t.Error("the log of node 2 does not say that it started")
 	}
+}
+
+func TestARecordThatOnlyOneNodeCanHoldIsNotAcknowledged(t *testing.T) {
+	c := Start(t, Options{Nodes: 3})
+	c.Create("kept", 1)
+	plain := client(t, kgo.SeedBrokers(c.Addr()...), kgo.RequiredAcks(kgo.AllISRAcks()))
+	acknowledged(t, plain)
+	c.Kill(1)
+	c.Kill(2)
+	hasty := client(t, kgo.SeedBrokers(c.Addr()...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.DisableIdempotentWrite(),
+		kgo.ProduceRequestTimeout(time.Second), kgo.RecordDeliveryTimeout(3*time.Second))
+	if err := hasty.ProduceSync(t.Context(), &kgo.Record{Topic: "kept", Value: []byte("one replica")}).FirstErr(); err == nil {
+		t.Error("a record was acknowledged that only one node has")
+	}
+	c.Restart(1)
+	acknowledged(t, plain)
 }

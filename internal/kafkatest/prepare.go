@@ -37,7 +37,11 @@ func prepare(t testing.TB, opt Options) (*Cluster, error) {
 	}
 	// The first compiler only: a broker of a test does not live long enough to
 	// gain from the second one, and starts a good deal faster without it.
-	c.jvm = []string{java, "-Xms64m", "-Xmx400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+	heap := "-Xmx400m"
+	if opt.Nodes == 3 {
+		heap = "-Xmx256m"
+	}
+	c.jvm = []string{java, "-Xms64m", heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
 		"-Dlog4j2.configurationFile=" + config, "-cp", filepath.Join(Jars(t), "*")}
 	ports, err := free(4 * opt.Nodes)
 	if err != nil {
