@@ -22,6 +22,8 @@ type clock struct {
 	lowest     *partition // the first that has it; nil when none holds it
 	open       bool       // there is input still to come
 	granted    int64      // the highest tick that was handed out
+	gaps       []Mark     // that no tick has passed yet
+	attention  bool       // there is something to do besides ticks
 
 	needsStanding bool
 	published     map[int64]*rules.Standing // by the hour as of which they hold
@@ -130,20 +132,23 @@ func (p *partition) advance() {
 }
 
 // await grants a tick beyond `after` up to which no event is still to come, or
-// says that input has ended. ok is false after a cancellation.
-func (c *clock) await(after int64) (tick int64, final, ok bool) {
+// says that input has ended. Where there is something else to do it returns
+// without either, at once if busy. ok is false after a cancellation.
+func (c *clock) await(after int64, busy bool) (tick int64, final, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if c.stopped {
+		switch {
+		case c.stopped:
 			return 0, false, false
-		}
-		if !c.open {
+		case !c.open:
 			return 0, true, true
-		}
-		if c.low > after {
+		case c.low > after:
 			c.granted = max(c.granted, c.low)
 			return c.low, false, true
+		case busy || c.attention:
+			c.attention = false
+			return after, false, true
 		}
 		c.changed.Wait()
 	}

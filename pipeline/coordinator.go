@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"weir/event"
+	"weir/internal/failpoint"
 	"weir/rules"
 )
 
@@ -12,24 +13,28 @@ import (
 // before nothing more is read.
 const maxPending = 1 << 20
 
-// backlog reports whether the units are behind with more than they may be.
+// backlog reports whether the units are behind with more than they may be, or
+// have no room.
 func (r *run) backlog() bool {
-	return r.count.pending.Load() > maxPending && r.count.behind.Load()
+	return r.keeping.held.Load() || r.count.pending.Load() > maxPending && r.count.behind.Load()
 }
 
 // coordinate runs the units' ticks as the clock allows, all units up to the
-// same boundary, and exchanges there what they know.
+// same boundary, and exchanges there what they know. In between it has the
+// state written.
 func (r *run) coordinate() error {
-	for {
+	for busy := false; ; {
 		r.clock.caughtUp(&r.count.behind)
 		r.takeFigures()
-		tick, final, ok := r.clock.await(r.current)
+		tick, final, ok := r.clock.await(r.current, busy)
 		if !ok {
 			r.interrupted = true
 			return nil
 		}
-		r.count.behind.Store(true)
-		r.drain()
+		if final || tick > r.current {
+			r.count.behind.Store(true)
+			r.drain()
+		}
 		if final {
 			tick = r.endOfInput()
 		}
@@ -41,6 +46,12 @@ func (r *run) coordinate() error {
 			if err := r.step(tick); err != nil {
 				return err
 			}
+			if r.stops() {
+				return nil
+			}
+			if _, err := r.keep(); err != nil {
+				return err
+			}
 		}
 		if final {
 			if r.cfg.Inspect != nil {
@@ -48,7 +59,22 @@ func (r *run) coordinate() error {
 			}
 			return nil
 		}
+		var err error
+		if busy, err = r.keep(); err != nil {
+			return err
+		}
+		if r.stops() {
+			return nil
+		}
 	}
+}
+
+// stops reports whether the run has come to where it shall stop.
+func (r *run) stops() bool {
+	if r.cfg.Until != 0 && r.current >= r.cfg.Until {
+		return true
+	}
+	return r.cfg.Break != nil && r.current > 0 && r.current%rules.Boundary == 0 && r.cfg.Break()
 }
 
 // endOfInput returns the tick to which the clock runs on when nothing is left:
@@ -92,17 +118,20 @@ func (r *run) step(target int64) error {
 	if h := r.nextHour(target); h > r.current {
 		next = min(next, h)
 	}
+	if u := r.cfg.Until; u > r.current {
+		next = min(next, u)
+	}
+	if r.cfg.Break != nil && r.cfg.Break() {
+		next = min(next, ceil(r.current+1, rules.Boundary))
+	}
+	next = r.blind(next)
 	r.unreviewed = r.cfg.Review != nil && (r.unreviewed || some && s < next)
-	for _, rd := range r.reducers {
-		rd.orders <- next
-	}
-	for _, rd := range r.reducers {
-		<-rd.done
-	}
+	r.each(func(rd *reducer) { rd.runTo(next) })
 	if next%rules.Boundary == 0 {
 		r.state.Boundary(next)
 	}
 	r.current = next
+	r.ran.Store(next)
 	if next%3600 == 0 && r.clock.needsStanding {
 		r.clock.publish(next, r.state.Publish(next))
 	}
@@ -130,7 +159,10 @@ func (r *run) emit() error {
 	if r.cfg.Emit == nil {
 		return nil
 	}
-	return r.cfg.Emit(r.decisions)
+	failpoint.Hit("pipeline.emit.before")
+	err := r.cfg.Emit(r.decisions)
+	failpoint.Hit("pipeline.emit.after")
+	return err
 }
 
 // nextHour returns the next whole hour whose standing facts some event may

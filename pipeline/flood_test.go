@@ -60,7 +60,7 @@ func TestAFloodOfNewAddressesIsShedAndTheGuesserInItIsFound(t *testing.T) {
 		var lines []string
 		sum, err := pipeline.Run(context.Background(), pipeline.Config{
 			Sources: []pipeline.Source{{Source: ingest.NewMemory("log", [][]ingest.MemoryRecord{log}), Decode: testkit.Decode, MaxLateness: time.Hour}},
-			Plan:    plan, Ceiling: event.Enforce, Workers: workers, Batch: batch, Memory: limit,
+			Plan:    plan, Ceiling: event.Enforce, Workers: workers, Batch: batch, Accounted: limit,
 			Emit: func(ds []event.Decision) error {
 				lines = append(lines, linesOf(ds)...)
 				return nil

@@ -56,7 +56,7 @@ func (c *clock) waiting(p *partition, now time.Time) {
 // enter takes in a chunk that was read. Where the clock went on without the
 // partition, the chunk's records count from the granted tick on; the marks that
 // say so must be safe before the chunk goes on. ok is false after a cancellation.
-func (c *clock) enter(p *partition, ch *chunk) (made []Mark, ok bool) {
+func (c *clock) enter(p *partition, ch *chunk, gap int64) (made []Mark, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.wait.since = time.Time{} // what holds it back from here on is not its source
@@ -69,18 +69,19 @@ func (c *clock) enter(p *partition, ch *chunk) (made []Mark, ok bool) {
 	if p.tail != nil {
 		c.underWay++
 	}
-	n := ch.recs.Len()
+	first, behind, n := ch.span()
 	if n == 0 {
 		return nil, true
 	}
-	if p.live && p.w < c.granted {
+	if p.live && p.w < c.granted && !p.returning(c.granted) {
 		event := MarkWake
 		if p.run.cfg.Sources[p.source].Slow {
 			event = MarkSlow
 		}
-		made = append(made, c.mark(p, event, ch.recs.Offsets[0], c.granted))
+		made = append(made, c.mark(p, event, first, c.granted))
 	}
-	p.next = ch.recs.Offsets[n-1] + 1
+	made = append(made, c.gap(p, first, gap)...)
+	p.next = behind
 	p.wait.idle, p.wait.lost, p.wait.told = false, false, false
 	p.wait.free = p.live && p.run.cfg.Sources[p.source].Slow && p.next >= p.until
 	ch.marks = append(ch.marks, p.marks...)
@@ -91,6 +92,10 @@ func (c *clock) enter(p *partition, ch *chunk) (made []Mark, ok bool) {
 	return made, true
 }
 
+// returning reports whether a partition is behind a tick only since the run went
+// on there, and reads again what it had read.
+func (p *partition) returning(tick int64) bool { return p.resumed && tick <= p.run.from }
+
 // mark makes a mark, which raises a partition's watermark.
 func (c *clock) mark(p *partition, event MarkEvent, offset, w int64) Mark {
 	m := Mark{
@@ -98,6 +103,9 @@ func (c *clock) mark(p *partition, event MarkEvent, offset, w int64) Mark {
 	}
 	if logs, ok := p.run.cfg.Sources[p.source].Source.(interface{ Log(p int) string }); ok && event == MarkStart {
 		m.Log = logs.Log(p.local) // globs may find the logs in another order the next time
+	}
+	if event == MarkStart {
+		m.First = topicOf(p.run.cfg.Sources[p.source].Source)
 	}
 	if w != 0 {
 		p.w = max(p.w, w)
@@ -120,7 +128,7 @@ func (c *clock) absent(tick int64) (made []Mark) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.partitions {
-		if p.live && !p.closed && (p.w < tick || p.wait.free && p.marked < p.next) {
+		if p.live && !p.closed && !p.returning(tick) && (p.w < tick || p.wait.free && p.marked < p.next) {
 			made = append(made, c.mark(p, MarkIdle, p.next, tick))
 		}
 	}

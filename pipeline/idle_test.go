@@ -19,14 +19,14 @@ func TestTheMarksOfAnIdlePartitionTakeNoRoom(t *testing.T) {
 	c.partitions = []*partition{p}
 	for tick := range int64(1000) {
 		made := c.absent(tick)
-		if want := tick > 90; want != (len(made) == 1) || want && made[0] != (Mark{MarkIdle, "log", 0, 7, tick, "", ""}) {
+		if want := tick > 90; want != (len(made) == 1) || want && made[0] != (Mark{Event: MarkIdle, Source: "log", Offset: 7, Watermark: tick}) {
 			t.Fatalf("tick %d: marks %v", tick, made)
 		}
 		if again := c.absent(tick); len(again) > 0 {
 			t.Fatalf("tick %d is marked twice: %v", tick, again)
 		}
 	}
-	if want := []Mark{{MarkIdle, "log", 0, 7, 999, "", ""}}; !slices.Equal(p.marks, want) {
+	if want := []Mark{{Event: MarkIdle, Source: "log", Offset: 7, Watermark: 999}}; !slices.Equal(p.marks, want) {
 		t.Errorf("it keeps %v, want %v", p.marks, want)
 	}
 }

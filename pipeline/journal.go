@@ -10,8 +10,9 @@ type Mark struct {
 	Partition int32     `json:"partition"` // the source's own number
 	Offset    int64     `json:"offset"`
 	Watermark int64     `json:"watermark,omitempty"` // Unix seconds; 0: none
-	First     string    `json:"first,omitempty"`     // of a file: the keyed hash of its first line; of a configuration: of all of it
+	First     string    `json:"first,omitempty"`     // of a file: the keyed hash of its first line; of a configuration: of all of it; of a topic's start: its id
 	Log       string    `json:"log,omitempty"`       // of a file: the path of the log whose rotation it is
+	Since     int64     `json:"since,omitempty"`     // of a gap: decisions at later ticks miss what stood there
 }
 
 // MarkEvent is why a mark was made.
@@ -24,12 +25,15 @@ const (
 	MarkWake  MarkEvent = "wake"  // an idle partition had a record again
 	MarkSlow  MarkEvent = "slow"  // a run of a slow source's records
 	MarkFile  MarkEvent = "file"  // a followed file begins here
+	// MarkGap is of a stretch that cannot be read any more: it ends at Offset, whose
+	// second is Watermark. It does not move the partition's own watermark.
+	MarkGap MarkEvent = "gap"
 	// MarkConfig is of no partition: from the tick Watermark on, decisions follow
 	// from another configuration or other rules. Offset counts these marks.
 	MarkConfig MarkEvent = "config"
 )
 
-var markEvents = []MarkEvent{MarkStart, MarkIdle, MarkWake, MarkSlow, MarkFile, MarkConfig}
+var markEvents = []MarkEvent{MarkStart, MarkIdle, MarkWake, MarkSlow, MarkFile, MarkGap, MarkConfig}
 
 // maxLocal is how many partitions a source may have.
 const maxLocal = 1 << 20

@@ -16,6 +16,7 @@ import (
 	"weir/internal/testkit"
 	"weir/pipeline"
 	"weir/rules"
+	"weir/state"
 )
 
 // arrival is a record on its way to a live run.
@@ -127,7 +128,9 @@ type lifetime struct {
 	decided int64    // the tick of the last
 	journal []pipeline.Mark
 	summary pipeline.Summary
-	arrived int // how many arrivals there had been when it ended
+	arrived int    // how many arrivals there had been when it ended
+	dir     string // where its state is on disk; empty: nowhere
+	resumed bool   // it went on from a checkpoint
 }
 
 // live runs the world from the start, with what is left of the life before,
@@ -138,7 +141,7 @@ func (w *liveWorld) live(t *testing.T, s shape, before lifetime, kill int) lifet
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := lifetime{journal: slices.Clone(before.journal)}
+	l := lifetime{journal: slices.Clone(before.journal), dir: before.dir}
 	already := before.arrived
 	feeds := []*feed{newFeed("log", len(w.sources[0].records)-1), newFeed("cdn", len(w.sources[1].records))}
 	cfg := pipeline.Config{
@@ -151,6 +154,10 @@ func (w *liveWorld) live(t *testing.T, s shape, before lifetime, kill int) lifet
 	}
 	if s.recode {
 		cfg.Recode = func(unit int, tick int64) bool { return (uint64(unit)*2654435761+uint64(tick))>>3%5 == 0 }
+	}
+	if l.dir != "" {
+		defer w.keep(t, &cfg, l.dir)()
+		l.resumed = cfg.Resume != nil
 	}
 	var mu sync.Mutex
 	killed := false
@@ -221,6 +228,39 @@ func (w *liveWorld) live(t *testing.T, s shape, before lifetime, kill int) lifet
 	return l
 }
 
+// keep gives a run the state in a directory, and where the lives before it came to.
+func (w *liveWorld) keep(t *testing.T, cfg *pipeline.Config, dir string) (release func()) {
+	t.Helper()
+	store, err := state.Open(context.Background(), state.Config{Dir: dir, Units: cfg.Units, KeyID: "laws", Memory: 32 << 20, Reserve: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why := store.Broken(); why != "" {
+		t.Fatalf("the store was put aside: %s", why)
+	}
+	cfg.Store, cfg.Checkpoint = store, time.Second
+	for _, src := range w.sources {
+		cfg.SourceNames = append(cfg.SourceNames, src.name)
+	}
+	if last, ok := store.Last(); ok {
+		meta, err := pipeline.ReadMeta(last.Meta)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Plan, err = rules.NewPlan(w.rules, event.FixedKey(), rules.PlanOptions{Inherit: meta.Layout, Tick: meta.Tick}); err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Resume, err = pipeline.Restore(store, meta, last, cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // replay returns what a replay with the journal decides, in the order of lines.
 func (w *liveWorld) replay(t *testing.T, s shape, journal []pipeline.Mark) []string {
 	w.journal = journal
@@ -233,6 +273,52 @@ func (w *liveWorld) replay(t *testing.T, s shape, journal []pipeline.Mark) []str
 }
 
 const forGood = 1 << 30
+
+// Live runs that are killed and go on from their checkpoints decide, all
+// together, what a replay with the journal decides: nothing else, nothing less,
+// and what they decide twice is the same.
+func TestLiveRunsThatGoOnFromTheirCheckpointsDecideTheSame(t *testing.T) {
+	lines, lives, resumed, again := 0, 0, 0, int64(0)
+	for seed := range uint64(seeds(8)) {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			w := randomLiveWorld(t, 900+seed)
+			rng := rand.New(rand.NewPCG(seed, 81))
+			s := shape{workers: 1 + rng.IntN(4), units: 8, batch: 1 + rng.IntN(50), seed: seed}
+			seen := map[string]bool{}
+			l := lifetime{dir: dir}
+			for ended := false; !ended; lives++ {
+				kill := l.arrived + 1 + rng.IntN(len(w.arrivals)/3)
+				if ended = kill > len(w.arrivals)*3/4; ended {
+					kill = forGood
+				}
+				decided := l.decided
+				l = w.live(t, s, l, kill)
+				l.decided = max(l.decided, decided)
+				for _, line := range l.lines {
+					seen[line] = true
+				}
+				if l.resumed {
+					resumed++
+				}
+				again += l.summary.Again
+			}
+			var got []string
+			for line := range seen {
+				got = append(got, line)
+			}
+			slices.Sort(got)
+			lines += len(got)
+			want := w.replay(t, shapes(seed)[0], l.journal)
+			slices.Sort(want)
+			compare(t, fmt.Sprintf("seed %d: a replay", seed), got, want)
+		})
+	}
+	t.Logf("%d lines, %d lives, %d of them from a checkpoint, %d events read again and passed over", lines, lives, resumed, again)
+	if resumed < 5 || again == 0 || lines < 300 {
+		t.Error("this shows too little")
+	}
+}
 
 func TestALiveRunDecidesWhatAReplayWithItsJournalDecides(t *testing.T) {
 	marks := map[pipeline.MarkEvent]int{}

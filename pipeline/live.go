@@ -20,6 +20,9 @@ func (r *run) begin() (made []Mark) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range r.partitions {
+		if p.resumed {
+			continue
+		}
 		if r.starts.recorded {
 			made = append(made, c.join(p)...)
 		} else {
@@ -57,6 +60,9 @@ func (r *run) monitor() {
 		}
 		now := time.Now()
 		r.lookForIdle(now)
+		if r.cfg.Break != nil && r.cfg.Break() {
+			r.clock.nudge()
+		}
 		if now.Sub(grown) >= growEvery {
 			grown = now
 			if err := r.lookForNew(); err != nil {
@@ -104,6 +110,8 @@ func (r *run) lookForNew() error {
 type figures struct {
 	tick    int64
 	onRules int
+	blind   int64
+	warming map[string]int64
 	summary Summary // its Keys, Bytes and Shed
 }
 
@@ -116,9 +124,42 @@ func (r *run) takeFigures() {
 		return
 	}
 	t := r.state.Totals()
+	blind, warming := r.state.Warming(r.current)
 	r.figures.Store(&figures{
-		tick: r.current, onRules: r.state.OnRules(), summary: Summary{Keys: t.Keys, Bytes: t.Bytes, Shed: t.Shed},
+		tick: r.current, onRules: r.state.OnRules(), blind: blind, warming: warming, summary: Summary{Keys: t.Keys, Bytes: t.Bytes, Shed: t.Shed, Degraded: t.Degraded},
 	})
+}
+
+// keepingStatus says how the state comes to disk and what it takes, and from
+// where on a restart would read each partition.
+func (r *run) keepingStatus(s *Status) (saved map[partitionID]int64) {
+	k := &r.keeping
+	if c := k.status.Load(); c != nil {
+		s.Checkpoint = *c
+	}
+	if m := k.memory.Load(); m != nil {
+		s.Memory = *m
+	}
+	s.Memory.Limit, s.Memory.AccountedLimit, s.Memory.Accounted = r.cfg.Memory, r.cfg.Accounted, s.Summary.Bytes
+	s.Degraded, s.TurnedAway = s.Summary.Degraded, s.Summary.Shed.TurnedAway
+	if r.cfg.Store != nil {
+		s.Store = r.cfg.Store.Stats()
+		s.Memory.Store = s.Store.Memory
+	}
+	if r.cfg.Resume != nil {
+		s.Resumed = r.cfg.Resume.Tick
+	}
+	if r.cfg.Archive != nil {
+		a := r.cfg.Archive.Stats()
+		s.Archive = ArchiveStatus{On: true, Queue: a.Queue, Bytes: a.Bytes, Lag: a.Lag, Why: a.Why}
+	}
+	saved = map[partitionID]int64{}
+	if at := k.saved.Load(); at != nil {
+		for _, p := range *at {
+			saved[partitionID{p.Source, p.Partition}] = p.Offset
+		}
+	}
+	return saved
 }
 
 // status says how the run stands.
@@ -126,9 +167,11 @@ func (r *run) status(now time.Time) *Status {
 	s := &Status{At: now, Pending: r.count.pending.Load()}
 	if f := r.figures.Load(); f != nil {
 		s.Summary, s.Tick, s.OnRules = f.summary, max(-1, f.tick), f.onRules
+		s.Blind, s.Incomplete = f.blind, f.warming
 	}
 	s.Summary.LastTick = s.Tick
 	r.count.add(&s.Summary)
+	saved := r.keepingStatus(s)
 	c := r.clock
 	c.mu.Lock()
 	tails := make([]ingest.Tail, 0, len(c.partitions))
@@ -136,7 +179,7 @@ func (r *run) status(now time.Time) *Status {
 		s.Summary.Tally.add(p.tally)
 		s.Partitions = append(s.Partitions, PartitionStatus{
 			Source: r.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: p.next, Watermark: max(-1, p.w),
-			Lag: -1, Idle: p.wait.idle, Lost: p.wait.lost,
+			Saved: saved[p.id()], Lag: -1, Idle: p.wait.idle, Lost: p.wait.lost,
 		})
 		tails = append(tails, p.tail)
 	}

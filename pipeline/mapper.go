@@ -12,6 +12,10 @@ import (
 
 // chunk is a run of records on its way through the mapper.
 type chunk struct {
+	read     int   // events that its source handed out as such, see ingest.Events
+	first    int64 // of these, the first offset
+	behind   int64 // and the one behind the last
+	seq      uint64
 	part     *partition
 	recs     ingest.Records
 	batch    event.Batch
@@ -29,6 +33,15 @@ type chunk struct {
 	reached int64 // no event before it is still to come from this chunk
 	holds   bool  // it has records: the partition holds the clock until they are mapped
 	done    bool
+}
+
+// span returns the first offset of the chunk's records, the one behind them,
+// and how many there are.
+func (c *chunk) span() (first, behind int64, n int) {
+	if n = c.recs.Len(); n > 0 {
+		return c.recs.Offsets[0], c.recs.Offsets[n-1] + 1, n
+	}
+	return c.first, c.behind, c.read
 }
 
 // run takes the chunk through the mapper.
@@ -61,27 +74,27 @@ func (c *chunk) judge() {
 	p := c.part
 	pc := p.clock
 	pc.add(c.marks)
-	if pc.heldLine != nil && (len(c.batch.Events) > 0 || c.last) {
+	if pc.carried && (len(c.batch.Events) > 0 || c.last) {
 		c.prependHeld()
 	}
 	appended := c.appended
 	if len(appended) == 0 {
 		appended = nil
 	}
-	c.batch.Events, c.after = pc.pass(c.batch.Events, appended, c.after[:0])
+	c.batch.Events, c.after, c.appended = pc.pass(c.batch.Events, appended, c.after[:0])
 	if c.last {
-		c.batch.Events, c.after = pc.finish(c.batch.Events, c.after)
+		c.batch.Events, c.after, c.appended = pc.finish(c.batch.Events, c.appended, c.after)
 	}
-	if n := c.recs.Len(); n > 0 {
-		pc.next = c.recs.Offsets[n-1] + 1
+	if _, behind, n := c.span(); n > 0 {
+		pc.next = behind
 	}
 	pc.journal(pc.next) // also marks at lines that could not be read, and behind all of them
 	c.w, c.end, c.tally = pc.w, pc.end(), pc.tally
-	if pc.holding && pc.heldLine == nil {
-		// What is held outlives its batch, so its bytes are kept.
-		pc.heldLine = append([]byte(nil), c.lineAt(pc.held.Offset)...)
+	p.note(pc)
+	if pc.holding && !pc.carried {
+		pc.held, pc.carried = pc.held.Clone(), true // it outlives its batch
 	}
-	if p.run.cfg.Recode != nil {
+	if p.run.cfg.Recode != nil && !pc.holding {
 		p.clock = p.newClock(pc.marks)
 		if err := p.clock.restorePosition(pc.appendPosition(nil)); err != nil {
 			p.run.fail(err)
@@ -89,33 +102,12 @@ func (c *chunk) judge() {
 	}
 }
 
-// prependHeld puts the line that an earlier chunk left in doubt in front.
+// prependHeld puts what an earlier chunk left in doubt in front.
 func (c *chunk) prependHeld() {
-	pc := c.part.clock
-	s := &c.part.run.cfg.Sources[c.part.source]
-	offset := pc.held.Offset
-	line := pc.heldLine // nothing else uses its bytes
-	c.batch.Events = append(c.batch.Events, event.Event{})
-	copy(c.batch.Events[1:], c.batch.Events)
-	ev := &c.batch.Events[0]
-	ev.Reset()
-	if err := s.Decode(line, ev, &c.batch.Arena); err != nil {
-		panic("a line that was decoded once is " + err.Error())
-	}
-	ev.Offset = offset
+	c.batch.Events = slices.Insert(c.batch.Events, 0, c.part.clock.held)
 	if len(c.appended) > 0 {
 		c.appended = slices.Insert(c.appended, 0, ingest.NoAppend) // only what has none is held
 	}
-}
-
-// lineAt returns the record that begins at an offset.
-func (c *chunk) lineAt(offset int64) []byte {
-	for i, o := range c.recs.Offsets {
-		if o == offset {
-			return c.recs.Line(i)
-		}
-	}
-	return c.part.clock.heldLine
 }
 
 // mapper is what one goroutine at a time needs to decode, enrich and map.
@@ -131,7 +123,7 @@ func newMapper(r *run) *mapper {
 	m.facts.Lookups = r.cfg.Lookups
 	for i := range r.cfg.Sources {
 		var w *enrich.Worker
-		if r.cfg.Enrich != nil {
+		if _, events := r.cfg.Sources[i].Source.(ingest.Events); r.cfg.Enrich != nil && !events {
 			w = r.cfg.Enrich.Worker(r.cfg.Sources[i].Enrich)
 		}
 		m.enrich = append(m.enrich, w)
@@ -150,6 +142,9 @@ func (m *mapper) decode(c *chunk) {
 	s := &m.run.cfg.Sources[c.part.source]
 	b := &c.batch
 	b.Source, b.Partition = s.Name(), c.part.number
+	if c.read > 0 {
+		m.checkTimes(c)
+	}
 	rejected := int64(c.recs.TooLong)
 	if rejected > 0 {
 		m.run.count.reject(m.run.cfg.Log, s.Name(), ingest.ErrTooLong, nil, rejected)
@@ -173,6 +168,27 @@ func (m *mapper) decode(c *chunk) {
 	}
 }
 
+// checkTimes rejects events of a source of events as decode does those of lines.
+func (m *mapper) checkTimes(c *chunk) {
+	k := 0
+	for i := range c.batch.Events {
+		ev := &c.batch.Events[i]
+		if ev.Time < 0 || ev.Time > LastSecond*nanos {
+			m.run.count.reject(m.run.cfg.Log, c.batch.Source, errTime, nil, 1)
+			continue
+		}
+		if k != i {
+			c.batch.Events[k] = *ev
+			if len(c.appended) > 0 {
+				c.appended[k] = c.appended[i]
+			}
+		}
+		k++
+	}
+	c.batch.Events = c.batch.Events[:k]
+	c.appended = c.appended[:min(k, len(c.appended))]
+}
+
 // mapChunk enriches the chunk's events, maps them and delivers the rows. It
 // returns the mapper that it ended with, since it lends its own out while it
 // waits; nil if the run was cancelled.
@@ -181,13 +197,17 @@ func (m *mapper) mapChunk(c *chunk) *mapper {
 	if w := m.enrich[c.part.source]; w != nil {
 		w.Enrich(&c.batch)
 	}
-	if r.cfg.Sources[c.part.source].Unjudged {
+	if r.cfg.Sources[c.part.source].Unjudged && c.part.events == nil {
 		for i := range c.batch.Events {
 			c.batch.Events[i].Unjudged = c.batch.Events[i].Outcome == event.NoOutcome
 		}
 	}
 	if adjust := r.cfg.Sources[c.part.source].Adjust; adjust != nil {
 		adjust(&c.batch)
+	}
+	if err := r.archive(c); err != nil {
+		r.fail(err)
+		return nil
 	}
 	m.filter(c)
 	events := c.batch.Events
@@ -221,6 +241,7 @@ func (m *mapper) mapChunk(c *chunk) *mapper {
 // filter takes out events that the source's `only` does not hold of.
 func (m *mapper) filter(c *chunk) {
 	only := m.run.cfg.Sources[c.part.source].Only
+	m.passOver(c)
 	events := c.batch.Events
 	refused := int64(0)
 	if only == nil {
@@ -250,6 +271,28 @@ func (m *mapper) filter(c *chunk) {
 	m.run.count.mapped(int64(k), int64(len(events)-k), refused)
 }
 
+// passOver takes out events of seconds that the state began with: they were
+// folded before it was written.
+func (m *mapper) passOver(c *chunk) {
+	if !c.part.resumed {
+		return
+	}
+	events, from := c.batch.Events, m.run.from
+	k := 0
+	for i := range events {
+		if events[i].Second < from {
+			continue
+		}
+		if k != i {
+			events[k] = events[i]
+			c.after[k] = c.after[i]
+		}
+		k++
+	}
+	m.run.count.again.Add(int64(len(events) - k))
+	c.batch.Events, c.after = events[:k], c.after[:k]
+}
+
 func hourOf(second int64) int64 { return floorDiv(second, 3600) * 3600 }
 
 // pools keep what batches are made of for use again.
@@ -267,6 +310,7 @@ func (p *pools) chunk() *chunk {
 	c.appended, c.after = c.appended[:0], c.after[:0]
 	c.reached, c.done, c.last, c.holds = -1<<62, false, false, false
 	c.marks = c.marks[:0]
+	c.read = 0
 	return c
 }
 

@@ -30,9 +30,12 @@ func TestARecordWithoutAnAppendTimeIsJudgedLikeALineOfAFile(t *testing.T) {
 				add(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), ingest.NoAppend)
 			}
 		}
-		kept, _ := c.pass(events, appended, nil)
+		kept, _, stamps := c.pass(events, appended, nil)
 		if len(kept) != 110 || c.tally.Future != 1 || c.tally.Dropped != 0 || c.tally.Clamped != 0 {
 			t.Errorf("stamped %v: %d kept, %+v", stamped, len(kept), c.tally)
+		}
+		if len(stamps) != len(kept) {
+			t.Errorf("stamped %v: %d append times of %d events", stamped, len(stamps), len(kept))
 		}
 		if want := now.Unix() + 109 - 2; c.w != want {
 			t.Errorf("stamped %v: watermark %d, want %d", stamped, c.w, want)

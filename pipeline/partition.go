@@ -36,8 +36,8 @@ type partitionClock struct {
 	w       int64 // the watermark, s
 	last    int64 // the last second in which an event counts
 
-	held      event.Event
-	heldLine  []byte // its bytes, once its batch is gone
+	held      event.Event // a copy, once its batch is gone
+	carried   bool        // held is such a copy, and stands first in the next batch
 	holding   bool
 	heldFirst bool
 
@@ -69,43 +69,47 @@ func newPartitionClock(disorder, lateness time.Duration, marks []Mark, partition
 
 // pass judges the events of a batch: it sets their seconds, takes out those
 // that do not count, and appends to after, for each event that stays, the
-// watermark once it was judged. appended are their append times, or nil. A
-// held line of an earlier batch must stand first in events, see takeHeld.
-func (c *partitionClock) pass(events []event.Event, appended []int64, after []int64) ([]event.Event, []int64) {
-	p := judging{c: c, events: events[:0], after: after}
+// watermark once it was judged. appended are their append times, or nil; those
+// of the events that stay are left in its place. What was carried over from an
+// earlier batch must stand first in events.
+func (c *partitionClock) pass(events []event.Event, appended []int64, after []int64) ([]event.Event, []int64, []int64) {
+	p := judging{c: c, events: events[:0], after: after, stamped: appended != nil, stamps: appended[:0]}
 	for i := range events {
 		ev := &events[i]
-		if i == 0 && c.heldLine != nil {
-			c.held, c.heldLine = *ev, nil
+		if i == 0 && c.carried {
+			c.held, c.carried = *ev, false
 			continue
 		}
 		c.journal(ev.Offset)
-		stamped := appended != nil && appended[i] != ingest.NoAppend
-		if stamped {
-			if lead := appended[i] + appendLead; ev.Time > lead {
+		stamp := int64(ingest.NoAppend)
+		if appended != nil {
+			stamp = appended[i]
+		}
+		if stamp != ingest.NoAppend {
+			if lead := stamp + appendLead; ev.Time > lead {
 				ev.Time = lead
 				c.tally.Clamped++
 			}
 		}
-		p.judge(ev, stamped)
+		p.judge(ev, stamp)
 	}
-	return p.events, p.after
+	return p.events, p.after, p.stamps
 }
 
 // finish judges what is held at the end of input.
-func (c *partitionClock) finish(events []event.Event, after []int64) ([]event.Event, []int64) {
-	p := judging{c: c, events: events, after: after}
+func (c *partitionClock) finish(events []event.Event, appended, after []int64) ([]event.Event, []int64, []int64) {
+	p := judging{c: c, events: events, after: after, stamped: appended != nil, stamps: appended}
 	c.journal(math.MaxInt64)
 	if c.holding {
 		c.holding = false
 		if c.heldFirst {
 			held := c.held
-			p.count(&held)
+			p.count(&held, ingest.NoAppend)
 		} else {
 			c.tally.Future++
 		}
 	}
-	return p.events, p.after
+	return p.events, p.after, p.stamps
 }
 
 // end returns the tick at which everything of the partition has been closed.
@@ -118,39 +122,41 @@ func (c *partitionClock) end() int64 {
 
 // judging is one pass over a batch.
 type judging struct {
-	c      *partitionClock
-	events []event.Event
-	after  []int64
+	c       *partitionClock
+	events  []event.Event
+	after   []int64
+	stamped bool
+	stamps  []int64 // append times, where the source has them
 }
 
-// judge counts an event or holds it. One that is stamped cannot be far ahead.
-func (p *judging) judge(ev *event.Event, stamped bool) {
+// judge counts an event or holds it. One with an append time cannot be far ahead.
+func (p *judging) judge(ev *event.Event, stamp int64) {
 	c := p.c
 	if c.holding {
 		c.holding = false
 		held := c.held
 		if lead := held.Time - ev.Time; lead <= futureLead && lead >= -futureLead {
 			next := *ev // the held one is written where ev may stand
-			p.count(&held)
-			p.count(&next)
+			p.count(&held, ingest.NoAppend)
+			p.count(&next, stamp)
 			return
 		} else if c.heldFirst && lead < 0 {
 			next := *ev
-			p.count(&held)
+			p.count(&held, ingest.NoAppend)
 			ev = &next
 		} else {
 			c.tally.Future++
 		}
 	}
-	if !stamped && (!c.started || ev.Time > c.max+futureLead) {
+	if stamp == ingest.NoAppend && (!c.started || ev.Time > c.max+futureLead) {
 		c.holding, c.heldFirst, c.held = true, !c.started, *ev
 		return
 	}
-	p.count(ev)
+	p.count(ev, stamp)
 }
 
 // count gives an event its second and moves the clock.
-func (p *judging) count(ev *event.Event) {
+func (p *judging) count(ev *event.Event, stamp int64) {
 	c := p.c
 	second := floorDiv(ev.Time, nanos)
 	ev.Second = second
@@ -187,6 +193,9 @@ func (p *judging) count(ev *event.Event) {
 		p.events = append(p.events, *ev)
 	}
 	p.after = append(p.after, c.w)
+	if p.stamped {
+		p.stamps = append(p.stamps, stamp)
+	}
 }
 
 // raise moves the watermark up to w and forgets the seconds before it.
@@ -211,7 +220,7 @@ func (c *partitionClock) raise(w int64) {
 // journal applies the marks up to an offset.
 func (c *partitionClock) journal(offset int64) {
 	for len(c.marks) > 0 && c.marks[0].Offset <= offset {
-		if w := c.marks[0].Watermark; w != 0 {
+		if w := c.marks[0].Watermark; w != 0 && c.marks[0].Event != MarkGap {
 			c.raise(w)
 		}
 		c.marks = c.marks[1:]

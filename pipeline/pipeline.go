@@ -11,10 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/archive"
 	"weir/enrich"
 	"weir/event"
 	"weir/ingest"
 	"weir/rules"
+	"weir/state"
 )
 
 // Source is an ingest.Source with what is known about its lines.
@@ -41,11 +43,13 @@ const (
 // Config is all that a run depends on.
 type Config struct {
 	Sources []Source
-	Enrich  *enrich.Tables // nil: events stay as they were decoded
-	Plan    *rules.Plan
-	Lookups map[string]func(value string) bool
-	Journal []Mark      // what a clock decided before
-	Ceiling event.Stage // the highest stage that any rule gets
+	// SourceNames are their names, for a state that outlives them; nil: they are asked.
+	SourceNames []string
+	Enrich      *enrich.Tables // nil: events stay as they were decoded
+	Plan        *rules.Plan
+	Lookups     map[string]func(value string) bool
+	Journal     []Mark      // what a clock decided before
+	Ceiling     event.Stage // the highest stage that any rule gets
 	// Stages are, by rule id, the highest stage that the operator gives it.
 	Stages map[string]event.Stage
 	// Since keeps back decisions of earlier ticks (Unix seconds): what is
@@ -55,7 +59,29 @@ type Config struct {
 	Workers int   // goroutines that decode, and as many that fold; 0: one a processor
 	Units   int   // a power of two; 0: 64
 	Batch   int   // records at a time; 0: 1,000
-	Memory  int64 // bytes that the units may take; 0: no limit
+	Memory  int64 // bytes that everything may take; 0: no limit
+	// Accounted is how many bytes all keys may come to, in memory or not, before
+	// the ones that matter least are given up; 0: no limit.
+	Accounted int64
+
+	// Store keeps the state: it is written there every Checkpoint and when the
+	// run stops, and keys that memory has no room for are read from it. Kept is
+	// what the caller wants to find again beside the state. Without a store Spill
+	// makes a temporary one where memory gets short.
+	Store      *state.Store
+	Checkpoint time.Duration
+	Kept       Kept
+	Spill      func() (*state.Store, error)
+	Archive    *archive.Archive // nil: none
+	// Resume is where an earlier run stopped; nil: at the beginning. Its sources
+	// may begin before the positions.
+	Resume *Resume
+	// Until is a tick (a whole ten seconds) behind which the run stops, 0: none;
+	// Break, if set, is asked at whole ten seconds whether it shall. Left is then
+	// told where another run can go on.
+	Until int64
+	Break func() bool
+	Left  func(*Resume)
 
 	// Record writes what a clock decided and returns when it is safe. With it the
 	// run is live: partitions may be idle, slow or new. Nil: they may not.
@@ -86,8 +112,17 @@ type Config struct {
 	Log     *slog.Logger // nil: silent
 }
 
-// stage returns the highest stage that a rule gets.
-func (c *Config) stage(rule string) event.Stage {
+// sourceName returns the source, and its own number, of a partition's number.
+func (c *Config) sourceName(number int32) (source string, partition int32) {
+	at, local := numbered(number)
+	if at < len(c.SourceNames) {
+		return c.SourceNames[at], local
+	}
+	return c.Sources[at].Name(), local
+}
+
+// Stage returns the highest stage that a rule gets.
+func (c *Config) Stage(rule string) event.Stage {
 	if s, ok := c.Stages[rule]; ok {
 		return min(s, c.Ceiling)
 	}
@@ -122,6 +157,12 @@ func (c *Config) Validate() (err error) {
 	if c.Workers < 1 || c.Workers > 1024 {
 		err = errors.Join(err, fmt.Errorf("workers: %d, must be between 1 and 1024", c.Workers))
 	}
+	if c.Until%rules.Boundary != 0 {
+		err = errors.Join(err, fmt.Errorf("until: %d, must be a whole ten seconds", c.Until))
+	}
+	if c.Store != nil && c.Checkpoint <= 0 {
+		err = errors.Join(err, fmt.Errorf("checkpoint: %v, must be above 0", c.Checkpoint))
+	}
 	if c.Batch < 1 || c.Batch > 1<<16 {
 		err = errors.Join(err, fmt.Errorf("batch: %d, must be between 1 and 65536", c.Batch))
 	}
@@ -149,18 +190,27 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := newRun(ctx, cancel, cfg)
+	err := r.beginArchive()
+	if err == nil && cfg.Record != nil {
+		err = r.record(r.begin())
+	}
+	if err != nil {
+		r.giveUp()
+		r.stopReducers()
+		return r.summary(), err
+	}
 	if cfg.Record != nil {
-		if err := r.record(r.begin()); err != nil {
-			r.stopReducers()
-			return r.summary(), err
-		}
 		r.readers.Go(r.monitor)
 	}
 	for _, p := range r.partitions {
 		r.readers.Go(p.read)
 	}
 	stop := context.AfterFunc(ctx, r.clock.wake)
-	err := r.coordinate()
+	err = r.coordinate()
+	if err == nil {
+		err = r.leave()
+	}
+	r.giveUp()
 	cancel(err)
 	stop()
 	r.clock.wake()
@@ -195,6 +245,11 @@ type run struct {
 	recording  sync.Mutex // of what Record is given
 	pool       pools
 
+	from    int64 // seconds before it were folded before the run began
+	keeping keeping
+	ran     atomic.Int64 // current, for others than the coordinator
+	seeing  atomic.Int64 // from this second on the log is whole
+
 	current     int64 // the tick that was run last
 	unreviewed  bool  // there were events since the last review
 	interrupted bool
@@ -204,7 +259,7 @@ type run struct {
 }
 
 func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *run {
-	r := &run{cfg: cfg, ctx: ctx, cancel: cancel, current: -1 << 62}
+	r := &run{cfg: cfg, ctx: ctx, cancel: cancel, current: -1 << 62, from: -1 << 62}
 	r.clock = newClock(cfg.Plan.NeedsStanding(), underWay*cfg.Workers)
 	var all []partitionID
 	for i := range cfg.Sources {
@@ -224,10 +279,17 @@ func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *ru
 	}
 	r.clock.partitions = slices.Clone(r.partitions)
 	r.clock.look()
-	r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.Memory, cfg.stage, func(number int32) (string, int32) {
-		source, local := numbered(number)
-		return cfg.Sources[source].Name(), local
-	})
+	if cfg.Resume == nil {
+		r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.Accounted, cfg.Stage, cfg.sourceName)
+	} else {
+		r.goOn(cfg.Resume)
+	}
+	for _, g := range r.starts.gaps {
+		if cfg.Resume == nil || g.Since > cfg.Resume.Tick {
+			r.clock.gaps = addGap(r.clock.gaps, g)
+		}
+	}
+	r.keeping.init(r)
 	r.mappers = make(chan *mapper, cfg.Workers)
 	for range cfg.Workers {
 		r.mappers <- newMapper(r)

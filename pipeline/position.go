@@ -10,9 +10,9 @@ import (
 const positionVersion = 1
 
 // appendPosition appends how far the partition has been read: the next offset
-// and its clock, with a line that is still in doubt and the seconds that are
-// not closed. That, the journal and the records from there on are all that its
-// events follow from.
+// and its clock, with the events of each second that is open. That, the journal
+// and the records from there on are all that its events follow from. No event
+// may be held.
 func (c *partitionClock) appendPosition(dst []byte) []byte {
 	dst, start := state.BeginRecord(dst)
 	w := state.Writer{B: dst}
@@ -21,24 +21,19 @@ func (c *partitionClock) appendPosition(dst []byte) []byte {
 	w.Int(c.max)
 	w.Int(c.w)
 	w.Int(c.last)
-	w.Bool(c.holding)
-	if c.holding {
-		w.Bool(c.heldFirst)
-		w.Int(c.held.Time)
-		w.Int(c.held.Offset)
-		w.String(string(c.heldLine))
-	}
+	// By second, since the disorder may be another one when it is read.
+	n := int64(len(c.counts))
 	open := 0
-	for _, n := range c.counts {
-		if n != 0 {
+	for at := range c.counts {
+		if c.counts[at] != 0 {
 			open++
 		}
 	}
 	w.Uint(uint64(open))
-	for i, n := range c.counts {
-		if n != 0 {
-			w.Uint(uint64(i))
-			w.Uint(uint64(n))
+	for second := c.w; open > 0 && second < c.w+n; second++ {
+		if k := c.counts[floorMod(second, n)]; k != 0 {
+			w.Uint(uint64(second - c.w))
+			w.Uint(uint64(k))
 		}
 	}
 	for _, n := range []int64{c.tally.Events, c.tally.Late, c.tally.Dropped, c.tally.Future, c.tally.Clamped} {
@@ -57,27 +52,22 @@ func (c *partitionClock) restorePosition(b []byte) error {
 	}
 	r := state.Reader{B: body}
 	c.next, c.started, c.max, c.w, c.last = r.Int(), r.Bool(), r.Int(), r.Int(), r.Int()
-	if c.holding = r.Bool(); c.holding {
-		c.heldFirst, c.held.Time, c.held.Offset = r.Bool(), r.Int(), r.Int()
-		c.heldLine = []byte(r.String())
-	}
 	for range r.Len() {
-		i, n := r.Uint(), r.Uint()
-		if i >= uint64(len(c.counts)) {
-			return fmt.Errorf("position: %w: second %d of %d", state.ErrCorrupt, i, len(c.counts))
+		ahead, n := r.Uint(), r.Uint()
+		if ahead >= uint64(len(c.counts)) {
+			continue // the disorder was larger: the next event closes these seconds
 		}
-		c.counts[i] = int32(n)
+		c.counts[floorMod(c.w+int64(ahead), int64(len(c.counts)))] = int32(n)
 		c.ahead += int(n)
 	}
 	c.tally = Tally{Events: r.Int(), Late: r.Int(), Dropped: r.Int(), Future: r.Int(), Clamped: r.Int()}
-	for len(c.marks) > 0 && c.marks[0].Offset <= c.next {
-		c.marks = c.marks[1:]
-	}
 	if r.Err != nil {
 		return fmt.Errorf("position: %w", r.Err)
 	}
 	if len(r.B)+len(rest) > 0 {
 		return fmt.Errorf("position: %w: %d bytes too many", state.ErrCorrupt, len(r.B)+len(rest))
 	}
+	// Marks may have been made at this offset since: an idle partition's stay where it is.
+	c.journal(c.next)
 	return nil
 }

@@ -1,10 +1,13 @@
 package pipeline
 
 import (
+	"cmp"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
+	"weir/event"
 	"weir/ingest"
 )
 
@@ -22,16 +25,23 @@ const maxSkew = 60
 // partition is one partition of one source being read.
 type partition struct {
 	run    *run
-	source int         // in Config.Sources
-	local  int         // its number there
-	number int32       // of all partitions its own, whenever it appeared
-	share  int         // it may have this part of maxAhead events open
-	tail   ingest.Tail // nil: its source has an end
-	live   bool        // a clock may decide about it
-	until  int64       // of a slow source's: it holds the clock while it is before this offset
+	source int           // in Config.Sources
+	local  int           // its number there
+	number int32         // of all partitions its own, whenever it appeared
+	share  int           // it may have this part of maxAhead events open
+	tail   ingest.Tail   // nil: its source has an end
+	events ingest.Events // nil: its source hands out lines
+	live   bool          // a clock may decide about it
+	// What the run goes on from has its position: records before skip were dealt
+	// with, and so were events of seconds before the run began.
+	resumed bool
+	skip    int64
+	missing []ingest.Gap // in front of the next record
+	until   int64        // of a slow source's: it holds the clock while it is before this offset
 
-	clock *partitionClock
-	turn  chan struct{}
+	clock  *partitionClock
+	turn   chan struct{}
+	points points
 
 	// Under the mutex of the run's clock:
 	w      int64    // no event before it is still to come: of the records that passed and the marks that were made
@@ -53,6 +63,7 @@ func newPartition(r *run, source, local int) *partition {
 		live: r.cfg.Record != nil, marked: -1, turn: make(chan struct{}, 1),
 	}
 	p.tail, _ = s.Source.(ingest.Tail)
+	p.events, _ = s.Source.(ingest.Events)
 	id := p.id()
 	p.share = r.starts.share(id)
 	marks := r.starts.marks[id]
@@ -63,8 +74,15 @@ func newPartition(r *run, source, local int) *partition {
 	case known:
 		p.next = at
 	}
-	p.clock.next = p.next
-	p.clock.journal(p.next)
+	if r.cfg.Resume != nil {
+		if err := p.resume(r.cfg.Resume); err != nil {
+			r.fail(err)
+		}
+	}
+	if !p.resumed {
+		p.clock.next = p.next
+		p.clock.journal(p.next)
+	}
 	p.w, p.end = p.clock.w, p.clock.end()
 	if p.live && s.Slow {
 		for _, m := range marks {
@@ -75,6 +93,7 @@ func newPartition(r *run, source, local int) *partition {
 		p.marked = p.until
 		p.wait.free = p.next >= p.until
 	}
+	p.note(p.clock)
 	p.turn <- struct{}{}
 	return p
 }
@@ -104,6 +123,7 @@ func (p *partition) newClock(marks []Mark) *partitionClock {
 func (p *partition) read() {
 	r := p.run
 	turn := (<-chan struct{})(p.turn)
+	seq := uint64(0)
 	for last := false; !last; {
 		c := r.clock.admit(p, r.backlog)
 		if c == nil || r.ctx.Err() != nil {
@@ -121,7 +141,11 @@ func (p *partition) read() {
 			r.fail(err)
 			return
 		}
-		made, ok := r.clock.enter(p, c)
+		second := p.missed(c)
+		if second != 0 {
+			r.tellOfGaps(p, p.missing, second)
+		}
+		made, ok := r.clock.enter(p, c, second)
 		if !ok {
 			return
 		}
@@ -130,7 +154,8 @@ func (p *partition) read() {
 			return
 		}
 		next := make(chan struct{}, 1)
-		c.last, c.turn, c.next = last, turn, next
+		c.last, c.turn, c.next, c.seq = last, turn, next, seq
+		seq++
 		turn = next
 		r.chunks.Add(1)
 		go c.run()
@@ -141,18 +166,58 @@ func (p *partition) read() {
 // them it is noted since when.
 func (p *partition) fill(c *chunk) error {
 	r := p.run
-	s := &r.cfg.Sources[p.source]
-	if p.tail == nil {
-		return s.Read(r.ctx, p.local, r.cfg.Batch, &c.recs)
+	if p.tail != nil {
+		r.clock.waiting(p, time.Now())
 	}
-	r.clock.waiting(p, time.Now())
 	for {
-		err := s.Read(r.ctx, p.local, r.cfg.Batch, &c.recs)
-		if err != nil || c.recs.Len() > 0 || c.recs.TooLong > 0 {
+		err := p.readSome(c)
+		if p.skip > 0 && len(c.recs.Gaps) == 0 {
+			c.passOver(p.skip)
+		}
+		_, _, n := c.span()
+		if err != nil || n > 0 || c.recs.TooLong > 0 || len(c.recs.Gaps) > 0 || p.tail == nil && p.skip == 0 {
 			return err
 		}
 		if r.ctx.Err() != nil {
 			return r.ctx.Err()
 		}
 	}
+}
+
+// readSome reads the next records, or events, of the partition.
+func (p *partition) readSome(c *chunk) (err error) {
+	r := p.run
+	if p.events == nil {
+		return r.cfg.Sources[p.source].Read(r.ctx, p.local, r.cfg.Batch, &c.recs)
+	}
+	c.appended, err = p.events.ReadEvents(r.ctx, p.local, r.cfg.Batch, &c.batch, c.appended)
+	if c.read = len(c.batch.Events); c.read > 0 {
+		c.first, c.behind = c.batch.Events[0].Offset, c.batch.Events[c.read-1].Offset+1
+	}
+	return err
+}
+
+// passOver takes out records that were dealt with before the run began: a
+// source that cannot begin anywhere begins at its first.
+func (c *chunk) passOver(offset int64) {
+	if first, _, n := c.span(); n == 0 || first >= offset {
+		return
+	}
+	if c.read > 0 {
+		k, _ := slices.BinarySearchFunc(c.batch.Events, offset, func(ev event.Event, at int64) int { return cmp.Compare(ev.Offset, at) })
+		c.batch.Events = slices.Delete(c.batch.Events, 0, k)
+		if len(c.appended) > 0 {
+			c.appended = slices.Delete(c.appended, 0, k)
+		}
+		if c.read -= k; c.read > 0 {
+			c.first = c.batch.Events[0].Offset
+		}
+		return
+	}
+	k, _ := slices.BinarySearch(c.recs.Offsets, offset)
+	c.recs.Offsets, c.recs.Starts, c.recs.Ends = slices.Delete(c.recs.Offsets, 0, k), slices.Delete(c.recs.Starts, 0, k), slices.Delete(c.recs.Ends, 0, k)
+	if len(c.recs.Appended) > 0 {
+		c.recs.Appended = slices.Delete(c.recs.Appended, 0, k)
+	}
+	c.recs.TooLong = 0
 }

@@ -22,7 +22,7 @@ type reducer struct {
 	rows    []windows.Row  // of one tick, by unit
 	starts  []int          // where each unit's begin
 
-	orders chan int64 // ticks to run to
+	orders chan func() // ticks to run to, parts of a checkpoint to write
 	done   chan struct{}
 }
 
@@ -37,7 +37,7 @@ type place struct{ frame, row uint32 }
 
 func newReducer(r *run, i, n int) *reducer {
 	rd := &reducer{
-		run: r, pending: map[int64]*bin{}, orders: make(chan int64), done: make(chan struct{}),
+		run: r, pending: map[int64]*bin{}, orders: make(chan func()), done: make(chan struct{}),
 	}
 	// Unit u belongs to reducer u*n/units: the same division as in deliver.
 	for u := range r.cfg.Units {
@@ -50,12 +50,22 @@ func newReducer(r *run, i, n int) *reducer {
 	}
 	rd.starts = make([]int, rd.end-rd.first+1)
 	go func() {
-		for tick := range rd.orders {
-			rd.runTo(tick)
+		for order := range rd.orders {
+			order()
 			rd.done <- struct{}{}
 		}
 	}()
 	return rd
+}
+
+// each has every reducer do something with its units, all at once.
+func (r *run) each(do func(rd *reducer)) {
+	for _, rd := range r.reducers {
+		rd.orders <- func() { do(rd) }
+	}
+	for _, rd := range r.reducers {
+		<-rd.done
+	}
 }
 
 // drain sorts what came in by second.

@@ -114,7 +114,7 @@ when: n >= 5
 	run := func(src ingest.Source, batch int, memory int64) pipeline.Summary {
 		sum, err := pipeline.Run(context.Background(), pipeline.Config{
 			Sources: []pipeline.Source{{Source: src, Decode: testkit.Decode, MaxLateness: time.Hour}},
-			Plan:    plan, Ceiling: event.Enforce, Batch: batch, Memory: memory, Units: 1,
+			Plan:    plan, Ceiling: event.Enforce, Batch: batch, Accounted: memory, Units: 1,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -13,7 +13,8 @@ type partitionID struct {
 type starts struct {
 	marks map[partitionID][]Mark // by offset
 	order map[partitionID]int
-	first int   // how many there were at the first start
+	first int // how many there were at the first start
+	gaps  []Mark
 	floor int64 // no mark has a later watermark
 
 	recorded bool // there was a life before that wrote them
@@ -27,6 +28,10 @@ func newStarts(journal []Mark, now []partitionID) *starts {
 			continue
 		}
 		id := partitionID{m.Source, m.Partition}
+		if m.Event == MarkGap {
+			s.gaps = append(s.gaps, m)
+			continue
+		}
 		s.marks[id] = append(s.marks[id], m)
 		s.floor = max(s.floor, m.Watermark)
 		if _, again := s.order[id]; m.Event == MarkStart && !again {

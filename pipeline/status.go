@@ -1,6 +1,10 @@
 package pipeline
 
-import "time"
+import (
+	"time"
+
+	"weir/state"
+)
 
 // Status is how a live run stands, once a second.
 type Status struct {
@@ -10,6 +14,48 @@ type Status struct {
 	Partitions []PartitionStatus
 	OnRules    int // on-states that are shown
 	Pending    int64
+
+	Checkpoint CheckpointStatus
+	Memory     MemoryStatus
+	Store      state.Stats
+	Archive    ArchiveStatus
+	Resumed    int64 // the tick of the checkpoint that this run began with; 0: it began without one
+	Blind      int64 // the tick from which on the log is whole, while windows reach back behind it; 0: none does
+	// Incomplete is, of rules with windows that do not reach back far enough yet,
+	// the tick from which on they do: after a reload, or in a new state.
+	Incomplete map[string]int64
+	Degraded   int              // units that turn new keys away, since what they account is at its limit
+	TurnedAway int64            // keys that a degraded unit did not admit when they came for the first time
+	ShedKeys   map[string]int64 // keys given up by their class: 1, 2, 3-4, 5-8, 9-16, 17-64, more, near
+}
+
+// CheckpointStatus is how the state comes to disk.
+type CheckpointStatus struct {
+	Last   time.Time     // when the last one was on disk, by the wall clock; zero: there is none
+	Tick   int64         // all seconds before it are in it
+	Took   time.Duration // from its cut until it was on disk
+	Stall  time.Duration // the longest that events waited for it
+	Failed int64         // that could not be made, in this run
+	Why    string        // why none can be made now, as a person may read it; empty: nothing is wrong
+}
+
+// MemoryStatus is what the state takes, in bytes.
+type MemoryStatus struct {
+	Limit          int64 // on all that is in memory: state.memory
+	Resident       int64 // keys in memory, with their index
+	Dirty          int64 // of them, those that changed since the last checkpoint
+	Store          int64 // what the store holds in memory: its tables, caches and directory
+	Accounted      int64 // all keys, wherever they are
+	AccountedLimit int64 // on that: state.disk
+}
+
+// ArchiveStatus is how the archive of events stands.
+type ArchiveStatus struct {
+	On    bool
+	Queue int64         // bytes of events that wait to be written
+	Bytes int64         // of its files
+	Lag   time.Duration // for how long the oldest event has waited
+	Why   string        // why it cannot be written now, as a person may read it; empty: nothing is wrong
 }
 
 // PartitionStatus is how one partition stands.
@@ -17,6 +63,7 @@ type PartitionStatus struct {
 	Source    string
 	Partition int32
 	Offset    int64 // of the next record
+	Saved     int64 // from which a restart would read on, by the last checkpoint
 	Watermark int64 // Unix seconds; below 0 before the first event
 	Lag       int64 // see ingest.Tail; below 0: not known
 	Idle      bool

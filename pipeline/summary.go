@@ -17,6 +17,7 @@ import (
 type Summary struct {
 	Tally
 	Filtered  int64            // passed by for the source's `only`
+	Again     int64            // events that were read a second time, after a restart, and passed over
 	Refused   int64            // events that an enforcement point had refused
 	Rejected  map[string]int64 // lines that could not be read, by reason
 	Broken    []error          // files that could not be read to their end, the first 1,000
@@ -25,6 +26,7 @@ type Summary struct {
 	Bytes     int64 // accounted by the units
 	Shapes    []rules.Shape
 	Shed      rules.Shed
+	Degraded  int                     // units that turn new keys away
 	Decisions map[string]*RuleSummary // by rule
 	LastTick  int64
 }
@@ -40,6 +42,7 @@ type RuleSummary struct {
 // counters are what a run counts as it goes.
 type counters struct {
 	filtered, refused, events atomic.Int64
+	again                     atomic.Int64 // read once more after a restart
 	pending                   atomic.Int64 // rows delivered and not folded
 	behind                    atomic.Bool  // there are ticks that could run
 
@@ -116,7 +119,7 @@ func (c *counters) decided(ds []event.Decision) {
 
 // add adds what was counted so far.
 func (c *counters) add(s *Summary) {
-	s.Filtered, s.Refused = c.filtered.Load(), c.refused.Load()
+	s.Filtered, s.Refused, s.Again = c.filtered.Load(), c.refused.Load(), c.again.Load()
 	s.Rejected, s.Decisions = map[string]int64{}, map[string]*RuleSummary{}
 	c.mu.Lock()
 	defer c.mu.Unlock()

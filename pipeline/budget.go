@@ -1,0 +1,124 @@
+package pipeline
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"weir/rules"
+	"weir/state"
+)
+
+// budget is how state.memory is shared out. What is not in it is for the
+// store's own memory, batches under way and the collector.
+type budget struct {
+	resident int64 // keys leave memory above it
+	evictTo  int64 // until so much is left
+	dirty    int64 // above it a checkpoint comes at once
+	hard     int64 // above it input waits for one
+}
+
+// unlimited is a budget that is never reached.
+const unlimited = int64(1) << 60
+
+func (c *Config) budget() budget {
+	if c.Memory == 0 {
+		return budget{unlimited, unlimited, unlimited, unlimited}
+	}
+	m := c.Memory
+	return budget{resident: m * 40 / 100, evictTo: m * 30 / 100, dirty: m * 15 / 100, hard: m * 50 / 100}
+}
+
+// limits are what decisions may depend on: what is given up for lack of room
+// follows from the configuration and the log.
+func (c *Config) limits() rules.Limits {
+	return rules.Limits{Accounted: c.Accounted, Resident: c.budget().resident}
+}
+
+// lookAtDisk is how often it is asked how much room the disk has.
+const lookAtDisk = 200 * time.Millisecond
+
+// budget holds input back while there is no room, and has keys written where
+// they are too many for memory.
+func (r *run) budget() error {
+	k := &r.keeping
+	var resident, dirty int64
+	for i := range r.state.Units() {
+		u := r.state.Unit(i)
+		resident += u.Resident()
+		dirty += u.Dirty()
+	}
+	if k.store == nil && resident > k.limit.resident && r.cfg.Spill != nil {
+		if err := r.spill(); err != nil {
+			return err
+		}
+	}
+	if k.store == nil {
+		return nil
+	}
+	if now := time.Now(); !k.temporary && now.Sub(k.looked) >= lookAtDisk {
+		k.looked = now
+		full, free := k.store.Full()
+		if full && (!k.full || now.Sub(k.said) > 10*time.Second) {
+			r.cfg.Log.Error("the disk of the state is nearly full; input waits and nothing is written until it has room", "free", free)
+			k.said = now
+		}
+		if k.full && !full {
+			r.cfg.Log.Info("the disk has room again", "free", free)
+		}
+		k.full = full
+	}
+	if dirty > k.limit.dirty || resident > k.limit.resident && dirty > 0 && k.cut == nil {
+		k.due.Store(true)
+	}
+	hold := k.full || resident > k.limit.hard && (dirty > 0 || k.cut != nil)
+	if k.held.Swap(hold) && !hold {
+		r.clock.nudge()
+	}
+	k.memory.Store(&MemoryStatus{Limit: k.limit.resident, Resident: resident, Dirty: dirty})
+	if resident > k.limit.resident && dirty == 0 && k.cut == nil {
+		r.makeRoom()
+	}
+	return nil
+}
+
+// spill makes a temporary store for keys that memory has no room for.
+func (r *run) spill() (err error) {
+	k := &r.keeping
+	if k.store, err = r.cfg.Spill(); err != nil {
+		return fmt.Errorf("memory: %w", err)
+	}
+	k.temporary = true
+	r.state.Attach(k.store)
+	r.cfg.Log.Info("memory is short: keys that are idle go to a temporary store")
+	k.due.Store(true)
+	return nil
+}
+
+// makeRoom has keys leave memory, each unit its share.
+func (r *run) makeRoom() {
+	k := &r.keeping
+	var resident int64
+	for i := range r.state.Units() {
+		resident += r.state.Unit(i).Resident()
+	}
+	if resident <= k.limit.resident*9/10 {
+		return
+	}
+	each := k.limit.evictTo / int64(r.state.Units())
+	var freed atomic.Int64
+	r.each(func(rd *reducer) {
+		for u := rd.first; u < rd.end; u++ {
+			freed.Add(r.state.Unit(u).Evict(each))
+		}
+	})
+	r.cfg.Log.Debug("keys left memory", "bytes", freed.Load())
+}
+
+// Stores that only make room for a replay take as little memory as may be.
+const spillMemory = 64 << 20
+
+// SpillConfig is how a temporary store is opened in a directory.
+func SpillConfig(dir string, units int) state.Config {
+	return state.Config{Dir: dir, Units: units, Memory: spillMemory, Temporary: true}
+}

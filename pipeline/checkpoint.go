@@ -1,0 +1,415 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/failpoint"
+	"weir/rules"
+	"weir/state"
+)
+
+const (
+	// A slice of a checkpoint stops the units for so long at most, and for a
+	// share of the time that passes meanwhile.
+	minSlice   = 2 * time.Millisecond
+	maxSlice   = 30 * time.Millisecond
+	sliceShare = 8
+	// retryCheckpoint is how long after a failure the next one is tried.
+	retryCheckpoint = 2 * time.Second
+	// lastCheckpoint is how long the one at the end may take.
+	lastCheckpoint = 8 * time.Second
+)
+
+// ErrState is what an error of the state's own store wraps: the log can make
+// the state anew.
+var ErrState = errors.New("state")
+
+// keeping is what a run does to outlive itself: its checkpoints, one at a time.
+type keeping struct {
+	store     *state.Store
+	temporary bool // it only makes room
+	cut       *cut
+	due       atomic.Bool // by the clock
+	timer     *time.Timer
+	stored    map[int64]bool // hours whose standing facts are in the store
+	sliced    time.Time
+	at        int64 // the tick of the last one
+	status    atomic.Pointer[CheckpointStatus]
+	memory    atomic.Pointer[MemoryStatus]
+	saved     atomic.Pointer[[]Position]
+
+	limit  budget
+	held   atomic.Bool // input waits
+	looked time.Time   // at the disk
+	full   bool
+	said   time.Time
+}
+
+// cut is a checkpoint on its way to the store.
+type cut struct {
+	tick       int64
+	began      time.Time
+	checkpoint *state.Checkpoint
+	units      [][]byte
+	shared     []byte
+	positions  []Position
+	standing   map[int64]*rules.Standing
+	unreviewed bool
+	encoded    bool
+	stall      time.Duration // the longest that the units stood still for it
+	result     chan error
+}
+
+func (k *keeping) init(r *run) {
+	k.store = r.cfg.Store
+	k.limit = r.cfg.budget()
+	k.stored = map[int64]bool{}
+	if r.cfg.Resume != nil {
+		k.at = r.cfg.Resume.Tick
+		k.saved.Store(&r.cfg.Resume.Positions)
+	}
+	if k.store == nil {
+		return
+	}
+	if last, ok := k.store.Last(); ok {
+		if m, err := ReadMeta(last.Meta); err == nil {
+			for _, h := range m.standing {
+				k.stored[h] = true
+			}
+		}
+	}
+	if r.cfg.Resume == nil {
+		r.state.Attach(k.store)
+	}
+	k.schedule(r, r.cfg.Checkpoint)
+}
+
+// kept reports whether anybody may go on where the run stops.
+func (r *run) kept() bool {
+	return r.cfg.Store != nil || r.cfg.Spill != nil || r.cfg.Left != nil
+}
+
+// schedule has a checkpoint made in a while.
+func (k *keeping) schedule(r *run, in time.Duration) {
+	k.due.Store(false)
+	if k.temporary {
+		return
+	}
+	k.timer = time.AfterFunc(in, func() {
+		k.due.Store(true)
+		r.clock.nudge()
+	})
+}
+
+// keep goes on with the checkpoint that is under way, or begins one. The units
+// are at rest. busy says that there is more to do at once.
+func (r *run) keep() (busy bool, err error) {
+	k := &r.keeping
+	if err := r.state.Err(); err != nil {
+		return false, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	if err := r.budget(); err != nil {
+		return false, err
+	}
+	if k.store == nil || r.current < math.MinInt64/4 {
+		return false, nil
+	}
+	if k.cut == nil {
+		if !k.due.Load() || k.full {
+			return false, nil
+		}
+		if r.current == k.at { // nothing was folded since
+			k.schedule(r, r.cfg.Checkpoint)
+			return false, nil
+		}
+		if err := r.beginCut(); err != nil {
+			return false, err
+		}
+	}
+	c := k.cut
+	if !c.encoded {
+		return true, r.encodeSlice(min(maxSlice, max(minSlice, time.Since(k.sliced)/sliceShare)))
+	}
+	select {
+	case err := <-c.result:
+		r.settle(err)
+		return true, nil // there may be room again
+	default:
+		return false, nil
+	}
+}
+
+// beginCut makes the state of all units at the current tick the one that is
+// going to be written.
+func (r *run) beginCut() error {
+	k := &r.keeping
+	began := time.Now()
+	// What comes of partitions that the clock went on without must not count
+	// before this tick after a restart: its seconds were folded.
+	if err := r.record(r.clock.absent(r.current)); err != nil {
+		return err
+	}
+	c := &cut{tick: r.current, began: began, result: make(chan error, 1), unreviewed: r.unreviewed}
+	c.positions = r.positions(r.current)
+	c.shared, c.units = r.state.Cut()
+	c.standing = r.clock.facts()
+	c.checkpoint = k.store.Begin(r.state.Alive())
+	failpoint.Hit("pipeline.cut.after")
+	c.stall = time.Since(began)
+	k.cut, k.sliced = c, time.Now()
+	return nil
+}
+
+// encodeSlice encodes what is pending for a while, in all units at once.
+func (r *run) encodeSlice(d time.Duration) error {
+	k := &r.keeping
+	c := k.cut
+	if !c.checkpoint.Room() {
+		time.Sleep(300 * time.Microsecond) // the store is behind
+	}
+	began := time.Now()
+	until := began.Add(d)
+	var pending atomic.Bool
+	errs := make([]error, len(r.reducers))
+	r.each(func(rd *reducer) {
+		for u := rd.first; u < rd.end; u++ {
+			put := func(table uint16, page uint32, changes []byte) error {
+				return c.checkpoint.Put(u, table, page, changes)
+			}
+			for {
+				if !c.checkpoint.Room() || time.Now().After(until) {
+					pending.Store(true)
+					return
+				}
+				done, err := r.state.Unit(u).Encode(put, c.checkpoint.Room)
+				if err != nil {
+					errs[rd.index()] = err
+					return
+				}
+				if done {
+					break
+				}
+			}
+		}
+	})
+	k.sliced = time.Now()
+	c.stall = max(c.stall, k.sliced.Sub(began))
+	if err := errors.Join(errs...); err != nil {
+		c.checkpoint.Abort()
+		c.encoded = true
+		c.result <- err
+		return nil
+	}
+	if !pending.Load() {
+		c.encoded = true
+		go r.commit(c)
+	}
+	return nil
+}
+
+// commit writes what is left of a checkpoint and puts it into force.
+func (r *run) commit(c *cut) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 10*time.Minute)
+	defer cancel()
+	c.result <- r.tryCommit(ctx, c)
+	r.clock.nudge()
+}
+
+func (r *run) tryCommit(ctx context.Context, c *cut) (err error) {
+	k := &r.keeping
+	defer func() {
+		if err != nil {
+			c.checkpoint.Abort()
+		}
+	}()
+	hours := make([]int64, 0, len(c.standing))
+	for h, st := range c.standing {
+		hours = append(hours, h)
+		if !k.stored[h] && st != nil { // the map changes only when no checkpoint is under way
+			if err := c.checkpoint.Blob(standingName(h), st.Append(nil)); err != nil {
+				return err
+			}
+		}
+	}
+	for h := range k.stored {
+		if c.standing[h] == nil {
+			if err := c.checkpoint.Blob(standingName(h), nil); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.syncArchive(ctx, c.positions); err != nil {
+		return err
+	}
+	failpoint.Hit("pipeline.commit.before")
+	err = c.checkpoint.Commit(ctx, state.Flip{Tick: c.tick, Units: c.units, Meta: r.meta(c, hours)})
+	if err == nil {
+		failpoint.Hit("pipeline.commit.after")
+	}
+	return err
+}
+
+func standingName(hour int64) string { return fmt.Sprintf("standing/%d", hour) }
+
+// settle takes note of how a checkpoint ended.
+func (r *run) settle(err error) {
+	k := &r.keeping
+	c := k.cut
+	k.cut = nil
+	r.state.Settle(err == nil)
+	now := time.Now()
+	st := CheckpointStatus{}
+	if was := k.status.Load(); was != nil {
+		st = *was
+	}
+	st.Took, st.Stall = now.Sub(c.began), c.stall
+	if err != nil {
+		st.Failed++
+		st.Why = err.Error()
+		k.status.Store(&st)
+		r.cfg.Log.Error("a checkpoint failed; the one before it stays in force", "error", err)
+		k.schedule(r, retryCheckpoint)
+		return
+	}
+	st.Last, st.Tick, st.Why = now, c.tick, ""
+	k.status.Store(&st)
+	k.at = c.tick
+	k.saved.Store(&c.positions)
+	clear(k.stored)
+	for h := range c.standing {
+		k.stored[h] = true
+	}
+	if !k.temporary {
+		r.passed(c.positions)
+	}
+	k.schedule(r, max(time.Until(c.began.Add(r.cfg.Checkpoint)), r.cfg.Checkpoint/4))
+	r.makeRoom()
+}
+
+// passed tells who waits for it that a checkpoint goes beyond these positions.
+func (r *run) passed(positions []Position) {
+	r.archivePassed(positions)
+	for i := range r.cfg.Sources {
+		s, ok := r.cfg.Sources[i].Source.(interface{ Done(p int, next int64) })
+		if !ok {
+			continue
+		}
+		for _, at := range positions {
+			if at.Source == r.cfg.Sources[i].Name() {
+				s.Done(int(at.Partition), at.Offset)
+			}
+		}
+	}
+}
+
+// leave writes a last checkpoint and says where another run can go on. All that
+// was decided up to the current tick has left.
+func (r *run) leave() error {
+	k := &r.keeping
+	if r.current < math.MinInt64/4 {
+		return nil
+	}
+	if k.store != nil && !k.temporary {
+		until := time.Now().Add(lastCheckpoint)
+		if err := r.finishCut(until); err != nil {
+			return err
+		}
+		if full, free := k.store.Full(); full {
+			r.cfg.Log.Error("no last checkpoint: the disk is full; the next start reads from the one before", "free", free)
+		} else if k.at != r.current {
+			if err := r.beginCut(); err != nil {
+				return err
+			}
+			if err := r.finishCut(until); err != nil {
+				return err
+			}
+			if k.at != r.current {
+				r.cfg.Log.Error("the last checkpoint did not succeed; the next start reads from the one before")
+			}
+		}
+	}
+	if r.cfg.Left != nil {
+		r.cfg.Left(&Resume{
+			Tick: r.current, State: r.state, Positions: r.positions(r.current), Standing: r.clock.facts(), Unreviewed: r.unreviewed,
+		})
+	}
+	return nil
+}
+
+// finishCut goes on with the checkpoint that is under way until it has ended.
+func (r *run) finishCut(until time.Time) error {
+	k := &r.keeping
+	for k.cut != nil && !k.cut.encoded {
+		if !k.cut.checkpoint.Room() {
+			if time.Now().After(until) {
+				break
+			}
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if err := r.encodeSlice(maxSlice); err != nil {
+			return err
+		}
+	}
+	if k.cut == nil {
+		return nil
+	}
+	if !k.cut.encoded {
+		k.cut.checkpoint.Abort()
+		r.settle(errors.New("not written in time"))
+		return nil
+	}
+	r.settle(<-k.cut.result)
+	return nil
+}
+
+// giveUp ends what is under way when the run ends.
+func (r *run) giveUp() {
+	k := &r.keeping
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+	if c := k.cut; c != nil {
+		if c.encoded {
+			<-c.result
+		} else {
+			c.checkpoint.Abort()
+		}
+		k.cut = nil
+	}
+	if k.temporary {
+		if err := k.store.Close(); err != nil {
+			r.cfg.Log.Warn("the temporary store could not be removed", "error", err)
+		}
+	}
+}
+
+// goOn begins where an earlier run stopped.
+func (r *run) goOn(from *Resume) {
+	r.state = from.State
+	r.current, r.from, r.unreviewed = from.Tick, from.Tick, from.Unreviewed
+	r.ran.Store(from.Tick)
+	r.clock.granted = from.Tick
+	maps.Copy(r.clock.published, from.Standing)
+}
+
+// facts returns what was published for the hours that mappers may still need.
+func (c *clock) facts() map[int64]*rules.Standing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.published)
+}
+
+// nudge has the coordinator look at what it does besides ticks.
+func (c *clock) nudge() {
+	c.mu.Lock()
+	c.attention = true
+	c.mu.Unlock()
+	c.changed.Broadcast()
+}

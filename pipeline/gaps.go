@@ -1,0 +1,88 @@
+package pipeline
+
+import (
+	"time"
+
+	"weir/event"
+	"weir/ingest"
+)
+
+// maxGaps is how many gaps that are still ahead are kept; more are taken for one.
+const maxGaps = 1024
+
+// missed notes the gaps in front of a chunk's records, once there are records
+// to say when they end. It returns the second of the first.
+func (p *partition) missed(c *chunk) (second int64) {
+	p.missing = append(p.missing, c.recs.Gaps...)
+	if len(c.recs.Gaps) > 0 {
+		p.skip = 0 // a log that was begun anew has lower offsets
+	}
+	if len(p.missing) == 0 || c.recs.Len() == 0 {
+		return 0
+	}
+	var ev event.Event
+	var mem event.Arena
+	for i := range c.recs.Len() {
+		ev.Reset()
+		if p.run.cfg.Sources[p.source].Decode(c.recs.Line(i), &ev, &mem) == nil && ev.Time >= 0 && ev.Time <= LastSecond*nanos {
+			return max(1, floorDiv(ev.Time, nanos))
+		}
+	}
+	return 0 // none can be read: the next chunk's first tells
+}
+
+// gap makes the mark of what a partition misses before a chunk whose first
+// event is of a second. Under the mutex.
+func (c *clock) gap(p *partition, offset, second int64) (made []Mark) {
+	if second == 0 {
+		return nil
+	}
+	m := Mark{
+		Event: MarkGap, Source: p.run.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: offset,
+		Watermark: second, Since: max(1, p.w, c.granted),
+	}
+	p.missing = p.missing[:0]
+	c.gaps = addGap(c.gaps, m)
+	return []Mark{m}
+}
+
+func addGap(gaps []Mark, m Mark) []Mark {
+	if n := len(gaps); n >= maxGaps {
+		gaps[n-1].Since, gaps[n-1].Watermark = min(gaps[n-1].Since, m.Since), max(gaps[n-1].Watermark, m.Watermark)
+		return gaps
+	}
+	return append(gaps, m)
+}
+
+// blind tells the state what the log misses before ticks beyond current are
+// run, and returns the tick up to which nothing else is missing.
+func (r *run) blind(target int64) int64 {
+	c := r.clock
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := c.gaps[:0]
+	for _, g := range c.gaps {
+		if g.Since > r.current {
+			target = min(target, g.Since)
+			left = append(left, g)
+			continue
+		}
+		r.state.Blind(g.Watermark)
+		r.seeing.Store(max(r.seeing.Load(), g.Watermark))
+	}
+	c.gaps = left
+	return target
+}
+
+// tellOfGaps says which interval cannot be seen.
+func (r *run) tellOfGaps(p *partition, gaps []ingest.Gap, second int64) {
+	for _, g := range gaps {
+		from := "an unknown time"
+		if !g.Since.IsZero() {
+			from = g.Since.UTC().Format(time.RFC3339)
+		}
+		r.cfg.Log.Error("the log does not have what comes next: decisions that look back behind its end are marked incomplete",
+			"source", p.id().source, "partition", p.local, "offsets", []int64{g.From, g.To}, "why", string(g.Why),
+			"from", from, "to", time.Unix(second, 0).UTC().Format(time.RFC3339))
+	}
+}
