@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,7 @@ const (
 	readTimeout    = 10 * time.Second
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = time.Minute
+	reloadTimeout  = 2 * time.Minute // a reload waits for the log to come to a boundary, and for a checkpoint
 	stopTimeout    = 3 * time.Second // for requests under way when a run ends
 )
 
@@ -43,6 +45,9 @@ type Config struct {
 	// Absent, if set, returns the sources whose log does not exist or cannot be
 	// looked at, and why: with nothing to read they look idle.
 	Absent func() map[string]error
+	// Reload has the engine take rules and configuration anew and returns what
+	// changed, or why the old ones stay; nil: this run cannot. One at a time.
+	Reload func(ctx context.Context) (text string, err error)
 	// ASN returns the autonomous system of an address, 0 where it is not known;
 	// nil: none is known.
 	ASN     func(netip.Addr) uint32
@@ -77,6 +82,7 @@ type Server struct {
 	cfg          Config
 	capabilities []emit.Capabilities // of Kept
 	searches     chan struct{}
+	reloading    sync.Mutex
 	metrics      http.Handler
 	rate         rate
 	refused      atomic.Int64 // connections over the limit

@@ -33,6 +33,7 @@ type Done struct {
 	Withdrawn int       `json:"withdrawn,omitempty"` // of an unblock
 	Where     []Where   `json:"where,omitempty"`     // of a block, by point
 	Points    []string  `json:"points,omitempty"`    // that get another list now
+	Text      string    `json:"text,omitempty"`      // of a reload: what changed
 }
 
 // defaultUnblock is how long an unblock holds new decisions where nobody says.

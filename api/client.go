@@ -24,6 +24,7 @@ const maxAnswer = 64 << 20
 type Client struct {
 	socket string
 	http   *http.Client
+	slow   *http.Client // for what takes longer
 }
 
 // NewClient makes a client of the weir whose socket is at path.
@@ -32,10 +33,12 @@ func NewClient(path string) *Client {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
 	}
-	return &Client{path, &http.Client{
-		Timeout:   writeTimeout,
-		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, Proxy: nil},
-	}}
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true, Proxy: nil}
+	return &Client{
+		socket: path,
+		http:   &http.Client{Timeout: writeTimeout, Transport: transport},
+		slow:   &http.Client{Timeout: reloadTimeout + writeTimeout, Transport: transport},
+	}
 }
 
 // Status asks how weir stands.
@@ -81,13 +84,24 @@ func (c *Client) Resume(ctx context.Context, o Order) (d *Done, err error) {
 	return c.order(ctx, "/api/v1/resume", o)
 }
 
+// Reload has the engine take rules and configuration anew; Done's Text says what
+// changed.
+func (c *Client) Reload(ctx context.Context, o Order) (d *Done, err error) {
+	d = &Done{}
+	return d, c.askBy(ctx, c.slow, http.MethodPost, "/api/v1/reload", nil, o, d)
+}
+
 func (c *Client) order(ctx context.Context, path string, o Order) (*Done, error) {
 	d := &Done{}
 	return d, c.ask(ctx, http.MethodPost, path, nil, o, d)
 }
 
 // ask sends a request and decodes the answer into doc.
-func (c *Client) ask(ctx context.Context, method, path string, query url.Values, body, doc any) (err error) {
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, body, doc any) error {
+	return c.askBy(ctx, c.http, method, path, query, body, doc)
+}
+
+func (c *Client) askBy(ctx context.Context, by *http.Client, method, path string, query url.Values, body, doc any) (err error) {
 	var send io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -101,14 +115,14 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := by.Do(req)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nothing answers at %s", ErrNotRunning, c.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s may be used by the user that weir runs as, and by root (sudo): %w", c.socket, fs.ErrPermission)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-		return fmt.Errorf("weir did not answer at %s within %s", c.socket, writeTimeout)
+		return fmt.Errorf("weir did not answer at %s within %s", c.socket, by.Timeout)
 	case err != nil:
 		return fmt.Errorf("weir at %s: %w", c.socket, errors.Unwrap(err))
 	}

@@ -100,6 +100,7 @@ func putEngine(put put, st *pipeline.Status, now time.Time) {
 		if p.Lag >= 0 {
 			put("weir_partition_lag", float64(p.Lag), labels...)
 		}
+		put("weir_partition_saved_offset", float64(p.Saved), labels...)
 		put("weir_partition_idle", one(p.Idle), labels...)
 		put("weir_partition_lost", one(p.Lost), labels...)
 	}
@@ -109,19 +110,17 @@ func putEngine(put put, st *pipeline.Status, now time.Time) {
 	put("weir_dropped_events_total", float64(s.Dropped))
 	put("weir_future_events_total", float64(s.Future))
 	put("weir_clamped_events_total", float64(s.Clamped))
+	put("weir_again_events_total", float64(s.Again))
 	put("weir_filtered_events_total", float64(s.Filtered))
 	put("weir_refused_events_total", float64(s.Refused))
 	for reason, n := range bounded(s.Rejected) {
 		put("weir_rejected_lines_total", float64(n), reason)
 	}
 	put("weir_keys", float64(s.Keys))
-	put("weir_state_bytes", float64(s.Bytes))
-	degraded := false
 	for kind, n := range shedKinds(s) {
 		put("weir_shed_total", float64(n), kind)
-		degraded = degraded || n > 0
 	}
-	put("weir_degraded", one(degraded))
+	putKeeping(put, st, now)
 	put("weir_on_rules", float64(st.OnRules))
 	put("weir_pending_rows", float64(st.Pending))
 }

@@ -19,6 +19,7 @@ import (
 	"weir/emit"
 	"weir/event"
 	"weir/pipeline"
+	"weir/state"
 )
 
 // busy gives a rig everything that has a metric.
@@ -29,9 +30,11 @@ func busy(r *rig) {
 	s.Rejected = map[string]int64{"time": 7, "request line": 8}
 	s.Broken = []error{errors.New("a.gz: unexpected EOF")}
 	s.Keys, s.Bytes, s.Shed.Keys = 9, 10, 11
+	s.Again = 37
+	keeps(r.status, now)
 	r.status.OnRules, r.status.Pending = 12, 13
 	r.status.Partitions = []pipeline.PartitionStatus{
-		{Source: "nginx", Watermark: now.Unix() - 100, Lag: 14}, {Source: "nginx", Partition: 1, Watermark: -1, Lag: -1, Lost: true},
+		{Source: "nginx", Watermark: now.Unix() - 100, Lag: 14, Saved: 36}, {Source: "nginx", Partition: 1, Watermark: -1, Lag: -1, Lost: true},
 		{Source: "edge", Watermark: now.Unix() - 900, Idle: true},
 	}
 	r.add(decided("ato.stuffing_source", ip("192.0.2.7")), decided("ato.stuffing_source", ip("10.1.2.3")))
@@ -47,6 +50,18 @@ func busy(r *rig) {
 		r.t.Fatal(err)
 	}
 	r.add(d)
+}
+
+// keeps gives a status all that is kept somewhere.
+func keeps(st *pipeline.Status, now time.Time) {
+	st.Degraded, st.TurnedAway, st.ShedKeys = 3, 15, map[string]int64{"3-4": 16, "near": 0}
+	st.Memory = pipeline.MemoryStatus{AccountedLimit: 17, Limit: 18, Resident: 19, Dirty: 20, Store: 21}
+	st.Store = state.Stats{Keys: 22, Bytes: 23, Disk: 24, Written: 25}
+	st.Checkpoint = pipeline.CheckpointStatus{
+		Last: now.Add(-27 * time.Second), Took: 26 * time.Millisecond, Stall: 2700 * time.Microsecond, Failed: 28, Tick: 2900, Why: "the disk is full",
+	}
+	st.Resumed, st.Blind, st.Incomplete = 3000, 3100, map[string]int64{"ato.new": 3200}
+	st.Archive = pipeline.ArchiveStatus{On: true, Queue: 33, Bytes: 34, Lag: 35 * time.Second, Why: "no room"}
 }
 
 func gathered(t *testing.T, r *rig) map[string]string {
@@ -71,43 +86,69 @@ func TestMetricsSayHowEverythingStands(t *testing.T) {
 	r.srv.requests.add("/healthz", 200)
 	got := gathered(t, r)
 	for name, want := range map[string]string{
-		`weir_events_total`:                                    "1000",
-		`weir_late_events_total`:                               "1",
-		`weir_dropped_events_total`:                            "2",
-		`weir_future_events_total`:                             "3",
-		`weir_clamped_events_total`:                            "4",
-		`weir_filtered_events_total`:                           "5",
-		`weir_refused_events_total`:                            "6",
-		`weir_rejected_lines_total{reason="time"}`:             "7",
-		`weir_rejected_lines_total{reason="request line"}`:     "8",
-		`weir_broken_files`:                                    "1",
-		`weir_keys`:                                            "9",
-		`weir_state_bytes`:                                     "10",
-		`weir_shed_total{kind="keys"}`:                         "11",
-		`weir_shed_total{kind="values"}`:                       "0",
-		`weir_degraded`:                                        "1",
-		`weir_on_rules`:                                        "12",
-		`weir_pending_rows`:                                    "13",
-		`weir_partition_lag{partition="0",source="nginx"}`:     "14",
-		`weir_partition_lag{partition="1",source="nginx"}`:     "",
-		`weir_partition_lost{partition="1",source="nginx"}`:    "1",
-		`weir_partition_idle{partition="0",source="edge"}`:     "1",
-		`weir_watermark_age_seconds{source="edge"}`:            "", // all idle
-		`weir_in_force{action="block"}`:                        "1",
-		`weir_in_force{action="limit"}`:                        "0",
-		`weir_held_total{guard="protected"}`:                   "1",
-		`weir_held_total{guard="breaker"}`:                     "1",
-		`weir_breaker_tripped{rule="ato.low_and_slow"}`:        "1",
-		`weir_breaker_tripped{rule="ato.stuffing_source"}`:     "",
-		`weir_ledger_well`:                                     "1",
-		`weir_blocking_stopped`:                                "0",
-		`weir_ready`:                                           "0",
-		`weir_point_desired_entries{point="proxy"}`:            "1",
-		`weir_point_held_entries{point="proxy"}`:               "1",
-		`weir_point_drift_entries{point="proxy"}`:              "0",
-		`weir_point_failing{point="proxy"}`:                    "0",
-		`weir_point_lists_applied_total{point="proxy"}`:        "1",
-		`weir_api_requests_total{code="200",route="/healthz"}`: "1",
+		`weir_events_total`:                                         "1000",
+		`weir_late_events_total`:                                    "1",
+		`weir_dropped_events_total`:                                 "2",
+		`weir_future_events_total`:                                  "3",
+		`weir_clamped_events_total`:                                 "4",
+		`weir_again_events_total`:                                   "37",
+		`weir_filtered_events_total`:                                "5",
+		`weir_refused_events_total`:                                 "6",
+		`weir_rejected_lines_total{reason="time"}`:                  "7",
+		`weir_rejected_lines_total{reason="request line"}`:          "8",
+		`weir_broken_files`:                                         "1",
+		`weir_keys`:                                                 "9",
+		`weir_state_bytes`:                                          "10",
+		`weir_shed_total{kind="keys"}`:                              "11",
+		`weir_shed_total{kind="values"}`:                            "0",
+		`weir_degraded`:                                             "1",
+		`weir_degraded_units`:                                       "3",
+		`weir_turned_away_keys_total`:                               "15",
+		`weir_shed_keys_total{class="3-4"}`:                         "16",
+		`weir_state_limit_bytes`:                                    "17",
+		`weir_memory_limit_bytes`:                                   "18",
+		`weir_resident_bytes`:                                       "19",
+		`weir_dirty_bytes`:                                          "20",
+		`weir_store_memory_bytes`:                                   "21",
+		`weir_store_keys`:                                           "22",
+		`weir_store_bytes`:                                          "23",
+		`weir_store_disk_bytes`:                                     "24",
+		`weir_store_written_bytes_total`:                            "25",
+		`weir_checkpoint_duration_seconds`:                          "0.026",
+		`weir_checkpoint_stall_seconds`:                             "0.0027",
+		`weir_checkpoint_failures_total`:                            "28",
+		`weir_checkpoint_failing`:                                   "1",
+		`weir_checkpoint_tick_timestamp_seconds`:                    "2900",
+		`weir_resumed_timestamp_seconds`:                            "3000",
+		`weir_log_gap_timestamp_seconds`:                            "3100",
+		`weir_rule_complete_timestamp_seconds{rule="ato.new"}`:      "3200",
+		`weir_archive_queue_bytes`:                                  "33",
+		`weir_archive_bytes`:                                        "34",
+		`weir_archive_lag_seconds`:                                  "35",
+		`weir_archive_failing`:                                      "1",
+		`weir_partition_saved_offset{partition="0",source="nginx"}`: "36",
+		`weir_on_rules`:                                             "12",
+		`weir_pending_rows`:                                         "13",
+		`weir_partition_lag{partition="0",source="nginx"}`:          "14",
+		`weir_partition_lag{partition="1",source="nginx"}`:          "",
+		`weir_partition_lost{partition="1",source="nginx"}`:         "1",
+		`weir_partition_idle{partition="0",source="edge"}`:          "1",
+		`weir_watermark_age_seconds{source="edge"}`:                 "", // all idle
+		`weir_in_force{action="block"}`:                             "1",
+		`weir_in_force{action="limit"}`:                             "0",
+		`weir_held_total{guard="protected"}`:                        "1",
+		`weir_held_total{guard="breaker"}`:                          "1",
+		`weir_breaker_tripped{rule="ato.low_and_slow"}`:             "1",
+		`weir_breaker_tripped{rule="ato.stuffing_source"}`:          "",
+		`weir_ledger_well`:                                          "1",
+		`weir_blocking_stopped`:                                     "0",
+		`weir_ready`:                                                "0",
+		`weir_point_desired_entries{point="proxy"}`:                 "1",
+		`weir_point_held_entries{point="proxy"}`:                    "1",
+		`weir_point_drift_entries{point="proxy"}`:                   "0",
+		`weir_point_failing{point="proxy"}`:                         "0",
+		`weir_point_lists_applied_total{point="proxy"}`:             "1",
+		`weir_api_requests_total{code="200",route="/healthz"}`:      "1",
 		`weir_decisions_total{mode="enforce",rule="ato.stuffing_source",step="new"}`:  "1",
 		`weir_decisions_total{mode="enforce",rule="ato.stuffing_source",step="held"}`: "1",
 	} {
@@ -118,6 +159,9 @@ func TestMetricsSayHowEverythingStands(t *testing.T) {
 	var age float64
 	if _, err := fmt.Sscan(got[`weir_watermark_age_seconds{source="nginx"}`], &age); err != nil || age < 100 || age > 160 {
 		t.Errorf("the watermark's age is %v, %v", age, err)
+	}
+	if _, err := fmt.Sscan(got[`weir_checkpoint_age_seconds`], &age); err != nil || age < 27 || age > 87 {
+		t.Errorf("the checkpoint's age is %v, %v", age, err)
 	}
 	// What is not known is absent, not none.
 	r.point.fail = errors.New("no route")

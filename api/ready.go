@@ -63,6 +63,7 @@ func (a *Server) reasons(st *pipeline.Status, now time.Time) []string {
 	if why := unread(&st.Summary); why != "" {
 		reasons = append(reasons, why)
 	}
+	reasons = append(reasons, unkept(st)...)
 	for _, s := range summarise(st.Partitions) {
 		if s.Lost > 0 {
 			reasons = append(reasons, fmt.Sprintf("source %s: %d of %d partitions cannot be asked whether there is more", s.Name, s.Lost, s.Partitions))

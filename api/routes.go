@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -22,21 +24,23 @@ type route struct {
 	path    string
 	changes bool // only on the socket
 	answer  func(a *Server, r *http.Request) (any, error)
+	within  time.Duration // how long an answer may take; 0: writeTimeout
 }
 
 // routes is everything there is, but for /metrics, which Prometheus's own
 // handler answers.
 var routes = []route{
-	{"GET", "/healthz", false, (*Server).health},
-	{"GET", "/readyz", false, (*Server).ready},
-	{"GET", "/api/v1/status", false, (*Server).status},
-	{"GET", "/api/v1/decisions", false, (*Server).decisions},
-	{"GET", "/api/v1/why", false, (*Server).why},
-	{"POST", "/api/v1/block", true, (*Server).block},
-	{"POST", "/api/v1/unblock", true, (*Server).unblock},
-	{"POST", "/api/v1/approve", true, (*Server).approve},
-	{"POST", "/api/v1/stop", true, (*Server).stop},
-	{"POST", "/api/v1/resume", true, (*Server).resume},
+	{"GET", "/healthz", false, (*Server).health, 0},
+	{"GET", "/readyz", false, (*Server).ready, 0},
+	{"GET", "/api/v1/status", false, (*Server).status, 0},
+	{"GET", "/api/v1/decisions", false, (*Server).decisions, 0},
+	{"GET", "/api/v1/why", false, (*Server).why, 0},
+	{"POST", "/api/v1/block", true, (*Server).block, 0},
+	{"POST", "/api/v1/unblock", true, (*Server).unblock, 0},
+	{"POST", "/api/v1/approve", true, (*Server).approve, 0},
+	{"POST", "/api/v1/stop", true, (*Server).stop, 0},
+	{"POST", "/api/v1/resume", true, (*Server).resume, 0},
+	{"POST", "/api/v1/reload", true, (*Server).reload, reloadTimeout},
 }
 
 const metricsPath = "/metrics"
@@ -89,7 +93,12 @@ func (a *Server) handler(changes bool) http.Handler {
 			a.reply(w, rt.path, http.StatusForbidden, problem("nothing is changed over the network; use the weir command on this machine"))
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-			doc, err := rt.answer(a, r)
+			r, done, err := allow(w, r, rt.within)
+			var doc any
+			if err == nil {
+				doc, err = rt.answer(a, r)
+			}
+			done()
 			code := http.StatusOK
 			if f, ok := errors.AsType[*fault](err); ok {
 				code = f.code
@@ -102,6 +111,19 @@ func (a *Server) handler(changes bool) http.Handler {
 			a.reply(w, rt.path, code, doc)
 		}
 	})
+}
+
+// allow gives an answer more time than others have: the connection's deadline
+// for writing moves behind it, and the request's context ends before that.
+func allow(w http.ResponseWriter, r *http.Request, within time.Duration) (_ *http.Request, done context.CancelFunc, err error) {
+	if within == 0 {
+		return r, func() {}, nil
+	}
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within + writeTimeout)); err != nil {
+		return r, func() {}, fmt.Errorf("api: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), within)
+	return r.WithContext(ctx), cancel, nil
 }
 
 // problem is the document of an answer that is none.

@@ -36,16 +36,18 @@ type Engine struct {
 	Dropped         int64            `json:"dropped"`
 	Future          int64            `json:"future"`
 	Clamped         int64            `json:"clamped"`
+	Again           int64            `json:"again"` // read a second time after a restart, and passed over
 	Filtered        int64            `json:"filtered"`
 	Refused         int64            `json:"refused"`
 	Rejected        map[string]int64 `json:"rejected"` // by reason
 	Broken          []string         `json:"broken"`   // files that could not be read on
 	Keys            int64            `json:"keys"`
 	StateBytes      int64            `json:"state_bytes"`
-	Degraded        bool             `json:"degraded"`
-	Shed            map[string]int64 `json:"shed"` // by kind
+	Degraded        bool             `json:"degraded"` // new keys are turned away now
+	Shed            map[string]int64 `json:"shed"`     // by kind
 	OnRules         int              `json:"on_rules"`
 	Pending         int64            `json:"pending"`
+	Keeping         Keeping          `json:"keeping"`
 	Sources         []SourceStatus   `json:"sources"`
 	Partitions      []Partition      `json:"partitions"` // at most maxPartitions
 }
@@ -79,7 +81,8 @@ type Partition struct {
 	Source    string    `json:"source"`
 	Partition int32     `json:"partition"`
 	Offset    int64     `json:"offset"`
-	Lag       *int64    `json:"lag"` // null: not known
+	Saved     int64     `json:"saved"` // from which a restart would read on
+	Lag       *int64    `json:"lag"`   // null: not known
 	Watermark time.Time `json:"watermark"`
 	Idle      bool      `json:"idle"`
 	Lost      bool      `json:"lost"`
@@ -162,18 +165,15 @@ func engine(st *pipeline.Status) *Engine {
 	s := &st.Summary
 	e := &Engine{
 		At: st.At.UTC(), Tick: second(st.Tick), Events: s.Events, Late: s.Late, Dropped: s.Dropped, Future: s.Future, Clamped: s.Clamped,
-		Filtered: s.Filtered, Refused: s.Refused, Rejected: maps.Clone(s.Rejected), Broken: []string{},
-		Keys: s.Keys, StateBytes: s.Bytes, Shed: shedKinds(s), OnRules: st.OnRules, Pending: st.Pending,
+		Again: s.Again, Filtered: s.Filtered, Refused: s.Refused, Rejected: maps.Clone(s.Rejected), Broken: []string{},
+		Keys: s.Keys, StateBytes: accounted(st), Shed: shedKinds(s), OnRules: st.OnRules, Pending: st.Pending, Degraded: st.Degraded > 0, Keeping: keeping(st),
 		Sources: summarise(st.Partitions), Partitions: []Partition{},
 	}
 	for _, err := range s.Broken[:min(len(s.Broken), maxPartitions)] {
 		e.Broken = append(e.Broken, err.Error())
 	}
-	for _, n := range e.Shed {
-		e.Degraded = e.Degraded || n > 0
-	}
 	for _, p := range st.Partitions[:min(len(st.Partitions), maxPartitions)] {
-		out := Partition{Source: p.Source, Partition: p.Partition, Offset: p.Offset, Watermark: second(p.Watermark), Idle: p.Idle, Lost: p.Lost}
+		out := Partition{Source: p.Source, Partition: p.Partition, Offset: p.Offset, Saved: p.Saved, Watermark: second(p.Watermark), Idle: p.Idle, Lost: p.Lost}
 		if p.Lag >= 0 {
 			out.Lag = &p.Lag
 		}

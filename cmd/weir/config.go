@@ -31,6 +31,7 @@ type config struct {
 	KeyFile string             `yaml:"key_file"`
 	Rules   rulesConfig        `yaml:"rules"`
 	State   stateConfig        `yaml:"state"`
+	Archive archiveConfig      `yaml:"archive"`
 	Points  []emit.PointConfig `yaml:"points"`
 	Protect []string           `yaml:"protect"` // addresses and prefixes that no list ever meets
 	API     apiConfig          `yaml:"api"`
@@ -56,11 +57,6 @@ type stageSet struct {
 	Stage string `yaml:"stage"`
 }
 
-type stateConfig struct {
-	Dir    string `yaml:"dir"`
-	Memory string `yaml:"memory"`
-}
-
 type apiConfig struct {
 	Listen string `yaml:"listen"`
 }
@@ -71,7 +67,6 @@ const (
 	defaultDisorder    = 2 * time.Second
 	guessedDisorder    = time.Minute
 	defaultMaxLateness = time.Hour
-	defaultMemory      = 1 << 30
 )
 
 // loadConfig reads weir.yaml; an empty path is no configuration at all.
@@ -85,7 +80,7 @@ func loadConfig(path string) (*config, error) {
 	}
 	c := &config{dir: filepath.Dir(path)}
 	if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
-		return nil, usagef("%s: %s%s", path, strings.TrimSpace(yamlText(err)), laterKey(err)+colonHint(err))
+		return nil, usagef("%s: %s%s", path, strings.TrimSpace(yamlText(err)), colonHint(err))
 	}
 	if len(c.Rules.Dirs) == 0 {
 		c.Rules.Dirs = []string{"builtin"}
@@ -94,19 +89,6 @@ func loadConfig(path string) (*config, error) {
 		return nil, usagef("%s: %w", path, err)
 	}
 	return c, nil
-}
-
-// laterKeys are keys of the configuration that this version does not have.
-var laterKeys = []string{"checkpoint"}
-
-// laterKey explains an unknown key that documents on weir name.
-func laterKey(err error) string {
-	for _, k := range laterKeys {
-		if strings.Contains(err.Error(), fmt.Sprintf("unknown field %q", k)) {
-			return "\n" + k + " is not in this version, which keeps its state in memory"
-		}
-	}
-	return ""
 }
 
 // colonHint explains what the YAML reader makes of [kafka1.example:9093].
@@ -159,12 +141,7 @@ func (c *config) Validate() (err error) {
 			err = errors.Join(err, fmt.Errorf("api: %w", e))
 		}
 	}
-	if c.State.Memory != "" {
-		if _, e := parseBytes(c.State.Memory); e != nil {
-			err = errors.Join(err, fmt.Errorf("state: memory: %w", e))
-		}
-	}
-	return err
+	return errors.Join(err, c.stateFaults())
 }
 
 // faultsLive reports what a live run needs and the configuration does not have.
@@ -197,7 +174,10 @@ func (c *config) faultsLive() (err error) {
 		fault("key_file: missing; make one with: (umask 077; head -c 32 /dev/urandom > key)")
 	}
 	if c.State.Dir == "" {
-		fault("state: dir: missing; where the journal and the ledger are kept, such as /var/lib/weir")
+		fault("state: dir: missing; where the windows, the journal and the ledger are kept, such as /var/lib/weir")
+	}
+	if c.memory() < minMemory {
+		fault("state: memory: %s, must be at least %s in a run", c.State.Memory, sizeText(minMemory))
 	}
 	return err
 }
@@ -231,32 +211,6 @@ func (c *config) crawlers() []string {
 		out = append(out, name+"="+c.path(p))
 	}
 	return out
-}
-
-// memory returns how many bytes the state may take.
-func (c *config) memory() int64 {
-	if c.State.Memory == "" {
-		return defaultMemory
-	}
-	n, err := parseBytes(c.State.Memory)
-	if err != nil {
-		return defaultMemory // Validate has refused it
-	}
-	return n
-}
-
-// parseBytes reads a size such as 512MiB.
-func parseBytes(s string) (int64, error) {
-	var n int64
-	var unit string
-	if _, err := fmt.Sscanf(s+" ", "%d%s", &n, &unit); err != nil {
-		return 0, fmt.Errorf("%q, must be a number and KiB, MiB or GiB", s)
-	}
-	shift, ok := map[string]int{"KiB": 10, "MiB": 20, "GiB": 30}[unit]
-	if !ok || n < 1 || n > 1<<20 {
-		return 0, fmt.Errorf("%q, must be a number and KiB, MiB or GiB", s)
-	}
-	return n << shift, nil
 }
 
 // key returns the key of all pseudonyms; fixed reports that none was given.

@@ -7,6 +7,7 @@ import (
 	"weir/event"
 	"weir/pipeline"
 	"weir/rules"
+	"weir/windows"
 )
 
 // engine is everything that decisions follow from besides the records: what
@@ -21,48 +22,65 @@ type engine struct {
 	plan   *rules.Plan
 	tables *enrich.Tables
 	site   *enrich.Site // nil: none
+
+	guarded bool // the ledger's breaker asks how the whole site stands
 }
 
 // engine loads what a configuration names. Live says that it is for a run,
 // which needs more: see config.faultsLive. Guarded says that the ledger's
 // breaker is going to ask how the whole site stands.
 func (e *environment) engine(configPath string, live, guarded bool) (*engine, error) {
-	var g engine
-	var err error
-	if g.cfg, err = loadConfig(configPath); err != nil {
+	c, err := loadConfig(configPath)
+	if err != nil {
 		return nil, err
 	}
 	if live {
-		if err := g.cfg.faultsLive(); err != nil {
+		if err := c.faultsLive(); err != nil {
 			return nil, usagef("%s: %w", configPath, err)
 		}
 	}
+	return e.engineOf(c, live, guarded)
+}
+
+// engineOf loads what a configuration names that has been read.
+func (e *environment) engineOf(c *config, live, guarded bool) (*engine, error) {
+	g := engine{cfg: c, guarded: guarded}
 	var fixed bool
-	if g.key, fixed, err = g.cfg.key(); err != nil {
+	var err error
+	if g.key, fixed, err = c.key(); err != nil {
 		return nil, err
 	}
 	if fixed {
 		e.log.Info("no key_file: pseudonyms are made with a key that everybody knows")
 	}
-	if g.extras, err = g.cfg.extras(); err != nil {
+	if g.extras, err = c.extras(); err != nil {
 		return nil, err
 	}
-	g.opt = g.cfg.ruleOptions(g.extras)
-	if g.rules, err = g.cfg.loadRules(g.opt); err != nil {
+	g.opt = c.ruleOptions(g.extras)
+	if g.rules, err = c.loadRules(g.opt); err != nil {
 		return nil, usagef("%w", err)
 	}
-	if g.stages, err = g.cfg.stages(g.rules); err != nil {
+	if g.stages, err = c.stages(g.rules); err != nil {
 		return nil, err
 	}
-	// The breaker asks how many accounts the site has.
-	opt := rules.PlanOptions{Extras: g.extras, Visits: g.cfg.unjudged(), Site: guarded}
-	if g.plan, err = rules.NewPlan(g.rules, g.key, opt); err != nil {
-		return nil, usagef("%w", err)
+	if err := g.inherit(nil, 0); err != nil {
+		return nil, err
 	}
-	if g.tables, g.site, err = g.cfg.tables(g.key, g.opt); err != nil {
+	if g.tables, g.site, err = c.tables(g.key, g.opt); err != nil {
 		return nil, usagef("%w", err)
 	}
 	return &g, nil
+}
+
+// inherit plans the rules so that windows of an earlier layout are kept, as far
+// as it had them; the rest is collected from a tick on. Nil: there is none.
+func (g *engine) inherit(old *windows.Layout, tick int64) (err error) {
+	// The breaker asks how many accounts the site has.
+	opt := rules.PlanOptions{Extras: g.extras, Visits: g.cfg.unjudged(), Site: g.guarded, Inherit: old, Tick: tick}
+	if g.plan, err = rules.NewPlan(g.rules, g.key, opt); err != nil {
+		return usagef("%w", err)
+	}
+	return nil
 }
 
 // reads gives a source what tells its events' readers apart: what nobody reads

@@ -5,19 +5,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path"
-	"time"
 
 	"github.com/goccy/go-yaml"
-
-	"weir/pipeline"
 )
 
 // fingerprint is a hash of all that decisions follow from besides the records,
 // the tables and the journal: rules, site file, key, and what the configuration
-// says about sources, enriching, stages and memory.
+// says about sources, enriching, stages, memory and disk.
 func (g *engine) fingerprint() (string, error) {
 	h := sha256.New()
 	c := g.cfg
@@ -27,7 +23,8 @@ func (g *engine) fingerprint() (string, error) {
 		Enrich      enrichConfig
 		Rules       rulesConfig
 		Memory      int64
-	}{c.Stage, c.Site, c.Sources, c.Enrich, c.Rules, c.memory()})
+		Disk        int64 // how often and where state and events come to disk decides nothing
+	}{c.Stage, c.Site, c.Sources, c.Enrich, c.Rules, c.memory(), c.disk()})
 	if err != nil {
 		return "", fmt.Errorf("configuration: %w", err)
 	}
@@ -38,11 +35,11 @@ func (g *engine) fingerprint() (string, error) {
 	part("configuration", said)
 	part("key", g.key.MAC("fingerprint", nil))
 	if c.Site != "" {
-		b, err := os.ReadFile(c.path(c.Site))
+		text, err := siteText(c)
 		if err != nil {
-			return "", fmt.Errorf("site: %w", err)
+			return "", err
 		}
-		part("site", b)
+		part("site", []byte(text))
 	}
 	for _, d := range c.ruleDirs() {
 		err := fs.WalkDir(d.fs, d.name, func(name string, entry fs.DirEntry, err error) error {
@@ -60,52 +57,14 @@ func (g *engine) fingerprint() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// configMarks returns the marks of a journal that say by which configuration a
-// run decided.
-func configMarks(marks []pipeline.Mark) (found []pipeline.Mark) {
-	for _, m := range marks {
-		if m.Event == pipeline.MarkConfig {
-			found = append(found, m)
-		}
+// siteText returns what the site file says; empty without one.
+func siteText(c *config) (string, error) {
+	if c.Site == "" {
+		return "", nil
 	}
-	return found
-}
-
-// noteConfig writes into the journal by which configuration the run decides from
-// here on, if it is another one than before.
-func (l *liveRun) noteConfig() error {
-	now, err := l.fingerprint()
+	b, err := os.ReadFile(c.path(c.Site))
 	if err != nil {
-		return err
+		return "", fmt.Errorf("site: %w", err)
 	}
-	before := configMarks(l.journal.Marks())
-	n := len(before)
-	if n > 0 && before[n-1].First == now {
-		return nil
-	}
-	if n > 0 && l.decided() > 0 {
-		l.env.log.Warn("the rules or the configuration are other ones than when this state last ran: the log is read again "+
-			"from its start and decided by the new ones; decisions.jsonl keeps what was decided before",
-			"until", time.Unix(l.decided(), 0).UTC().Format(time.RFC3339))
-	}
-	return l.journal.Append([]pipeline.Mark{{Event: pipeline.MarkConfig, Offset: int64(n), Watermark: l.decided(), First: now}})
-}
-
-// compareConfig says where a replay cannot decide what the run with its journal did.
-func (g *engine) compareConfig(marks []pipeline.Mark, log *slog.Logger) error {
-	before := configMarks(marks)
-	if len(before) == 0 {
-		return nil
-	}
-	now, err := g.fingerprint()
-	if err != nil {
-		return err
-	}
-	if last := before[len(before)-1]; last.First != now {
-		log.Warn("the journal is of other rules or another configuration: what they decide may differ from what the run did")
-	} else if len(before) > 1 {
-		log.Warn("the rules or the configuration changed while the journal was written: a replay decides all of it by the last ones",
-			"changes", len(before)-1)
-	}
-	return nil
+	return string(b), nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"weir/ingest"
 	"weir/pipeline"
@@ -40,12 +41,23 @@ func (s *sourceConfig) openTopic(ctx context.Context, g *engine, marks []pipelin
 	}
 	t, err := ingest.OpenTopic(ctx, ingest.TopicConfig{
 		Name: s.Name, Client: opts, Topic: s.Kafka.Topic, Start: start, Starts: startsOf(marks, s.Name),
-		Group: s.Kafka.Group, UntilEnd: untilEnd, Log: log,
+		ID: topicID(marks, s.Name), Group: s.Kafka.Group, Checkpointed: !untilEnd, UntilEnd: untilEnd, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", s.Name, err)
 	}
 	return t, nil
+}
+
+// topicID returns which topic the offsets of a journal's starts are of; empty
+// where that is not known.
+func topicID(marks []pipeline.Mark, source string) (id string) {
+	for _, m := range marks {
+		if m.Source == source && m.Event == pipeline.MarkStart && m.First != "" {
+			id = m.First
+		}
+	}
+	return id
 }
 
 // startsOf returns where the partitions of a source were begun, as a journal says.
@@ -57,6 +69,26 @@ func startsOf(marks []pipeline.Mark, source string) map[int32]int64 {
 		}
 	}
 	return starts
+}
+
+// startingAt returns the marks of a journal, where the starts of partitions that
+// have a position are these.
+func startingAt(marks []pipeline.Mark, r *pipeline.Resume) []pipeline.Mark {
+	if r == nil {
+		return marks
+	}
+	marks = slices.Clone(marks)
+	for i := range marks {
+		if m := &marks[i]; m.Event == pipeline.MarkStart {
+			if at, ok := r.Offset(m.Source, m.Partition); ok {
+				m.Offset = at
+				if id := r.Topic(m.Source); id != "" {
+					m.First = id
+				}
+			}
+		}
+	}
+	return marks
 }
 
 // openRotations opens a file and its rotations, as a live run that began with

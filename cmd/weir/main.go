@@ -100,7 +100,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	root.AddCommand(
 		inspectCommand(e), replayCommand(e), rulesCommand(e), demoCommand(e),
 		checkCommand(e), runCommand(e), statusCommand(e), decisionsCommand(e), whyCommand(e),
-		blockCommand(e), unblockCommand(e), approveCommand(e), stopBlockingCommand(e), pointsCommand(e), versionCommand(e),
+		blockCommand(e), unblockCommand(e), approveCommand(e), stopBlockingCommand(e), reloadCommand(e), pointsCommand(e), stateCommand(e), versionCommand(e),
 	)
 	err := root.ExecuteContext(ctx)
 	if interrupted := interruptedError(""); errors.Is(err, context.Canceled) && !errors.As(err, &interrupted) {

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"weir/emit"
 )
 
-// sharedPlaces reports the files that are named for two things, of which one is
-// written: two points would take turns to overwrite each other's list for ever.
+// sharedPlaces reports the files and directories that are named for two things,
+// of which one is written: two points would take turns to overwrite each
+// other's list for ever.
 func (c *config) sharedPlaces() (err error) {
 	taken := map[string]string{}
 	claim := func(path, what string) {
@@ -24,7 +26,11 @@ func (c *config) sharedPlaces() (err error) {
 			place = filepath.Join(dir, filepath.Base(place))
 		}
 		if by, ok := taken[place]; ok {
-			err = errors.Join(err, fmt.Errorf("%s: %s is that of %s already; each needs a file of its own", what, path, by))
+			kind := "file"
+			if strings.HasSuffix(what, ": dir") {
+				kind = "directory"
+			}
+			err = errors.Join(err, fmt.Errorf("%s: %s is that of %s already; each needs a %s of its own", what, path, by, kind))
 			return
 		}
 		taken[place] = what
@@ -35,6 +41,10 @@ func (c *config) sharedPlaces() (err error) {
 			read[s.File.Path] = true
 			claim(s.File.Path, "source "+s.Name)
 		}
+	}
+	if c.Archive.Dir != "" {
+		claim(c.State.Dir, "state: dir")
+		claim(c.Archive.Dir, "archive: dir")
 	}
 	claim(c.KeyFile, "key_file")
 	claim(c.Site, "site")

@@ -58,10 +58,11 @@ func replayCommand(e *environment) *cobra.Command {
 // prepared is everything that reading recorded logs needs, opened.
 type prepared struct {
 	*engine
-	source  pipeline.Source   // the first
-	sources []pipeline.Source // all
-	guessed bool
-	format  string
+	deciding []*engine         // those of a journal's eras; none: only the one
+	source   pipeline.Source   // the first
+	sources  []pipeline.Source // all
+	guessed  bool
+	format   string
 }
 
 // prepare opens what reading these files needs; without any, what the
@@ -72,12 +73,7 @@ func (e *environment) prepare(ctx context.Context, configPath, format string, fi
 		return nil, err
 	}
 	p := &prepared{engine: g}
-	if len(files) == 0 && len(g.cfg.Sources) > 0 {
-		err = e.openRecorded(ctx, p, format, marks)
-	} else {
-		err = e.open(ctx, p, format, files)
-	}
-	if err != nil {
+	if err := e.openSourcesOf(ctx, p, format, files, marks); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	p.source = p.sources[0]
@@ -199,11 +195,14 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 		return err
 	}
 	defer p.close()
-	if err := p.compareConfig(marks, e.log); err != nil {
-		return err
+	p.cfg.limitMemory()
+	var eras []replayEra
+	if o.journal != "" {
+		if eras, err = p.erasOf(e, marks, filepath.Dir(o.journal)); err != nil {
+			return err
+		}
 	}
 	for i := range p.sources {
-		p.reads(&p.sources[i])
 		if p.sources[i].Unjudged {
 			e.log.Info("the source has no outcomes: visits stand in for successes", "source", p.sources[i].Name())
 		}
@@ -231,10 +230,9 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	found := newFindings()
 	stopProgress := showProgress(e.errOut, p.source.Source)
 	start := time.Now()
-	sum, runErr := pipeline.Run(ctx, pipeline.Config{
-		Sources: p.sources, Enrich: p.tables, Plan: p.plan, Lookups: p.tables.Lookups().Funcs(),
-		Journal: marks, Ceiling: p.ceiling(event.Enforce), Stages: p.stages, Since: since, Workers: o.workers, Memory: p.cfg.memory(),
-		Log: e.log,
+	sum, runErr := e.decide(ctx, p, eras, o.files, o.format, pipeline.Config{
+		Journal: marks, Since: since, Workers: o.workers, Log: e.log,
+		Memory: p.cfg.memory(), Accounted: p.cfg.disk(), Spill: spillInto(ctx, o.out),
 		Emit: func(ds []event.Decision) error {
 			found.add(ds)
 			return errors.Join(sink.write(ds), ledger.add(ds))

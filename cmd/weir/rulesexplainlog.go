@@ -51,7 +51,7 @@ func (e *environment) explainLogs(ctx context.Context, s *chosenRules, plan *rul
 	stop := showProgress(e.errOut, in.source.Source)
 	sum, err := pipeline.Run(ctx, pipeline.Config{
 		Sources: []pipeline.Source{in.source}, Enrich: in.tables, Plan: plan, Lookups: facts.Lookups,
-		Ceiling: event.Enforce, Memory: s.cfg.memory(), Log: e.log,
+		Ceiling: event.Enforce, Memory: s.cfg.memory(), Accounted: s.cfg.disk(), Log: e.log,
 		Workers: 1, // what looks on is not locked
 		Emit: func(ds []event.Decision) error {
 			met.decided(x.Rule.ID, ds)

@@ -12,9 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"weir/api"
+	"weir/archive"
 	"weir/emit"
 	"weir/event"
 	"weir/pipeline"
+	"weir/state"
 )
 
 func runCommand(e *environment) *cobra.Command {
@@ -46,6 +48,7 @@ func (e *environment) live(ctx context.Context, configPath string) error {
 	if err != nil {
 		return err
 	}
+	l.configPath = configPath
 	err = l.run(ctx)
 	return errors.Join(err, l.close())
 }
@@ -56,6 +59,7 @@ type liveRun struct {
 	env       *environment
 	dir       *stateDir
 	journal   *pipeline.Journal
+	marks     []pipeline.Mark // of the journal, when the sources were opened
 	sources   []pipeline.Source
 	decisions *emit.Decisions
 	guards    *emit.Guards
@@ -64,6 +68,17 @@ type liveRun struct {
 	keepers   []*emit.Reconciler
 	server    *api.Server
 	status    atomic.Pointer[pipeline.Status]
+
+	configPath string
+	store      *state.Store
+	archive    *archive.Archive // nil: none is written
+	meta       *pipeline.Meta   // of the checkpoint that the run began with; nil: there was none
+	eras       []era
+	era        int              // in eras: the present one
+	by         *engine          // by which it is decided
+	resume     *pipeline.Resume // where the pipeline goes on; nil: at the log's beginning
+	changing   sync.Mutex       // of eras, while a reload looks at them
+	asked      atomic.Pointer[reload]
 }
 
 func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *liveRun, err error) {
@@ -72,6 +87,7 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 		return nil, err
 	}
 	l = &liveRun{engine: g, env: e}
+	g.cfg.limitMemory()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
@@ -93,7 +109,16 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if cut > 0 {
 		e.log.Warn("decisions.jsonl ended within a line, which was cut off", "bytes", cut)
 	}
+	if err := l.openStore(ctx); err != nil {
+		return l, err
+	}
 	if err := l.noteConfig(); err != nil {
+		return l, err
+	}
+	if err := l.firstEra(); err != nil {
+		return l, err
+	}
+	if err := l.openArchive(); err != nil {
 		return l, err
 	}
 	if l.guards, err = g.newGuards(true); err != nil {
@@ -113,17 +138,35 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if l.server, err = l.newServer(); err != nil {
 		return l, err
 	}
-	marks := l.journal.Marks()
-	for _, sc := range g.cfg.Sources {
-		s, err := e.openLive(ctx, g, sc, marks, func(m pipeline.Mark) error {
-			return insist(ctx, e.log, func() error { return l.journal.Append([]pipeline.Mark{m}) })
+	return l, l.openSources(ctx)
+}
+
+// openSources opens the sources where the pipeline goes on.
+func (l *liveRun) openSources(ctx context.Context) error {
+	marks, _, err := pipeline.ReadJournal(l.dir.file(journalFile))
+	if err != nil {
+		return err
+	}
+	l.marks = marks
+	for _, sc := range l.by.cfg.Sources {
+		s, err := l.env.openLive(ctx, l.by, sc, startingAt(marks, l.resume), func(m pipeline.Mark) error {
+			return insist(ctx, l.env.log, func() error { return l.journal.Append([]pipeline.Mark{m}) })
 		})
 		if err != nil {
-			return l, err
+			return err
 		}
 		l.sources = append(l.sources, s)
 	}
-	return l, nil
+	return nil
+}
+
+// closeSources closes them.
+func (l *liveRun) closeSources() (err error) {
+	for i := range l.sources {
+		err = errors.Join(err, l.sources[i].Close())
+	}
+	l.sources = nil
+	return err
 }
 
 // run runs until ctx ends or a part fails.
@@ -151,31 +194,75 @@ func (l *liveRun) run(ctx context.Context) error {
 	})
 	wg.Go(func() { l.tick(around) })
 
-	sum, err := pipeline.Run(ctx, pipeline.Config{
-		Sources: l.sources, Enrich: l.tables, Plan: l.plan, Lookups: l.tables.Lookups().Funcs(),
-		Journal: l.journal.Marks(), Ceiling: l.ceiling(event.Shadow), Stages: l.stages, Memory: l.cfg.memory(), Log: log,
-		Record: func(ms []pipeline.Mark) error {
-			return insist(ctx, log, func() error { return l.journal.Append(ms) })
-		},
-		Observe: l.status.Store, Decided: l.decided(),
-		Emit: func(ds []event.Decision) error {
-			if err := insist(ctx, log, func() error { return l.decisions.Add(ds) }); err != nil {
-				return err
-			}
-			return l.ledger.Add(ds)
-		},
-		Review: func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error {
-			return l.ledger.Review(time.Unix(tick, 0), figures)
-		},
-	})
+	events, err := l.lives(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
 	stop()
 	wg.Wait()
-	log.Info("stopping", "events", sum.Events)
+	log.Info("stopping", "events", events)
 	err = errors.Join(plainEnd(err), l.lastLists())
 	return err
+}
+
+// lives runs the pipeline, and again where it stopped for other rules, until it
+// is told to end.
+func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
+	log := l.env.log
+	defer func() {
+		if r := l.asked.Swap(nil); r != nil {
+			r.done <- reloaded{err: errors.New("weir is stopping: the old rules stay")}
+		}
+	}()
+	for {
+		// Eras that ended before the state was written need no run.
+		for l.resume != nil && l.era+1 < len(l.eras) && l.eras[l.era+1].from <= l.resume.Tick {
+			by, err := l.of(l.env, l.dir.path, l.eras[l.era+1], true, true)
+			if err != nil {
+				return events, err
+			}
+			if err := l.nextEra(by); err != nil {
+				return events, err
+			}
+		}
+		if l.sources == nil {
+			if err := l.openSources(ctx); err != nil {
+				return events, err
+			}
+		}
+		cfg := l.pipelineConfig()
+		cfg.Journal, cfg.Decided = l.marks, l.decided()
+		cfg.Record = func(ms []pipeline.Mark) error {
+			return insist(ctx, log, func() error { return l.journal.Append(ms) })
+		}
+		cfg.Observe = l.status.Store
+		cfg.Emit = func(ds []event.Decision) error {
+			if err := insist(ctx, log, func() error { return l.decisions.Add(ds) }); err != nil {
+				return err
+			}
+			return l.ledger.Add(ds)
+		}
+		cfg.Review = func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error {
+			return l.ledger.Review(time.Unix(tick, 0), figures)
+		}
+		cfg.Break = func() bool { return l.asked.Load() != nil }
+		var left *pipeline.Resume
+		cfg.Left = func(r *pipeline.Resume) { left = r }
+		sum, err := pipeline.Run(ctx, cfg)
+		events += sum.Events
+		if err != nil || left == nil {
+			return events, err
+		}
+		l.resume = left
+		if err := l.closeSources(); err != nil {
+			return events, err
+		}
+		if r := l.asked.Swap(nil); r != nil && l.era+1 == len(l.eras) {
+			l.take(r)
+		} else if r != nil {
+			r.done <- reloaded{err: errors.New("the log is being read again up to an earlier change of rules: try again later")}
+		}
+	}
 }
 
 // decided returns the latest tick of which decisions left in an earlier life.
@@ -231,9 +318,7 @@ func (l *liveRun) lastLists() error {
 
 // close frees everything, whether or not it was opened.
 func (l *liveRun) close() (err error) {
-	for i := range l.sources {
-		err = errors.Join(err, l.sources[i].Close())
-	}
+	err = l.closeSources()
 	for _, p := range l.points {
 		err = errors.Join(err, p.Close())
 	}
@@ -245,6 +330,12 @@ func (l *liveRun) close() (err error) {
 	}
 	if l.journal != nil {
 		err = errors.Join(err, l.journal.Close())
+	}
+	if l.archive != nil {
+		err = errors.Join(err, l.archive.Close())
+	}
+	if l.store != nil {
+		err = errors.Join(err, l.store.Close())
 	}
 	if l.dir != nil {
 		err = errors.Join(err, l.dir.close())

@@ -209,16 +209,7 @@ func printEngine(p *page, e *api.Engine, now time.Time) {
 		}
 		p.wrapped("broken", 16, shown(b, 200))
 	}
-	p.wrapped("memory", 16, fmt.Sprintf("%s for %s; rules are on for %s", bytesText(e.StateBytes), plural(e.Keys, "key"), several(e.OnRules, "key")))
-	if e.Degraded {
-		var lost []string
-		for _, kind := range slices.Sorted(maps.Keys(e.Shed)) {
-			if n := e.Shed[kind]; n > 0 {
-				lost = append(lost, count(n)+" "+strings.ReplaceAll(kind, "_", " "))
-			}
-		}
-		p.wrapped("DEGRADED", 16, "not kept for lack of memory (state: memory: in the configuration): "+strings.Join(lost, ", "))
-	}
+	printKeeping(p, e, now)
 }
 
 // sourceText sums a source up.

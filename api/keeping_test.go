@@ -1,0 +1,77 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"testing"
+	"time"
+
+	"weir/pipeline"
+)
+
+func TestTheStatusSaysWhatIsKeptWhere(t *testing.T) {
+	r := newRig(t, nil).run()
+	now := time.Now()
+	keeps(r.status, now)
+	r.status.Summary.Bytes = 10
+	r.status.Partitions[0].Saved = 36
+	code, text, _ := r.ask(overTCP, "GET", "/api/v1/status", "")
+	if code != http.StatusOK {
+		t.Fatal(code, text)
+	}
+	e := decode[Status](t, text).Engine
+	at := func(s int64) time.Time { return time.Unix(s, 0).UTC() }
+	want := Keeping{
+		Checkpoint: Checkpoint{At: now.Add(-27 * time.Second).UTC(), Tick: at(2900), Seconds: 0.026, Stall: 0.0027, Failed: 28, Why: "the disk is full"},
+		Memory:     Memory{Limit: 18, Resident: 19, Dirty: 20, Store: 21, Accounted: 10, AccountedLimit: 17},
+		Store:      Store{22, 23, 24, 25}, Archive: &Archive{33, 34, 35, "no room"},
+		Resumed: at(3000), Gap: at(3100), Incomplete: []Incomplete{{"ato.new", at(3200)}},
+		Units: 3, TurnedAway: 15, ShedKeys: map[string]int64{"3-4": 16, "near": 0},
+	}
+	if e.Keeping.Checkpoint.At.Sub(want.Checkpoint.At).Abs() > time.Microsecond {
+		t.Errorf("the checkpoint was at %v, must be %v", e.Keeping.Checkpoint.At, want.Checkpoint.At)
+	}
+	e.Keeping.Checkpoint.At = want.Checkpoint.At
+	if !reflect.DeepEqual(e.Keeping, want) || !e.Degraded || e.Partitions[0].Saved != 36 || e.StateBytes != 10 {
+		t.Errorf("%+v,\nmust be\n%+v", e.Keeping, want)
+	}
+}
+
+func TestWhatARunDoesNotHaveIsAbsent(t *testing.T) {
+	r := newRig(t, nil)
+	k := keeping(r.status)
+	if !k.Checkpoint.At.IsZero() || !k.Resumed.IsZero() || !k.Gap.IsZero() || k.Archive != nil || k.Incomplete == nil {
+		t.Errorf("%+v", k)
+	}
+	got := gathered(t, r)
+	for _, name := range []string{
+		"weir_checkpoint_age_seconds", "weir_checkpoint_tick_timestamp_seconds", "weir_checkpoint_duration_seconds", "weir_resumed_timestamp_seconds",
+		"weir_log_gap_timestamp_seconds", "weir_archive_queue_bytes", "weir_archive_bytes", "weir_archive_lag_seconds", "weir_archive_failing",
+	} {
+		if v, ok := got[name]; ok {
+			t.Errorf("%s is %s, must be absent", name, v)
+		}
+	}
+	if got["weir_checkpoint_failing"] != "0" || got["weir_degraded"] != "0" || got["weir_degraded_units"] != "0" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestRulesThatWarmUpAreNamedUpToALimit(t *testing.T) {
+	st := &pipeline.Status{Incomplete: map[string]int64{}, ShedKeys: map[string]int64{}}
+	for i := range maxPartitions {
+		st.Incomplete[fmt.Sprintf("own.rule%04d", i)] = 1000 + int64(i/2)
+	}
+	for i := range maxReasons + 1 {
+		st.ShedKeys[fmt.Sprintf("%03d", i)] = 1
+	}
+	k := keeping(st)
+	if len(k.Incomplete) != maxPartitions || k.Incomplete[0].Rule != fmt.Sprintf("own.rule%04d", maxPartitions-2) || len(k.ShedKeys) != maxReasons+1 {
+		t.Errorf("at the limit: %d, first %v, %d classes", len(k.Incomplete), k.Incomplete[0], len(k.ShedKeys))
+	}
+	st.Incomplete["own.last"] = 1
+	if k = keeping(st); len(k.Incomplete) != maxPartitions {
+		t.Errorf("over the limit: %d", len(k.Incomplete))
+	}
+}

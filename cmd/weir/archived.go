@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"weir/archive"
+	"weir/event"
+	"weir/pipeline"
+)
+
+// isArchive reports whether the files that a replay was given are an archive's.
+func isArchive(files []string) bool {
+	return len(files) > 0 && !slices.ContainsFunc(files, func(f string) bool { return !strings.HasSuffix(f, ".parquet") })
+}
+
+// openArchive opens files of an archive: their sources, under the names that
+// they had. What the configuration says of a source of that name counts; of the
+// others, what the archive says.
+func (e *environment) openArchive(p *prepared, files []string) error {
+	found, err := archive.OpenFiles(files, archive.ReadConfig{Reads: p.readsAny(), Extras: p.extras})
+	if err != nil {
+		return usagef("%w", err)
+	}
+	for i, src := range found {
+		s, err := p.archived(src)
+		if err != nil {
+			for _, rest := range found[i:] {
+				err = errors.Join(err, rest.Close())
+			}
+			return err
+		}
+		p.sources = append(p.sources, s)
+	}
+	p.format = "archive"
+	return nil
+}
+
+// archived puts a source of an archive together with what is known of it.
+func (p *prepared) archived(src *archive.Source) (s pipeline.Source, err error) {
+	for i := range p.cfg.Sources {
+		if sc := &p.cfg.Sources[i]; sc.Name == src.Name() {
+			return sc.source(src, p.key, p.extras, p.opt)
+		}
+	}
+	info := src.Info()
+	return pipeline.Source{Source: src, Disorder: info.Disorder, MaxLateness: info.MaxLateness, Unjudged: info.Unjudged}, nil
+}
+
+// readsAny tells which fields anything of this replay reads: its rules, what its
+// sources pass by, and, where rules change in the course of it, those of all.
+func (p *prepared) readsAny() func(event.Field) bool {
+	engines := p.deciding
+	if len(engines) == 0 {
+		engines = []*engine{p.engine}
+	}
+	var only []event.Field
+	for i := range p.cfg.Sources {
+		if cond, err := p.cfg.Sources[i].only(p.opt); err == nil && cond != nil {
+			only = append(only, cond.Fields...)
+		}
+	}
+	return func(f event.Field) bool {
+		return slices.Contains(only, f) || slices.ContainsFunc(engines, func(g *engine) bool { return g.plan.Reads(f) })
+	}
+}
+
+// openArchive opens the archive that a run writes, if it writes one.
+func (l *liveRun) openArchive() error {
+	dir := l.cfg.archiveDir()
+	if dir == "" {
+		return nil
+	}
+	c := archive.Config{Dir: dir, Size: l.cfg.archiveSize(), Extras: l.extras, Log: l.env.log}
+	for i := range l.cfg.Sources {
+		s, err := l.cfg.Sources[i].source(nil, l.key, l.extras, l.opt)
+		if err != nil {
+			return err
+		}
+		c.Sources = append(c.Sources, archive.SourceInfo{
+			Name: l.cfg.Sources[i].Name, Disorder: s.Disorder, MaxLateness: s.MaxLateness, Unjudged: s.Unjudged,
+		})
+	}
+	var err error
+	if l.archive, err = archive.Open(c); err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	return nil
+}
+
+// openSourcesOf opens what a replay reads.
+func (e *environment) openSourcesOf(ctx context.Context, p *prepared, format string, files []string, marks []pipeline.Mark) error {
+	switch {
+	case isArchive(files):
+		return e.openArchive(p, files)
+	case len(files) == 0 && len(p.cfg.Sources) > 0:
+		return e.openRecorded(ctx, p, format, marks)
+	}
+	return e.open(ctx, p, format, files)
+}

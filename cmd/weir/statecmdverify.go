@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"weir/emit"
+	"weir/event"
+	"weir/pipeline"
+	"weir/state"
+)
+
+// verdict is what a check of one part of a state found.
+type verdict struct {
+	What string `json:"what"`
+	OK   bool   `json:"ok"`
+	Open bool   `json:"not_checked,omitempty"` // it could not be checked
+	Text string `json:"text"`                  // what was checked, or what is wrong
+	Do   string `json:"do,omitempty"`          // what to do about it
+}
+
+func (e *environment) stateVerify(ctx context.Context, o *stateOptions, args []string) (err error) {
+	h, err := e.holdState(o, args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.done()) }()
+	key, err := h.loadKey()
+	if err != nil {
+		return err
+	}
+	all, err := verifyState(ctx, h.path, key)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = printJSON(e.out, all)
+	} else {
+		p := &page{w: e.out}
+		for _, v := range all {
+			printVerdict(p, &v)
+		}
+		err = p.err
+	}
+	if err == nil && slices.ContainsFunc(all, func(v verdict) bool { return !v.OK }) {
+		return errFindings
+	}
+	return err
+}
+
+func printVerdict(p *page, v *verdict) {
+	word := "ok: "
+	switch {
+	case v.Open:
+		word = "NOT CHECKED: "
+	case !v.OK:
+		word = "FAULT: "
+	}
+	p.wrapped(shown(v.What, 40), 22, word+shown(v.Text, 600))
+	if v.Do != "" {
+		p.wrapped("", 22, v.Do)
+	}
+}
+
+// verifyState checks every part of a state's directory.
+func verifyState(ctx context.Context, dir string, key *event.Key) (all []verdict, err error) {
+	all = verifyStore(ctx, dir)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	journal, marks := verifyJournal(filepath.Join(dir, journalFile))
+	all = append(all, journal)
+	if journal.OK {
+		all = append(all, verifyConfigs(dir, marks)...)
+	}
+	decisions, err := decisionFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range decisions {
+		all = append(all, verifyDecisions(ctx, filepath.Join(dir, name), i == len(decisions)-1))
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return append(all, verifyLedger(dir, key)), nil
+}
+
+// What to do about what is damaged.
+const (
+	doStore     = "start weir: it puts the store aside and makes it anew from the log"
+	doNewer     = "a newer weir wrote it: start that one, or move the directory away and read the log again"
+	doJournal   = "move it away: weir begins another one, and reads the log as if it were new to it"
+	doDecisions = "move it away: what it says is in the ledger, too, for what was enforced"
+	doLedger    = "keep a copy of ledger*.jsonl for whoever finds out why, then move them away: weir begins another one, in which nothing is in force"
+	doConfig    = "move its directory away: a replay of what it decided decides by the rules of today"
+	doCut       = "nothing: a crash left it so, and the next start cuts it off"
+	doKey       = "name the key file: weir state verify --key FILE, or a configuration with -c"
+)
+
+// maxFaults is how many faults of the store are verdicts of their own.
+const maxFaults = 20
+
+// verifyStore reads every record of the store.
+func verifyStore(ctx context.Context, dir string) (all []verdict) {
+	report, err := state.Look(ctx, dir, nil)
+	if err == nil && len(report.Faults) == 0 && report.Last.Meta != nil {
+		_, err = pipeline.ReadMeta(report.Last.Meta)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return []verdict{{What: storeDir, OK: true, Text: "there is none yet"}}
+	case errors.Is(err, state.ErrRefused):
+		return []verdict{{What: storeDir, Text: err.Error(), Do: doNewer}}
+	case err != nil:
+		return []verdict{{What: storeDir, Text: err.Error(), Do: doStore}}
+	case len(report.Faults) == 0:
+		keys, records := int64(0), int64(0)
+		for _, t := range report.Tables {
+			keys += t.Values
+			records += t.Records
+		}
+		text := fmt.Sprintf("%s in %s: each is as it was written, and none is missing", plural(keys, "key"), plural(records, "record"))
+		return []verdict{{What: storeDir, OK: true, Text: text}}
+	}
+	for _, f := range report.Faults[:min(len(report.Faults), maxFaults)] {
+		all = append(all, verdict{What: cmp.Or(f.Where, storeDir), Text: f.What})
+	}
+	if n := len(report.Faults) - len(all) + report.MoreFaults; n > 0 {
+		all = append(all, verdict{What: storeDir, Text: fmt.Sprintf("and %s more", several(n, "fault"))})
+	}
+	all[len(all)-1].Do = doStore
+	return all
+}
+
+func verifyJournal(path string) (v verdict, marks []pipeline.Mark) {
+	v.What = journalFile
+	marks, repaired, err := pipeline.ReadJournal(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		v.OK, v.Text = true, "there is none yet"
+	case err != nil:
+		v.Text, v.Do = err.Error(), doJournal
+	default:
+		v.OK, v.Text = true, several(len(marks), "mark")
+		if repaired != "" {
+			v.Text, v.Do = v.Text+"; "+repaired, doCut
+		}
+	}
+	return v, marks
+}
+
+// verifyConfigs looks for the rules that the journal's eras were decided by.
+// Those of very old ones are not kept, which is no fault.
+func verifyConfigs(dir string, marks []pipeline.Mark) (all []verdict) {
+	hashes := map[string]bool{}
+	for _, era := range erasOf(marks) {
+		hashes[era.hash] = true
+	}
+	there := 0
+	for _, hash := range slices.Sorted(maps.Keys(hashes)) {
+		_, err := readDecides(filepath.Join(dir, configsDir, hash))
+		switch {
+		case err == nil:
+			there++
+		case !errors.Is(err, fs.ErrNotExist):
+			all = append(all, verdict{What: configsDir, Text: err.Error(), Do: doConfig})
+		}
+	}
+	if len(all) > 0 || len(hashes) == 0 {
+		return all
+	}
+	text := fmt.Sprintf("the rules of %s are kept", several(there, "configuration"))
+	if gone := len(hashes) - there; gone > 0 {
+		text += fmt.Sprintf(", those of %d others not any more", gone)
+	}
+	return []verdict{{What: configsDir, OK: true, Text: text}}
+}
+
+// decisionFiles returns the files of decisions in a directory, the one that is
+// written last.
+func decisionFiles(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("state: dir: %w", err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != decisionsFile && strings.HasPrefix(name, "decisions-") && strings.HasSuffix(name, ".jsonl") {
+			names = append(names, name)
+		}
+	}
+	return append(names, decisionsFile), nil
+}
+
+// maxDecision is how long a line of decisions may be.
+const maxDecision = 1 << 20
+
+// verifyDecisions reads every decision of a file; only the last line of the last
+// one may be torn.
+func verifyDecisions(ctx context.Context, path string, last bool) verdict {
+	v := verdict{What: filepath.Base(path), Do: doDecisions}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return verdict{What: v.What, OK: true, Text: "there is none yet"}
+	}
+	if err != nil {
+		v.Text = err.Error()
+		return v
+	}
+	defer f.Close() // it is only read
+	r := bufio.NewReaderSize(f, maxDecision)
+	for n := 1; ctx.Err() == nil; n++ {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, io.EOF) {
+			v.OK, v.Do, v.Text = true, "", plural(int64(n-1), "decision")
+			if len(line) > 0 {
+				v.OK, v.Do = last, doCut
+				v.Text += fmt.Sprintf("; line %d was cut short after %d bytes", n, len(line))
+				if !last {
+					v.Do = doDecisions
+				}
+			}
+			return v
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			err = fmt.Errorf("longer than %d bytes", maxDecision)
+		}
+		if err == nil {
+			err = verifyDecision(bytes.TrimSuffix(line, []byte("\n")))
+		}
+		if err != nil {
+			v.Text = fmt.Sprintf("line %d: %v", n, err)
+			return v
+		}
+	}
+	v.Text, v.Do = "not read to its end", ""
+	return v
+}
+
+// verifyDecision reads a decision. An id is made of what a decision says, so it
+// is a checksum of that; an end has the id of what ends.
+func verifyDecision(line []byte) error {
+	d, err := event.ReadDecision(line)
+	if err != nil || d.Step == event.End {
+		return err
+	}
+	if id := event.DecisionID(d.Step, d.Rule, d.Version, d.Would, d.Target, d.Except, d.Time); id != d.ID {
+		return fmt.Errorf("decision: its id is %s, and what it says has %s", d.ID, id)
+	}
+	return nil
+}
+
+// verifyLedger checks the chain over all files of the ledger.
+func verifyLedger(dir string, key *event.Key) verdict {
+	v := verdict{What: ledgerFile}
+	if key == nil {
+		v.Open, v.Text, v.Do = true, "its chain is made with the key, and no key file was named", doKey
+		return v
+	}
+	lines, err := emit.VerifyLedger(dir, key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		v.OK, v.Text = true, "there is none yet"
+	case err != nil && lines == 0:
+		v.Text, v.Do = fmt.Sprintf("%v (or it was made with another key than this)", err), doLedger
+	case err != nil:
+		v.Text, v.Do = fmt.Sprintf("%v; of %s before it the chain holds", err, several(lines, "line")), doLedger
+	default:
+		v.OK, v.Text = true, fmt.Sprintf("%s, and its chain holds", several(lines, "line"))
+	}
+	return v
+}
+
+// readDecides reads what is kept of a configuration besides its rules.
+func readDecides(dir string) (d decides, err error) {
+	name := filepath.Join(dir, decideFile)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return d, err
+	}
+	if err := yaml.UnmarshalWithOptions(b, &d, yaml.Strict()); err != nil {
+		what, _, _ := strings.Cut(yamlText(err), "\n") // the line behind it quotes the file
+		return d, fmt.Errorf("%s: %s", name, what)
+	}
+	return d, nil
+}
