@@ -1,0 +1,56 @@
+package torture
+
+import (
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// failpoints are where weir kills itself, each at one of the first so many
+// times that it comes by.
+var failpoints = []struct {
+	name string
+	most int
+}{
+	{"state.records.written", 3}, {"pipeline.emit.before", 30}, {"state.flip.before", 3}, {"pipeline.commit.before", 3},
+	{"state.open.before", 1}, {"state.records.synced", 3}, {"pipeline.emit.after", 30}, {"state.flip.after", 3},
+	{"archive.synced", 3}, {"state.flip.synced", 3}, {"pipeline.cut.after", 3}, {"state.sidecar.written", 3},
+	{"pipeline.commit.after", 3}, {"state.superseded.deleted", 3},
+}
+
+// hourly are passed once in an hour of the log, too seldom for a campaign; the
+// archive's own tests crash there.
+var hourly = []string{"archive.finish", "archive.written", "archive.renamed", "archive.finished", "archive.marked"}
+
+// hit is a failpoint in the program's text.
+var hit = regexp.MustCompile(`\b[hH]it\("([a-z]+\.[a-z.]+)"\)`)
+
+func TestEveryFailpointOfTheProgramIsTried(t *testing.T) {
+	needs(t, "the state on disk")
+	tried, there := slices.Clone(hourly), []string(nil)
+	for _, p := range failpoints {
+		tried = append(tried, p.name)
+	}
+	root := os.DirFS("../..")
+	err := fs.WalkDir(root, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := fs.ReadFile(root, path)
+		for _, m := range hit.FindAllSubmatch(text, -1) {
+			there = append(there, string(m[1]))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(tried)
+	slices.Sort(there)
+	if there = slices.Compact(there); !slices.Equal(tried, there) {
+		t.Errorf("the program has %v, the campaign tries %v", there, tried)
+	}
+}
