@@ -205,3 +205,53 @@ func TestAnEventOfAnySizeFits(t *testing.T) {
 	must(t, a.Finish(t.Context()))
 	same(t, readAll(t, 1000, dir), map[Part]stream{{"edge", 0}: {events: events}})
 }
+
+func TestManyEventsMakeSeveralRowGroups(t *testing.T) {
+	dir := t.TempDir()
+	a := opened(t, config(dir, "edge"), nil)
+	want := make(map[Part]stream)
+	for p, n := range []int{groupEvents + 5000, 9000} {
+		part := Part{"edge", int32(p)}
+		events := simple(0, start, n)
+		for i := range events {
+			e := &events[i]
+			e.Time = start + int64(i)
+			e.ID, e.Agent, e.Session = e.Path, "agent "+e.Path[len(e.Path)-1:], "first"
+			if i > 6000 { // a column that begins with a dictionary and does not keep it
+				e.Session = e.Path
+			}
+		}
+		want[part] = stream{events: events}
+		for i := 0; i < n; i += 1500 {
+			must(t, a.Add(t.Context(), part, uint64(i/1500), events[i:min(n, i+1500)], nil))
+		}
+	}
+	must(t, a.Finish(t.Context()))
+	f, err := openFile(parquets(t, dir)[0])
+	must(t, err)
+	if got := f.about.RowGroups; len(got) != 3 || got[0] != 0 || got[1] != 0 || got[2] != 1 {
+		t.Errorf("row groups of partitions %v, must be 0 0 1", got)
+	}
+	must(t, f.close())
+	same(t, readAll(t, 3000, dir), want)
+}
+
+func TestAppendTimesMayBeMissing(t *testing.T) {
+	dir := t.TempDir()
+	a := opened(t, config(dir, "edge"), nil)
+	part := Part{"edge", 0}
+	var want stream
+	for i, times := range [][]int64{nil, {start, start + 1}, nil, nil} { // the last two in files of their own
+		events := simple(int64(i)*2, start+max(0, int64(i)-1)*25*hour, 2)
+		must(t, a.Add(t.Context(), part, uint64(i), events, times))
+		if times == nil {
+			times = []int64{ingest.NoAppend, ingest.NoAppend}
+		}
+		want.events, want.appended = append(want.events, events...), append(want.appended, times...)
+	}
+	must(t, a.Finish(t.Context()))
+	if n := len(parquets(t, dir)); n != 3 {
+		t.Errorf("%d files, must be 3", n)
+	}
+	same(t, readAll(t, 100, dir), map[Part]stream{part: want})
+}

@@ -278,6 +278,14 @@ func TestAGapIsSaid(t *testing.T) {
 	must(t, a.Add(t.Context(), part, 0, simple(0, start, 100), nil))
 	must(t, a.Sync(t.Context(), map[Part]int64{part: 100}))
 	must(t, a.Close())
+	for range 2 { // it is not forgotten while there is no event behind it
+		a = opened(t, config(dir, "edge"), map[Part]int64{part: 400})
+		if a.Stats().Lost != 1 {
+			t.Errorf("%+v", a.Stats())
+		}
+		must(t, a.Sync(t.Context(), map[Part]int64{part: 400}))
+		must(t, a.Close())
+	}
 	a = opened(t, config(dir, "edge"), map[Part]int64{part: 400})
 	must(t, a.Add(t.Context(), part, 0, simple(400, start+hour, 10), nil))
 	if a.Stats().Lost != 1 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/event"
 	"weir/rules"
 	"weir/state"
 	"weir/windows"
@@ -20,6 +21,7 @@ type Meta struct {
 	Written   time.Time // by the wall clock
 	Era       int64     // which `config` mark of the journal it was decided by
 	Config    string    // the hash of that configuration
+	Extras    event.Extras
 	Positions []PartitionPosition
 	Tables    []TableMeta
 	Layout    *windows.Layout
@@ -32,8 +34,9 @@ type Meta struct {
 
 // Kept is what the caller of a run wants to find again beside its state.
 type Kept struct {
-	Era    int64  // which `config` mark of the journal it is decided by
-	Config string // its hash
+	Era    int64        // which `config` mark of the journal it is decided by
+	Config string       // its hash
+	Extras event.Extras // the names of the extra fields, which are numbers on disk
 }
 
 // PartitionPosition is from where on a partition is read after a restart.
@@ -60,6 +63,10 @@ func (r *run) meta(c *cut, standing []int64) []byte {
 	w.Int(time.Now().UnixNano())
 	w.Int(r.cfg.Kept.Era)
 	w.String(r.cfg.Kept.Config)
+	w.Uint(uint64(len(r.cfg.Kept.Extras)))
+	for _, name := range r.cfg.Kept.Extras {
+		w.String(name)
+	}
 	w.Bool(c.unreviewed)
 	w.Uint(uint64(len(c.positions)))
 	for _, p := range c.positions {
@@ -87,6 +94,9 @@ func ReadMeta(b []byte) (m Meta, err error) {
 	}
 	r := state.Reader{B: body}
 	m.Tick, m.Written, m.Era, m.Config = r.Int(), time.Unix(0, r.Int()), r.Int(), r.String()
+	for range r.Len() {
+		m.Extras = append(m.Extras, r.String())
+	}
 	m.unreviewed = r.Bool()
 	for range r.Len() {
 		p := Position{Source: r.String(), Partition: int32(r.Int()), Offset: r.Int(), Clock: []byte(r.String()), Topic: r.String()}

@@ -24,6 +24,10 @@ func DefaultReserve(total int64) int64 {
 // full: what Badger has under way then ends well.
 const ballastFile = "ballast"
 
+// mostBallast is how large it is at most: what compactions that are under way
+// may still write.
+const mostBallast = 64 << 20
+
 // disk watches the room on a store's disk. Badger maps its files: where the
 // disk is full a write to one ends the process.
 type disk struct {
@@ -52,7 +56,7 @@ func newDisk(cfg Config, log *slog.Logger) (*disk, error) {
 		d.reserve = DefaultReserve(total)
 	}
 	if !cfg.Temporary {
-		d.ballast = d.reserve / 2
+		d.ballast = min(d.reserve/2, mostBallast)
 	}
 	if info, err := os.Stat(d.path()); err == nil {
 		d.held = info.Size() == d.ballast

@@ -108,8 +108,16 @@ func (c *cohorts) sub(table uint16, class uint8, start uint32, cost int64) bool 
 	return true
 }
 
+// find returns where the bin is, or would be.
 func (r row) find(start uint32) (i int, ok bool) {
 	i, end := 0, len(r)
+	// Where every minute has a bin it is as many places as minutes before the
+	// last one, and elsewhere behind that.
+	if back := int64(end-1) - (int64(r.last()) - int64(start)); back >= 0 && back < int64(end) {
+		if i = int(back); r[i].start == start {
+			return i, true
+		}
+	}
 	for i < end {
 		if m := int(uint(i+end) >> 1); r[m].start < start {
 			i = m + 1
@@ -118,6 +126,14 @@ func (r row) find(start uint32) (i int, ok bool) {
 		}
 	}
 	return i, i < len(r) && r[i].start == start
+}
+
+// last returns the last bin of a row; 0 of an empty one.
+func (r row) last() uint32 {
+	if len(r) == 0 {
+		return 0
+	}
+	return r[len(r)-1].start
 }
 
 // advance makes hours of the minutes of hours that are long enough ago.

@@ -10,7 +10,7 @@ import (
 )
 
 // maxStores is how many numbers for tables a state has in all its life.
-const maxStores = math.MaxUint16
+const maxStores = math.MaxUint16 - 2 // the last two are of what rules keep
 
 // Inherit makes l, fresh from the planner, the layout that follows old in a
 // state at tick. Tables keep the store numbers that old gave to their names;

@@ -22,9 +22,8 @@ func (g *engine) fingerprint() (string, error) {
 		Sources     []sourceConfig
 		Enrich      enrichConfig
 		Rules       rulesConfig
-		Memory      int64
 		Disk        int64 // how often and where state and events come to disk decides nothing
-	}{c.Stage, c.Site, c.Sources, c.Enrich, c.Rules, c.memory(), c.disk()})
+	}{c.Stage, c.Site, c.Sources, c.Enrich, c.Rules, c.disk()})
 	if err != nil {
 		return "", fmt.Errorf("configuration: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/event"
@@ -37,6 +38,10 @@ func (l *liveRun) openStore(ctx context.Context) (err error) {
 	m, err := pipeline.ReadMeta(last.Meta)
 	if err != nil {
 		return fmt.Errorf("state: %s: %w", l.dir.path, err)
+	}
+	if n := min(len(m.Extras), len(l.extras)); !slices.Equal(m.Extras[:n], l.extras[:n]) || n < len(m.Extras) {
+		return usagef("the state in %s has the extra fields %v, in this order; the sources now map %v: keep those at the beginning, or begin a new state",
+			l.dir.path, m.Extras, l.extras)
 	}
 	l.meta = &m
 	return nil
@@ -154,7 +159,7 @@ func (l *liveRun) pipelineConfig() pipeline.Config {
 		Ceiling: g.ceiling(event.Shadow), Stages: g.stages,
 		Units: stateUnits, Memory: l.cfg.memory(), Accounted: l.cfg.disk(),
 		Store: l.store, Checkpoint: l.cfg.checkpoint(), Archive: l.archive, Log: l.env.log, Resume: l.resume,
-		Kept: pipeline.Kept{Era: l.eras[l.era].number, Config: l.eras[l.era].hash},
+		Kept: pipeline.Kept{Era: l.eras[l.era].number, Config: l.eras[l.era].hash, Extras: l.extras},
 	}
 	for i := range l.cfg.Sources {
 		cfg.SourceNames = append(cfg.SourceNames, l.cfg.Sources[i].Name)

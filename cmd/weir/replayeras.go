@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"time"
 
 	"weir/event"
 	"weir/pipeline"
@@ -54,6 +56,14 @@ func (e *environment) decide(ctx context.Context, p *prepared, eras []replayEra,
 		if err := errors.Join(p.close(), e.reopen(ctx, p, files, format, cfg.Journal)); err != nil {
 			return sum, err
 		}
+	}
+	if len(eras) > 1 { // what changes its rules must be on disk
+		store, err := cfg.Spill()
+		if err != nil {
+			return sum, fmt.Errorf("temporary state: %w", err)
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		cfg.Store, cfg.Spill, cfg.Checkpoint, cfg.Units = store, nil, time.Hour, stateUnits
 	}
 	for i, era := range eras {
 		g := era.engine

@@ -18,6 +18,7 @@ import (
 
 	"weir/pipeline"
 	"weir/state"
+	"weir/windows"
 )
 
 // stateInfo is what is in a state's directory.
@@ -26,6 +27,7 @@ type stateInfo struct {
 	Checkpoint *stateAt        `json:"checkpoint"` // null: there is none
 	Keys       int64           `json:"keys"`
 	Bytes      int64           `json:"bytes"`
+	Oldest     time.Time       `json:"oldest"`    // the first event that a window may still hold; zero: there is none
 	Tables     []stateTable    `json:"tables"`    // largest first
 	Positions  []statePosition `json:"positions"` // by source and partition
 	Files      []stateFile     `json:"files"`
@@ -89,7 +91,15 @@ func (e *environment) stateInfo(ctx context.Context, o *stateOptions, args []str
 // lookInto reads all that a state's directory holds.
 func lookInto(ctx context.Context, dir string) (*stateInfo, error) {
 	in := &stateInfo{Dir: dir, Tables: []stateTable{}, Positions: []statePosition{}}
-	report, err := state.Look(ctx, dir, nil)
+	oldest := int64(math.MaxInt64)
+	report, err := state.Look(ctx, dir, func(_ int, _ uint16, _ state.Key, value []byte) {
+		if first, _, ok := windows.ValueTimes(value); ok {
+			oldest = min(oldest, first)
+		}
+	})
+	if oldest != math.MaxInt64 {
+		in.Oldest = time.Unix(oldest, 0).UTC()
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()

@@ -54,6 +54,9 @@ func run(out io.Writer) (err error) {
 	minutes := flag.Int("flood", 0, "measure this many minutes of a million new addresses each, instead")
 	memory := flag.String("memory", "192MiB", "state.memory of the flood")
 	densities := flag.String("densities", "1000,100000", "events per second of event time")
+	flooding := flag.Bool("budget", false, "measure floods with little memory, with attackers to be found in them, instead")
+	floodMinutes := flag.Int("minutes", budgetMinutes, "minutes of event time of -budget's floods")
+	caged := flag.Bool("caged", true, "put the floods into a memory cgroup")
 	kafka := flag.Bool("kafka", false, "measure a topic read from an embedded broker, instead")
 	flag.Parse()
 	if *dir == "" {
@@ -61,6 +64,9 @@ func run(out io.Writer) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(*dir)) }()
+	}
+	if *flooding {
+		return budget(out, *weir, *dir, *floodMinutes, *caged)
 	}
 	if *kafka {
 		return topics(out, *dir, *lines, *densities)

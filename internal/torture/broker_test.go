@@ -41,7 +41,7 @@ func brokersKilled(t *testing.T, nodes, n int) {
 	}
 	var back []time.Duration // from a broker's readiness to the next new decision
 	w.start()
-	w.resumed(time.Time{}, 30*time.Second)
+	w.resumed(time.Time{})
 	for i := range n {
 		node := 1 + i%nodes
 		pause(2 * time.Second)
@@ -54,7 +54,7 @@ func brokersKilled(t *testing.T, nodes, n int) {
 		before := newest(w.state())
 		if down && nodes > 1 {
 			w.start()
-			if !w.resumed(before, 30*time.Second) {
+			if !w.resumed(before) {
 				t.Fatalf("with one of %d brokers down, life %d ended by itself: %v", nodes, w.lives, w.proc.cmd.ProcessState)
 			}
 			before = newest(w.state())
@@ -75,7 +75,7 @@ func brokersKilled(t *testing.T, nodes, n int) {
 		w.proc.kill()
 		before = newest(w.state())
 		w.start()
-		if !w.resumed(before, 30*time.Second) {
+		if !w.resumed(before) {
 			t.Fatalf("life %d ended by itself: %v", w.lives, w.proc.cmd.ProcessState)
 		}
 	}

@@ -40,7 +40,7 @@ func TestAFullDiskOnlyMakesWeirWait(t *testing.T) {
 	})
 	w.begin(5, 600, s)
 	w.start()
-	w.resumed(time.Time{}, 30*time.Second)
+	w.resumed(time.Time{})
 	var slowest time.Duration
 	rounds := []int64{0, 12 << 20} // bytes that are left: none, and less than the reserve
 	if !complete {

@@ -48,7 +48,7 @@ func (w *world) killed(n int) {
 			point := failpoints[(i/2)%len(failpoints)]
 			hit := 1 + moments.IntN(point.most)
 			w.start(fmt.Sprintf("WEIR_FAILPOINT=%s:%d", point.name, hit))
-			w.resumed(before, 30*time.Second)
+			w.resumed(before)
 			if status, ok := w.proc.wait(20 * time.Second); !ok {
 				t.Errorf("life %d did not come by %s for the %d. time", w.lives, point.name, hit)
 			} else if !status.Signaled() || status.Signal() != syscall.SIGKILL {
@@ -61,7 +61,7 @@ func (w *world) killed(n int) {
 		}
 		w.start()
 		if moments.IntN(4) > 0 { // else it may be killed before it is up
-			w.resumed(before, 30*time.Second)
+			w.resumed(before)
 		}
 		if status, ok := w.proc.wait(time.Duration(moments.Int64N(int64(1800 * time.Millisecond)))); ok {
 			t.Fatalf("life %d ended by itself: %v", w.lives, status)
@@ -71,7 +71,7 @@ func (w *world) killed(n int) {
 	}
 	before := newest(w.state())
 	w.start()
-	if !w.resumed(before, 30*time.Second) {
+	if !w.resumed(before) {
 		t.Fatalf("the last life ended by itself: %v", w.proc.cmd.ProcessState)
 	}
 	if complete && w.wentOnFrom().IsZero() {

@@ -32,7 +32,7 @@ func TestAPowerCutLosesNothing(t *testing.T) {
 	})
 	w.begin(8, 600, s)
 	w.start()
-	w.resumed(time.Time{}, 30*time.Second)
+	w.resumed(time.Time{})
 	moments := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	var images []string
 	tries := 0

@@ -49,7 +49,7 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 	change()
 	w.begin(9, 1000, s)
 	w.start()
-	w.resumed(time.Time{}, 30*time.Second)
+	w.resumed(time.Time{})
 	n, refused := often(t, "WEIR_RELOADS", 11), 0
 	var slowest time.Duration
 	for i := range n {

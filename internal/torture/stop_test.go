@@ -24,7 +24,7 @@ func TestAStopUnderLoadLeavesNothingToReadAgain(t *testing.T) {
 	for i := range n {
 		before := newest(w.state())
 		w.start()
-		if !w.resumed(before, 30*time.Second) {
+		if !w.resumed(before) {
 			t.Fatalf("life %d ended by itself: %v", w.lives, w.proc.cmd.ProcessState)
 		}
 		if i > 0 && complete {
@@ -44,7 +44,7 @@ func TestAStopUnderLoadLeavesNothingToReadAgain(t *testing.T) {
 	}
 	before := newest(w.state())
 	w.start()
-	w.resumed(before, 30*time.Second)
+	w.resumed(before)
 	told := time.Now()
 	w.proc.signal(syscall.SIGTERM)
 	w.proc.signal(syscall.SIGTERM)
@@ -54,7 +54,7 @@ func TestAStopUnderLoadLeavesNothingToReadAgain(t *testing.T) {
 	}
 	before = newest(w.state())
 	w.start()
-	w.resumed(before, 30*time.Second)
+	w.resumed(before)
 	last := w.settle()
 	right, _ := w.check(last)
 	slices.Sort(ends)

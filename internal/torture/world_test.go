@@ -156,8 +156,9 @@ const keptLives = 8
 
 // resumed waits for the first decision behind before, or the end of the
 // process, and says whether it came.
-func (w *world) resumed(before time.Time, patience time.Duration) bool {
+func (w *world) resumed(before time.Time) bool {
 	w.t.Helper()
+	const patience = 30 * time.Second
 	for w.proc.alive() {
 		if newest(w.state()).After(before) {
 			w.resumes = append(w.resumes, time.Since(w.proc.begun))
