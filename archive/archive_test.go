@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -151,7 +152,7 @@ func TestAddWaitsWhileTheQueueIsFull(t *testing.T) {
 	must(t, a.Add(t.Context(), part, 0, simple(0, start, 10), nil))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := a.Add(ctx, part, 2, simple(200, start, 10), nil); err != context.DeadlineExceeded {
+	if err := a.Add(ctx, part, 2, simple(200, start, 10), nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("with a full queue: %v, must wait", err)
 	}
 	if m := a.Memory(); m < 2 || a.Stats().Queue < 2 || a.Stats().Held != 1 {

@@ -209,7 +209,7 @@ func TestAPagesClaimsAreNotBelieved(t *testing.T) {
 		if name == "cut" {
 			s = newPageStream(bytes.NewReader(tt.b), 0, 100, 100)
 		}
-		if _, err := s.Peek(1024); (err == nil || err == io.EOF) != tt.ok {
+		if _, err := s.Peek(1024); (err == nil || errors.Is(err, io.EOF)) != tt.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -325,8 +325,8 @@ func TestFilesThatOverlapAreNotReadTwice(t *testing.T) {
 	defer sources[0].Close()
 	var batch event.Batch
 	faults := 0
-	for err != io.EOF {
-		if _, err = sources[0].ReadEvents(t.Context(), 0, 100, &batch, nil); err != nil && err != io.EOF {
+	for !errors.Is(err, io.EOF) {
+		if _, err = sources[0].ReadEvents(t.Context(), 0, 100, &batch, nil); err != nil && !errors.Is(err, io.EOF) {
 			faults++
 		}
 	}

@@ -301,7 +301,7 @@ func TestAGapIsSaid(t *testing.T) {
 	if !errors.As(err, &gap) || gap.Err.Error() != "events of partition 0 from offset 100 up to 400 may be missing" {
 		t.Errorf("%v, must say what is missing", err)
 	}
-	for err != io.EOF {
+	for !errors.Is(err, io.EOF) {
 		_, err = sources[0].ReadEvents(t.Context(), 0, 1000, &b, nil)
 	}
 	if len(b.Events) != 110 {
@@ -358,7 +358,7 @@ func TestADamagedSpoolIsSaidAndTheRestIsKept(t *testing.T) {
 			faults := 0
 			for {
 				_, err := sources[0].ReadEvents(t.Context(), 0, 1000, &batch, nil)
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 
 	"weir/state"
 )
@@ -148,8 +149,7 @@ func around(all []entry, k int) (gaps []head) {
 func (c *contents) apply(all []entry) {
 	void := make(map[int32]int64)
 	kept := len(all)
-	for i := len(all) - 1; i >= 0; i-- {
-		e := all[i]
+	for _, e := range slices.Backward(all) {
 		from, ok := void[e.Partition]
 		if !ok {
 			from = math.MaxInt64
