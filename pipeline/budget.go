@@ -66,7 +66,9 @@ func (r *run) budget() error {
 		if k.full && !full {
 			r.cfg.Log.Info("the disk has room again", "free", free)
 		}
-		k.full = full
+		if k.full = full; full { // no tick may come that has it looked at again
+			time.AfterFunc(2*lookAtDisk, r.clock.nudge)
+		}
 	}
 	if dirty > k.limit.dirty || resident > k.limit.resident && dirty > 0 && k.cut == nil {
 		k.due.Store(true)
@@ -75,11 +77,32 @@ func (r *run) budget() error {
 	if k.held.Swap(hold) && !hold {
 		r.clock.nudge()
 	}
+	r.tellOfDegraded()
 	k.memory.Store(&MemoryStatus{Limit: k.limit.resident, Resident: resident, Dirty: dirty})
 	if resident > k.limit.resident && dirty == 0 && k.cut == nil {
 		r.makeRoom()
 	}
 	return nil
+}
+
+// tellOfDegraded logs when units begin to turn new keys away, and when none does
+// any more.
+func (r *run) tellOfDegraded() {
+	k := &r.keeping
+	if time.Since(k.counted) < time.Second {
+		return
+	}
+	k.counted = time.Now()
+	t := r.state.Totals()
+	switch {
+	case t.Degraded > 0 && !k.degraded:
+		r.cfg.Log.Warn("degraded: there are more keys than state.disk allows; new ones are looked at when they come a second time, and those that matter least are given up",
+			"units", t.Degraded, "keys", t.Keys, "bytes", t.Bytes, "tick", time.Unix(r.current, 0).UTC().Format(time.RFC3339))
+	case t.Degraded == 0 && k.degraded:
+		r.cfg.Log.Info("not degraded any more: new keys are looked at when they come first",
+			"turned_away", t.Shed.TurnedAway, "given_up", t.Shed.Keys, "tick", time.Unix(r.current, 0).UTC().Format(time.RFC3339))
+	}
+	k.degraded = t.Degraded > 0
 }
 
 // spill makes a temporary store for keys that memory has no room for.

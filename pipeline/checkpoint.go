@@ -49,6 +49,9 @@ type keeping struct {
 	looked time.Time   // at the disk
 	full   bool
 	said   time.Time
+
+	counted  time.Time // when Totals were looked at
+	degraded bool
 }
 
 // cut is a checkpoint on its way to the store.

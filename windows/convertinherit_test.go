@@ -129,7 +129,7 @@ func TestWhatCannotBeInheritedIsAnError(t *testing.T) {
 		{"a series without a name", `series 0: name ""`, func(_, now *Layout) { now.Tables[0].Series[0].Name = "" }, 10},
 		{"beginnings", "2 beginnings of 1 windows", func(old, _ *Layout) { old.Tables[0].Series[0].Since = []int64{1, 2} }, 10},
 		{"back in time", "at tick 10, must be at least 20", func(old, _ *Layout) { old.Began = 20 }, 10},
-		{"no number left", "all 65536 numbers for tables were used", func(old, now *Layout) { old.NextStore, now.Tables[0].Name = 1<<16, "new" }, 10},
+		{"no number left", "all 65534 numbers for tables were used", func(old, now *Layout) { old.NextStore, now.Tables[0].Name = maxStores+1, "new" }, 10},
 	} {
 		old, now := good(), good()
 		c.spoil(old, now)
@@ -138,8 +138,8 @@ func TestWhatCannotBeInheritedIsAnError(t *testing.T) {
 		}
 	}
 	old, now := good(), good()
-	old.NextStore, now.Tables[0].Name = 1<<16-1, "new"
-	if err := now.Inherit(old, 10); err != nil || now.Tables[0].Store != 1<<16-1 {
+	old.NextStore, now.Tables[0].Name = maxStores, "new"
+	if err := now.Inherit(old, 10); err != nil || now.Tables[0].Store != maxStores {
 		t.Errorf("the last number: %d, error %v", now.Tables[0].Store, err)
 	}
 	if _, err := NewConversion(good(), layoutOf(ipTable())); err == nil || !strings.Contains(err.Error(), "layout 0 behind layout 0") {

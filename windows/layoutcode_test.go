@@ -110,7 +110,7 @@ func TestALayoutBeyondItsLimitsIsAnError(t *testing.T) {
 		spoil func(l *Layout)
 	}{
 		{"observations 256, must be at most 255", func(l *Layout) { l.Obs = 256 }},
-		{"next number of a table 65537, must be at most 65536", func(l *Layout) { l.NextStore = 1<<16 + 1 }},
+		{"next number of a table 65535, must be at most 65534", func(l *Layout) { l.NextStore = maxStores + 2 }},
 		{fmt.Sprintf("field %d, must be less than", event.NumFields), func(l *Layout) { l.Fields[0] = event.Field(event.NumFields) }},
 		{"a window of 11 s", func(l *Layout) { l.Tables[0].Series[0].Windows[0] = 11 }},
 		{"kinds that joined 33, must be at most 32", func(l *Layout) { l.Tables[0].Series[0].Joined = make([]int64, 33) }},
@@ -123,7 +123,7 @@ func TestALayoutBeyondItsLimitsIsAnError(t *testing.T) {
 		}
 	}
 	l := codedLayout()
-	l.Obs, l.NextStore, l.Tables[0].Series[0].Joined = 255, 1<<16, make([]int64, 32)
+	l.Obs, l.NextStore, l.Tables[0].Series[0].Joined = 255, maxStores+1, make([]int64, 32)
 	if _, err := ReadLayout(l.Append(nil)); err != nil {
 		t.Errorf("a layout at its limits: %v", err)
 	}

@@ -34,8 +34,9 @@ var errCohorts = fmt.Errorf("%w: keys are not those that were counted", state.Er
 // older is a layout that values in the store may have been written under.
 type older struct {
 	layout     *Layout
+	since      []*Layout      // it and those behind it
 	tables     map[uint16]int // by the store's number
-	conversion *Conversion    // to the unit's layout
+	conversion *Conversion    // to the unit's layout; nil until a value needs it
 }
 
 // Err returns the first error met while reading keys of the store. From then
@@ -78,15 +79,27 @@ func (u *Unit) Follow(layouts []*Layout) error {
 	}
 	u.outside.older = nil
 	for i, l := range layouts[:len(layouts)-1] {
-		c, err := NewConversion(layouts[i:]...)
-		if err != nil {
-			return err
-		}
-		o := &older{layout: l, tables: map[uint16]int{}, conversion: c}
-		for t, number := range l.stores() {
-			o.tables[number] = t
-		}
-		u.outside.older = append(u.outside.older, o)
+		u.outside.older = append(u.outside.older, &older{layout: l, since: layouts[i:]})
+	}
+	if len(u.outside.older) == 0 {
+		return nil
+	}
+	// The longest way says whether they follow each other. The others are made
+	// when a value needs them: after many reloads most never are.
+	return u.outside.older[0].prepare()
+}
+
+// prepare makes the conversion of what was written under the layout.
+func (o *older) prepare() (err error) {
+	if o.conversion != nil {
+		return nil
+	}
+	if o.conversion, err = NewConversion(o.since...); err != nil {
+		return err
+	}
+	o.tables = map[uint16]int{}
+	for t, number := range o.layout.stores() {
+		o.tables[number] = t
 	}
 	return nil
 }
@@ -112,6 +125,9 @@ func (u *Unit) converted(table int, serial uint32, blob []byte) ([]byte, error) 
 	for _, o := range u.outside.older {
 		if o.layout.Serial != serial {
 			continue
+		}
+		if err := o.prepare(); err != nil {
+			return nil, err
 		}
 		from, ok := o.tables[u.stores[table]]
 		if !ok {
