@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/event"
+	logseal "weir/internal/seal"
 )
 
 // The limits of decisions.jsonl in a state's directory.
@@ -28,7 +29,7 @@ const (
 type Decisions struct {
 	path string
 	file *os.File
-	size int64
+	seal logseal.Kept    // of what is safe
 	last time.Time       // of the newest line
 	held map[string]bool // the lines of that second, by step and id
 	buf  []byte
@@ -42,7 +43,7 @@ func OpenDecisions(path string) (d *Decisions, cut int64, err error) {
 		return nil, 0, fmt.Errorf("decisions: %w", err)
 	}
 	whole, err := d.read(path)
-	if err == nil && whole == 0 {
+	if err == nil && whole.Size == 0 {
 		// Nothing since it was put aside: the one before says how far it was.
 		if n := d.newest(); n > 0 {
 			_, err = d.read(d.aside(n))
@@ -53,25 +54,25 @@ func OpenDecisions(path string) (d *Decisions, cut int64, err error) {
 	}
 	if err == nil {
 		var end int64
-		if end, err = d.file.Seek(0, 2); err == nil && end > whole {
-			cut = end - whole
-			if err = d.file.Truncate(whole); err == nil {
-				_, err = d.file.Seek(whole, 0)
+		if end, err = d.file.Seek(0, 2); err == nil && end > whole.Size {
+			cut = end - whole.Size
+			if err = d.file.Truncate(whole.Size); err == nil {
+				_, err = d.file.Seek(whole.Size, 0)
 			}
 		}
 	}
 	if err != nil {
 		return nil, 0, errors.Join(fmt.Errorf("decisions: %w", err), d.file.Close())
 	}
-	d.size = whole
+	d.seal.Set(whole)
 	return d, cut, nil
 }
 
-// read finds the newest lines of a file and returns where its last whole line ends.
-func (d *Decisions) read(path string) (whole int64, err error) {
+// read finds the newest lines of a file and returns the seal of its whole lines.
+func (d *Decisions) read(path string) (whole logseal.Seal, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return whole, err
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, maxLine)
@@ -79,7 +80,7 @@ func (d *Decisions) read(path string) (whole int64, err error) {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
 			if errors.Is(err, bufio.ErrBufferFull) {
-				return 0, fmt.Errorf("%s:%d: a line of more than %d bytes", path, number, maxLine)
+				return whole, fmt.Errorf("%s:%d: a line of more than %d bytes", path, number, maxLine)
 			}
 			return whole, nil // the rest is no whole line
 		}
@@ -89,10 +90,10 @@ func (d *Decisions) read(path string) (whole int64, err error) {
 			Time  time.Time `json:"time"`
 		}
 		if err := json.Unmarshal(bytes.TrimSpace(line), &head); err != nil {
-			return 0, fmt.Errorf("%s:%d: not a decision: %w", path, number, err)
+			return whole, fmt.Errorf("%s:%d: not a decision: %w", path, number, err)
 		}
 		d.note(head.Event, head.ID, head.Time)
-		whole += int64(len(line))
+		whole = whole.With(line)
 	}
 }
 
@@ -128,17 +129,18 @@ func (d *Decisions) Add(ds []event.Decision) error {
 	}
 	if err != nil {
 		err = fmt.Errorf("decisions: %w", err)
-		if back := d.file.Truncate(d.size); back == nil {
-			_, back = d.file.Seek(d.size, 0)
+		size := d.seal.Load().Size
+		if back := d.file.Truncate(size); back == nil {
+			_, back = d.file.Seek(size, 0)
 			return errors.Join(err, back)
 		}
 		return err
 	}
-	d.size += int64(len(d.buf))
+	d.seal.Set(d.seal.Load().With(d.buf))
 	for i := first; i < len(ds); i++ {
 		d.note(ds[i].Step.String(), ds[i].ID, ds[i].Time.UTC())
 	}
-	if d.size >= decisionsFile {
+	if d.seal.Load().Size >= decisionsFile {
 		return d.putAside()
 	}
 	return nil
@@ -146,6 +148,25 @@ func (d *Decisions) Add(ds []event.Decision) error {
 
 // Last returns the time of the newest line; zero where there is none.
 func (d *Decisions) Last() time.Time { return d.last }
+
+// Seal returns what the file has that is safe. It may be called by any
+// goroutine.
+func (d *Decisions) Seal() logseal.Seal { return d.seal.Load() }
+
+// CheckDecisions returns nil if the file at path, or one that it was put aside
+// as, still begins as it was sealed. It is to be asked before OpenDecisions,
+// which takes a file that was cut for one that a crash has torn.
+func CheckDecisions(path string, s logseal.Seal) error {
+	d := &Decisions{path: path}
+	paths := []string{path}
+	for n := d.newest(); n > 0; n-- {
+		paths = append(paths, d.aside(n))
+	}
+	if err := logseal.Check(s, paths...); err != nil {
+		return fmt.Errorf("decisions: %w", err)
+	}
+	return nil
+}
 
 func (d *Decisions) aside(n int) string {
 	return d.path[:len(d.path)-len(".jsonl")] + "-" + strconv.Itoa(n) + ".jsonl"
@@ -175,7 +196,8 @@ func (d *Decisions) putAside() error {
 		return fmt.Errorf("decisions: %w", errors.Join(err, next.Close()))
 	}
 	old := d.file
-	d.file, d.size = next, 0
+	d.file = next
+	d.seal.Set(logseal.Seal{})
 	if err := errors.Join(old.Close(), syncDir(filepath.Dir(d.path))); err != nil {
 		return fmt.Errorf("decisions: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"weir/event"
+	logseal "weir/internal/seal"
 )
 
 // The ledger's files: one is put aside as ledger-N.jsonl when it has this many
@@ -37,10 +38,10 @@ type ledgerFile struct {
 	path   string
 	sync   bool // at each write; else at the end only
 	file   *os.File
-	size   int64 // of what is safe
-	head   int64 // bytes that said how things stood when the file was begun
-	loose  bool  // something was written and not synced, as nobody asked
-	number int   // of the file that is written
+	seal   logseal.Kept // of what is safe
+	head   int64        // bytes that said how things stood when the file was begun
+	loose  bool         // something was written and not synced, as nobody asked
+	number int          // of the file that is written
 	chains *chains
 	chain  []byte // of the last line that is safe
 
@@ -125,7 +126,7 @@ func (f *ledgerFile) tryFlush() (err error) {
 		}
 	}
 	f.loose = !f.sync
-	f.size += int64(len(b))
+	f.seal.Set(f.seal.Load().With(b))
 	f.chain = chain
 	f.pending, f.bytes = f.pending[:0], 0
 	return nil
@@ -141,14 +142,15 @@ func (f *ledgerFile) reopen() error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
+	size := f.size()
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-	case info.Size() < f.size:
-		err = fmt.Errorf("%s: %d bytes, %d were written", f.path, info.Size(), f.size)
+	case info.Size() < size:
+		err = fmt.Errorf("%s: %d bytes, %d were written", f.path, info.Size(), size)
 	default:
-		if err = file.Truncate(f.size); err == nil {
-			_, err = file.Seek(f.size, io.SeekStart)
+		if err = file.Truncate(size); err == nil {
+			_, err = file.Seek(size, io.SeekStart)
 		}
 	}
 	if err != nil {
@@ -160,7 +162,10 @@ func (f *ledgerFile) reopen() error {
 
 // full reports whether it is time for another file. One that begins with very
 // many entries in force is let grow, so that not all is written again at once.
-func (f *ledgerFile) full(most int64) bool { return f.size >= max(most, 2*f.head) }
+func (f *ledgerFile) full(most int64) bool { return f.size() >= max(most, 2*f.head) }
+
+// size is how many bytes are safe.
+func (f *ledgerFile) size() int64 { return f.seal.Load().Size }
 
 // rotate puts the file aside and begins another one with the given lines.
 func (f *ledgerFile) rotate(head func(before []byte, number int) [][]byte, keep int) error {
@@ -176,11 +181,12 @@ func (f *ledgerFile) rotate(head func(before []byte, number int) [][]byte, keep 
 	}
 	chain := f.chain
 	w := bufio.NewWriter(next)
-	size := int64(0)
+	var begun logseal.Seal
 	for _, open := range head(chain, f.number+1) {
 		chain = f.chains.next(chain, open)
-		n, _ := w.Write(closeLine(open, chain)) // Flush returns its error
-		size += int64(n)
+		line := closeLine(open, chain)
+		w.Write(line) // Flush returns its error
+		begun = begun.With(line)
 	}
 	if err := errors.Join(w.Flush(), syncFile(next)); err != nil {
 		return drop(err)
@@ -192,7 +198,8 @@ func (f *ledgerFile) rotate(head func(before []byte, number int) [][]byte, keep 
 		return errors.Join(drop(err), os.Rename(f.aside(f.number), f.path))
 	}
 	err = errors.Join(f.file.Close(), syncDir(filepath.Dir(f.path)))
-	f.file, f.size, f.head, f.number, f.chain = next, size, size, f.number+1, chain
+	f.file, f.head, f.number, f.chain = next, begun.Size, f.number+1, chain
+	f.seal.Set(begun)
 	return errors.Join(err, f.drop(keep))
 }
 

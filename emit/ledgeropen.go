@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weir/event"
+	logseal "weir/internal/seal"
 )
 
 // LedgerName is the name of the file that a ledger writes.
@@ -34,18 +35,18 @@ func (b *Broken) Error() string {
 // chainReader reads the kept files of a ledger and checks the chain.
 type chainReader struct {
 	chains *chains
-	chain  []byte // of the last line
-	number int    // of the file that is read
-	lines  int    // of all files
-	end    int64  // of the last whole line in the file that is read
-	head   int64  // of the last line at its head
-	torn   int64  // bytes behind it
+	chain  []byte       // of the last line
+	number int          // of the file that is read
+	lines  int          // of all files
+	whole  logseal.Seal // of the whole lines in the file that is read
+	head   int64        // where the last line at its head ends
+	torn   int64        // bytes behind the last whole line
 }
 
 // read reads one file and hands out its lines; the last of them may be torn.
 func (r *chainReader) read(f *os.File, last bool, take func(line []byte, l *Line)) error {
 	br := bufio.NewReaderSize(f, maxLedgerLine+1)
-	r.end, r.head, r.torn = 0, 0, 0
+	r.whole, r.head, r.torn = logseal.Seal{}, 0, 0
 	for n := 1; ; n++ {
 		line, err := br.ReadSlice('\n')
 		switch {
@@ -69,9 +70,9 @@ func (r *chainReader) read(f *os.File, last bool, take func(line []byte, l *Line
 		if why != "" {
 			return &Broken{f.Name(), n, why}
 		}
-		r.end += int64(len(line))
+		r.whole = r.whole.With(line)
 		if n == 1 || l.Again {
-			r.head = r.end
+			r.head = r.whole.Size
 		}
 		r.lines++
 		if take != nil {
@@ -153,22 +154,23 @@ func (l *Ledger) open() error {
 	if err = r.read(current, true, l.apply); err == nil && r.torn > 0 {
 		l.count.Cut = r.torn
 		l.log.Warn("ledger: a torn last line is cut off", "file", l.cfg.Path, "bytes", r.torn)
-		err = current.Truncate(r.end)
+		err = current.Truncate(r.whole.Size)
 	}
 	if err == nil {
-		_, err = current.Seek(r.end, io.SeekStart)
+		_, err = current.Seek(r.whole.Size, io.SeekStart)
 	}
 	if err != nil {
 		return errors.Join(err, current.Close())
 	}
 	f := &ledgerFile{
-		path: l.cfg.Path, sync: l.cfg.Now != nil, file: current, size: r.end, head: r.head, number: r.number, chains: r.chains, chain: r.chain,
+		path: l.cfg.Path, sync: l.cfg.Now != nil, file: current, head: r.head, number: r.number, chains: r.chains, chain: r.chain,
 	}
+	f.seal.Set(r.whole)
 	if f.chain == nil {
 		f.chain = firstChain
 	}
 	l.file = f
-	if r.end == 0 { // a new file, or one put aside just before a crash
+	if r.whole.Size == 0 { // a new file, or one put aside just before a crash
 		f.number++
 		for _, line := range l.head(f.chain, f.number) {
 			f.add(line, 1<<62)
@@ -281,6 +283,33 @@ func (l *Ledger) retry() {
 		l.log.Info("ledger: it can be written again")
 		l.dirty = true
 	}
+}
+
+// Seal returns what the ledger's file has that is safe; of a ledger in memory
+// that is nothing. It may be called by any goroutine.
+func (l *Ledger) Seal() logseal.Seal {
+	if l.file == nil {
+		return logseal.Seal{}
+	}
+	return l.file.seal.Load()
+}
+
+// CheckLedger returns nil if the file at path, or one that it was put aside as,
+// still begins as it was sealed. The chain shows lines that were changed, but
+// not that the last ones, or all of them, are missing.
+func CheckLedger(path string, s logseal.Seal) error {
+	aside, err := asideFiles(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	paths := []string{path}
+	for _, n := range slices.Backward(aside) {
+		paths = append(paths, asidePath(filepath.Dir(path), n))
+	}
+	if err := logseal.Check(s, paths...); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return nil
 }
 
 // VerifyLedger checks the chain of all kept files in a directory and returns

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/event"
+	logseal "weir/internal/seal"
 )
 
 // A fault while decisions.jsonl is put aside passes with its cause.
@@ -19,7 +20,7 @@ func TestDecisionsOutlastATimeWithoutDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	d.size = decisionsFile // it is full
+	d.seal.Set(logseal.Seal{Size: decisionsFile}) // it is full
 	var was syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
 		t.Fatal(err)

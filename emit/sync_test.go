@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/event"
+	logseal "weir/internal/seal"
 )
 
 // disk is what a power failure would leave: of each file what was synced last,
@@ -96,7 +97,7 @@ func TestDecisionsAreOnDiskWhenTheyWereAdded(t *testing.T) {
 	defer d.Close()
 	for i := range 5 {
 		if i == 3 {
-			d.size = decisionsFile - 1 // with the next one it is put aside
+			d.seal.Set(logseal.Seal{Size: decisionsFile - 1}) // with the next one it is put aside
 		}
 		at := dawn.Add(time.Duration(i) * time.Second)
 		if err := d.Add([]event.Decision{ruled("a", at, "ip", "198.51.100.7"), ruled("b", at, "ip", "198.51.100.8")}); err != nil {

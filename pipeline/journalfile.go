@@ -1,21 +1,16 @@
 package pipeline
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-)
+	"sync/atomic"
 
-// maxMark is how long a line of a journal may be.
-const maxMark = 16 << 10
+	"weir/internal/seal"
+)
 
 // Journal is the file that holds what a clock decided, a mark a line. What it
 // was given is safe when Append has returned.
@@ -25,8 +20,9 @@ type Journal struct {
 	file     *os.File
 	marks    []Mark
 	repaired string
-	size     int64 // of what is safe
-	torn     bool  // there may be more behind it, of a write that failed
+	seal     seal.Kept    // of what is safe
+	before   atomic.Int64 // bytes that were written to the files before it
+	torn     bool         // there may be more behind it, of a write that failed
 	tidyFrom int64 // it is never written anew below this size
 	tidyAt   int64 // and next at this one
 	moved    bool  // it was written anew, and its name may still mean the old one
@@ -42,28 +38,61 @@ const tidySize = 32 << 20
 // tests see through it what is safe, and when.
 var syncFile = (*os.File).Sync
 
-// OpenJournal opens a journal, or begins one, and writes it anew with one line
-// for each source, partition, offset and event. A last line that a crash cut
-// short is left out, see Repaired; any other line that is no mark is an error.
-func OpenJournal(path string) (*Journal, error) {
-	marks, repaired, err := ReadJournal(path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	j := &Journal{path: path, marks: compact(marks), repaired: repaired, tidyFrom: tidySize, tidyAt: tidySize}
-	if err := j.rewrite(j.marks); err != nil {
-		if j.file != nil {
-			err = errors.Join(err, j.file.Close())
-		}
+// OpenJournal opens a journal, or begins one. A last line that a crash cut short
+// is cut off, see Repaired; any other line that is no mark is an error.
+func OpenJournal(path string) (*Journal, error) { return openJournal(path, tidySize) }
+
+func openJournal(path string, tidyFrom int64) (*Journal, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	j := &Journal{path: path, file: f, tidyFrom: tidyFrom, tidyAt: tidyFrom, moved: true}
+	read, err := readJournal(f, path)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	j.marks, j.repaired = compact(read.marks), read.repaired
+	if err := j.goOn(&read); err != nil {
+		return nil, fmt.Errorf("journal: %w", errors.Join(err, j.file.Close()))
+	}
 	return j, nil
+}
+
+// goOn makes the file end behind a whole line and all of it safe, and writes it
+// anew where it is large.
+func (j *Journal) goOn(read *journalRead) error {
+	if read.tidied != nil {
+		j.before.Store(read.tidied.Before)
+	}
+	size := read.whole.Size
+	if err := j.file.Truncate(size); err != nil {
+		return err
+	}
+	if read.open {
+		newline := []byte{'\n'}
+		if _, err := j.file.WriteAt(newline, size); err != nil {
+			return err
+		}
+		read.whole = read.whole.With(newline)
+	}
+	if err := errors.Join(j.file.Chmod(0o600), syncFile(j.file)); err != nil {
+		return err
+	}
+	j.seal.Set(read.whole)
+	if err := j.settle(); err != nil {
+		return err
+	}
+	if read.whole.Size > j.tidyAt {
+		return j.tidy()
+	}
+	return nil
 }
 
 // tidy writes an open journal anew. What fails before the new file is in place
 // leaves the old one as it was, and is tried again when that has doubled.
 func (j *Journal) tidy() error {
-	j.tidyAt = 2 * j.size
+	j.tidyAt = 2 * j.size()
 	marks, _, err := ReadJournal(j.path)
 	if err != nil {
 		return err
@@ -71,14 +100,17 @@ func (j *Journal) tidy() error {
 	old := j.file
 	err = j.rewrite(compact(marks))
 	if j.file != old {
-		j.tidyAt = max(j.tidyFrom, 2*j.size)
+		j.tidyAt = max(j.tidyFrom, 2*j.size())
 		err = errors.Join(err, old.Close())
 	}
 	return err
 }
 
+// size is how many bytes of the file are safe.
+func (j *Journal) size() int64 { return j.seal.Load().Size }
+
 // rewrite replaces the file by one of the marks, whole or not at all, and
-// goes on behind them.
+// goes on behind them. Its first line says of how much it was made.
 func (j *Journal) rewrite(marks []Mark) error {
 	name := j.path + ".new"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -89,6 +121,8 @@ func (j *Journal) rewrite(marks []Mark) error {
 	for i := range marks {
 		b = appendMark(b, &marks[i])
 	}
+	before := j.before.Load() + j.size()
+	b = append(appendTidied(nil, tidied{Before: before, Head: seal.Seal{}.With(b)}), b...)
 	_, err = f.Write(b)
 	if err == nil {
 		err = syncFile(f)
@@ -99,7 +133,8 @@ func (j *Journal) rewrite(marks []Mark) error {
 	if err != nil {
 		return errors.Join(err, f.Close(), os.Remove(name))
 	}
-	j.file, j.size, j.moved = f, int64(len(b)), true
+	j.file, j.moved = f, true
+	j.setSeal(before, seal.Seal{}.With(b))
 	return j.settle()
 }
 
@@ -151,8 +186,8 @@ func (j *Journal) Append(marks []Mark) error {
 		j.torn = true
 		return fmt.Errorf("journal: %w", err)
 	}
-	j.size += int64(len(b))
-	if j.size > j.tidyAt {
+	j.seal.Set(j.seal.Load().With(b))
+	if j.size() > j.tidyAt {
 		if err := j.tidy(); err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}
@@ -165,12 +200,12 @@ func (j *Journal) write(b []byte) error {
 		return err
 	}
 	if j.torn {
-		if err := j.file.Truncate(j.size); err != nil {
+		if err := j.file.Truncate(j.size()); err != nil {
 			return err
 		}
 		j.torn = false
 	}
-	if _, err := j.file.WriteAt(b, j.size); err != nil {
+	if _, err := j.file.WriteAt(b, j.size()); err != nil {
 		return err
 	}
 	return syncFile(j.file)
@@ -184,80 +219,6 @@ func (j *Journal) Close() error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return nil
-}
-
-// ReadJournal reads a journal without changing it. What stands behind the last
-// newline and is no mark was cut short by a crash, or is still being written:
-// it is left out, and repaired says so. Any other line that is no mark is an
-// error with its number. A line without an event is of one that woke.
-func ReadJournal(path string) (marks []Mark, repaired string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, "", fmt.Errorf("journal: %w", err)
-	}
-	defer f.Close()
-	r := bufio.NewReaderSize(f, maxMark)
-	for n := 1; ; n++ {
-		line, end := r.ReadSlice('\n')
-		if end != nil && !errors.Is(end, io.EOF) {
-			if errors.Is(end, bufio.ErrBufferFull) {
-				end = fmt.Errorf("longer than %d bytes", maxMark)
-			}
-			return nil, "", fmt.Errorf("journal: %s:%d: %w", path, n, end)
-		}
-		if len(bytes.TrimSpace(line)) > 0 {
-			m, err := readMark(line)
-			switch {
-			case err == nil:
-				marks = append(marks, m)
-			case end != nil:
-				return marks, fmt.Sprintf("%s:%d: the last line was cut short after %d bytes", path, n, len(line)), nil
-			default:
-				return nil, "", fmt.Errorf("journal: %s:%d: %w", path, n, err)
-			}
-		}
-		if end != nil {
-			return marks, "", nil
-		}
-	}
-}
-
-func readMark(line []byte) (m Mark, err error) {
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&m); err != nil {
-		return m, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return m, errors.New("more than one value in a line")
-	}
-	if m.Event == "" {
-		m.Event = MarkWake
-	}
-	return m, m.validate()
-}
-
-// validate says what is wrong with a mark.
-func (m *Mark) validate() error {
-	switch {
-	case !slices.Contains(markEvents, m.Event):
-		return fmt.Errorf("event %q, must be one of %v", m.Event, markEvents)
-	case m.Partition < 0 || m.Partition >= maxLocal:
-		return fmt.Errorf("partition %d, must be from 0 to %d", m.Partition, maxLocal-1)
-	case m.Offset < 0 || m.Offset == math.MaxInt64:
-		return fmt.Errorf("offset %d, must be at least 0 and below %d", m.Offset, int64(math.MaxInt64))
-	case m.Watermark < 0 || m.Watermark > LastSecond:
-		return fmt.Errorf("watermark %d, must be from 0 to %d", m.Watermark, int64(LastSecond))
-	}
-	return nil
-}
-
-func appendMark(b []byte, m *Mark) []byte {
-	line, err := json.Marshal(m)
-	if err != nil {
-		panic(err) // of a struct of strings and integers
-	}
-	return append(append(b, line...), '\n')
 }
 
 // compact keeps, of marks with the same source, partition, offset and event,

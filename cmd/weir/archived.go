@@ -4,17 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"weir/archive"
 	"weir/event"
 	"weir/pipeline"
 )
 
-// isArchive reports whether the files that a replay was given are an archive's.
-func isArchive(files []string) bool {
-	return len(files) > 0 && !slices.ContainsFunc(files, func(f string) bool { return !strings.HasSuffix(f, ".parquet") })
+// archiveFiles returns the files of an archive, or the directories of one, that
+// a replay was given by name or by glob; nothing where they are something else.
+func archiveFiles(args []string) (files []string) {
+	for _, arg := range args {
+		found, err := filepath.Glob(arg)
+		if err != nil || len(found) == 0 {
+			found = []string{arg}
+		}
+		for _, f := range found {
+			if info, err := os.Stat(f); !strings.HasSuffix(f, ".parquet") && (err != nil || !info.IsDir()) {
+				return nil
+			}
+		}
+		files = append(files, found...)
+	}
+	return files
 }
 
 // openArchive opens files of an archive: their sources, under the names that
@@ -94,10 +110,27 @@ func (l *liveRun) openArchive() error {
 // openSourcesOf opens what a replay reads.
 func (e *environment) openSourcesOf(ctx context.Context, p *prepared, format string, files []string, marks []pipeline.Mark) error {
 	switch {
-	case isArchive(files):
-		return e.openArchive(p, files)
+	case len(archiveFiles(files)) > 0:
+		return e.openArchive(p, archiveFiles(files))
 	case len(files) == 0 && len(p.cfg.Sources) > 0:
 		return e.openRecorded(ctx, p, format, marks)
 	}
 	return e.open(ctx, p, format, files)
+}
+
+// lastFiles is how long a run that ends waits for what it archived to become
+// files, which a replay can read. What is left is made so by the next run.
+const lastFiles = 2 * time.Second
+
+func (l *liveRun) closeArchive() error {
+	if l.archive == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastFiles)
+	defer cancel()
+	err := l.archive.Finish(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	return errors.Join(err, l.archive.Close())
 }

@@ -70,7 +70,8 @@ sources:
     fields: {credential: username}
     disorder: 2s
 key_file: key
-state: {dir: state, memory: 256MiB}
+state: {dir: state, memory: 256MiB, reserve: 16MiB, checkpoint: 1s}
+archive: {dir: archive}
 points:
   - {name: list, file: {path: block.txt}}
 `, brokers[0]))
@@ -82,6 +83,16 @@ func (w *liveWorld) write(name, text string) {
 	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// text returns the configuration.
+func (w *liveWorld) text() string {
+	w.t.Helper()
+	b, err := os.ReadFile(w.config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(b)
 }
 
 // requests makes those of some seconds of the log, for some partitions: honest
@@ -178,19 +189,26 @@ func (w *liveWorld) replayed() (live []byte, report string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var out, errOut bytes.Buffer
-	found := filepath.Join(w.dir, "found")
-	if err := run(context.Background(), []string{"replay", "-c", w.config, "--journal", filepath.Join(w.dir, "state", journalFile), "--out", found}, &out, &errOut); err != nil {
-		w.t.Fatalf("%v\n%s", err, errOut.String())
+	for _, of := range []string{"topic", "archive"} {
+		var out, errOut bytes.Buffer
+		found := filepath.Join(w.dir, "found-"+of)
+		args := []string{"replay", "-c", w.config, "--journal", filepath.Join(w.dir, "state", journalFile), "--out", found}
+		if of == "archive" {
+			args = append(args, filepath.Join(w.dir, "archive", "access", "*.parquet"))
+		}
+		if err := run(context.Background(), args, &out, &errOut); err != nil {
+			w.t.Fatalf("%v\n%s", err, errOut.String())
+		}
+		again, err := os.ReadFile(filepath.Join(found, decisionsFile))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if !bytes.Equal(live, again) {
+			w.t.Errorf("live:\n%s\nreplayed from the %s:\n%s", live, of, again)
+		}
+		report += out.String()
 	}
-	again, err := os.ReadFile(filepath.Join(found, decisionsFile))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if !bytes.Equal(live, again) {
-		w.t.Errorf("live:\n%s\nreplayed:\n%s", live, again)
-	}
-	return live, out.String()
+	return live, report
 }
 
 func all() (ps []int32) {
@@ -221,6 +239,10 @@ func TestALiveRunDecidesWhatAReplayWithItsJournalDoes(t *testing.T) {
 	l, stop := w.run()
 	w.send(10, 0, 4, 5, 6)
 	w.quiet(l)
+	w.write("weir.yaml", strings.Replace(w.text(), "key_file:", `rules: {set: [{rule: "ato.*", stage: alert}]}`+"\nkey_file:", 1))
+	if text, err := l.reload(context.Background()); err != nil || !strings.Contains(text, "as before") {
+		t.Fatalf("reload: %q, error %v", text, err)
+	}
 	w.send(30, 5*time.Second, all()...) // all wake
 	w.quiet(l)
 	late := l.status.Load().Summary.Late

@@ -52,7 +52,7 @@ func (e *environment) decide(ctx context.Context, p *prepared, eras []replayEra,
 	for _, era := range eras {
 		p.deciding = append(p.deciding, era.engine)
 	}
-	if len(eras) > 1 && isArchive(files) { // it reads the columns that any of them needs
+	if len(eras) > 1 && len(archiveFiles(files)) > 0 { // it reads the columns that any of them needs
 		if err := errors.Join(p.close(), e.reopen(ctx, p, files, format, cfg.Journal)); err != nil {
 			return sum, err
 		}

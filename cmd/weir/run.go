@@ -48,7 +48,7 @@ func (e *environment) live(ctx context.Context, configPath string) error {
 	if err != nil {
 		return err
 	}
-	l.configPath = configPath
+
 	err = l.run(ctx)
 	return errors.Join(err, l.close())
 }
@@ -86,7 +86,7 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if err != nil {
 		return nil, err
 	}
-	l = &liveRun{engine: g, env: e}
+	l = &liveRun{engine: g, env: e, configPath: configPath}
 	g.cfg.limitMemory()
 	defer func() {
 		if err != nil {
@@ -331,9 +331,7 @@ func (l *liveRun) close() (err error) {
 	if l.journal != nil {
 		err = errors.Join(err, l.journal.Close())
 	}
-	if l.archive != nil {
-		err = errors.Join(err, l.archive.Close())
-	}
+	err = errors.Join(err, l.closeArchive())
 	if l.store != nil {
 		err = errors.Join(err, l.store.Close())
 	}
