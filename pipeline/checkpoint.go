@@ -64,6 +64,7 @@ type cut struct {
 	positions  []Position
 	standing   map[int64]*rules.Standing
 	unreviewed bool
+	seals      []byte
 	encoded    bool
 	stall      time.Duration // the longest that the units stood still for it
 	result     chan error
@@ -159,6 +160,9 @@ func (r *run) beginCut() error {
 		return err
 	}
 	c := &cut{tick: r.current, began: began, result: make(chan error, 1), unreviewed: r.unreviewed}
+	if r.cfg.Seals != nil {
+		c.seals = r.cfg.Seals()
+	}
 	c.positions = r.positions(r.current)
 	c.shared, c.units = r.state.Cut()
 	c.standing = r.clock.facts()

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"weir/internal/seal"
 )
@@ -20,12 +19,12 @@ type Journal struct {
 	file     *os.File
 	marks    []Mark
 	repaired string
-	seal     seal.Kept    // of what is safe
-	before   atomic.Int64 // bytes that were written to the files before it
-	torn     bool         // there may be more behind it, of a write that failed
-	tidyFrom int64 // it is never written anew below this size
-	tidyAt   int64 // and next at this one
-	moved    bool  // it was written anew, and its name may still mean the old one
+	seal     seal.Kept // of what is safe, see Seal
+	before   int64     // of its bytes, those that were written to the files before this one
+	torn     bool      // there may be more behind it, of a write that failed
+	tidyFrom int64     // it is never written anew below this size
+	tidyAt   int64     // and next at this one
+	moved    bool      // it was written anew, and its name may still mean the old one
 	line     []byte
 }
 
@@ -63,27 +62,27 @@ func openJournal(path string, tidyFrom int64) (*Journal, error) {
 // anew where it is large.
 func (j *Journal) goOn(read *journalRead) error {
 	if read.tidied != nil {
-		j.before.Store(read.tidied.Before)
+		j.before = read.tidied.Before
 	}
-	size := read.whole.Size
-	if err := j.file.Truncate(size); err != nil {
+	s := read.whole
+	if err := j.file.Truncate(s.Size); err != nil {
 		return err
 	}
 	if read.open {
 		newline := []byte{'\n'}
-		if _, err := j.file.WriteAt(newline, size); err != nil {
+		if _, err := j.file.WriteAt(newline, s.Size); err != nil {
 			return err
 		}
-		read.whole = read.whole.With(newline)
+		s = s.With(newline)
 	}
 	if err := errors.Join(j.file.Chmod(0o600), syncFile(j.file)); err != nil {
 		return err
 	}
-	j.seal.Set(read.whole)
+	j.seal.Set(seal.Seal{Size: j.before + s.Size, Sum: s.Sum})
 	if err := j.settle(); err != nil {
 		return err
 	}
-	if read.whole.Size > j.tidyAt {
+	if s.Size > j.tidyAt {
 		return j.tidy()
 	}
 	return nil
@@ -107,7 +106,7 @@ func (j *Journal) tidy() error {
 }
 
 // size is how many bytes of the file are safe.
-func (j *Journal) size() int64 { return j.seal.Load().Size }
+func (j *Journal) size() int64 { return j.seal.Load().Size - j.before }
 
 // rewrite replaces the file by one of the marks, whole or not at all, and
 // goes on behind them. Its first line says of how much it was made.
@@ -121,7 +120,7 @@ func (j *Journal) rewrite(marks []Mark) error {
 	for i := range marks {
 		b = appendMark(b, &marks[i])
 	}
-	before := j.before.Load() + j.size()
+	before := j.seal.Load().Size
 	b = append(appendTidied(nil, tidied{Before: before, Head: seal.Seal{}.With(b)}), b...)
 	_, err = f.Write(b)
 	if err == nil {
@@ -134,7 +133,8 @@ func (j *Journal) rewrite(marks []Mark) error {
 		return errors.Join(err, f.Close(), os.Remove(name))
 	}
 	j.file, j.moved = f, true
-	j.setSeal(before, seal.Seal{}.With(b))
+	j.before = before
+	j.seal.Set(seal.Seal{Size: before}.With(b))
 	return j.settle()
 }
 

@@ -51,23 +51,32 @@ func readJournal(f io.Reader, path string) (j journalRead, err error) {
 			}
 			return journalRead{}, fmt.Errorf("journal: %s:%d: %w", path, n, end)
 		}
-		if end != nil { // what a flipped newline became, or a write that was torn
-			line = line[:bytes.LastIndexByte(line, '}')+1]
-		}
-		err := j.take(line, n == 1)
-		switch {
-		case err == nil:
-			j.whole = j.whole.With(line)
-			j.open = end != nil && len(line) > 0
-		case end != nil:
-			j.repaired = fmt.Sprintf("%s:%d: the last line was cut short", path, n)
-		default:
-			return journalRead{}, fmt.Errorf("journal: %s:%d: %w", path, n, err)
-		}
 		if end != nil {
+			if !j.takeLast(line, n == 1) {
+				j.repaired = fmt.Sprintf("%s:%d: the last line was cut short after %d bytes", path, n, len(line))
+			}
 			return j, nil
 		}
+		if err := j.take(line, n == 1); err != nil {
+			return journalRead{}, fmt.Errorf("journal: %s:%d: %w", path, n, err)
+		}
+		j.whole = j.whole.With(line)
 	}
+}
+
+// takeLast reads what stands behind the last newline: nothing, what a crash has
+// torn, or a line that lacks only its newline, whatever stands in its place. It
+// reports whether nothing was lost.
+func (j *journalRead) takeLast(line []byte, first bool) bool {
+	if len(line) == 0 {
+		return true
+	}
+	whole := line[:bytes.LastIndexByte(line, '}')+1]
+	if len(whole) == 0 || j.take(whole, first) != nil {
+		return false
+	}
+	j.whole, j.open = j.whole.With(whole), true
+	return true
 }
 
 // take reads a line.

@@ -50,10 +50,7 @@ func readTidied(line []byte) (*tidied, error) {
 
 // Seal returns what the journal has that is safe, with what was written to the
 // files that it was before it was tidied. It may be called by any goroutine.
-func (j *Journal) Seal() seal.Seal {
-	s := j.seal.Load()
-	return seal.Seal{Size: j.before.Load() + s.Size, Sum: s.Sum}
-}
+func (j *Journal) Seal() seal.Seal { return j.seal.Load() }
 
 // CheckJournal returns nil if the file at path still begins as the journal was
 // sealed, or was made of one that did. It is to be asked before OpenJournal,

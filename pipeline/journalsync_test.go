@@ -55,8 +55,9 @@ func TestMarksAreOnDiskWhenTheyWereAppended(t *testing.T) {
 		}
 	}
 	keeps(0)
-	// Each is at the same place: when it is written anew, one line is left of them.
-	for i, lines := range []int{1, 2, 3, 1, 2, 1} {
+	// Each is at the same place: when it is written anew, one line is left of them,
+	// behind the one that says so.
+	for i, lines := range []int{1, 2, 3, 2, 3, 2} {
 		if i == 3 {
 			j.tidyFrom, j.tidyAt = 1, 1 // now, and whenever it has more than doubled
 		}

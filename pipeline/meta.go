@@ -25,6 +25,7 @@ type Meta struct {
 	Positions []PartitionPosition
 	Tables    []TableMeta
 	Layout    *windows.Layout
+	Seals     []byte // what Config.Seals said when it was cut; empty: nothing
 
 	positions  []Position
 	unreviewed bool
@@ -82,6 +83,7 @@ func (r *run) meta(c *cut, standing []int64) []byte {
 	}
 	w.String(string(r.cfg.Plan.Layout.Append(nil)))
 	w.String(string(c.shared))
+	w.String(string(c.seals))
 	state.EndRecord(w.B, start, metaVersion)
 	return w.B
 }
@@ -117,6 +119,9 @@ func ReadMeta(b []byte) (m Meta, err error) {
 	}
 	layout := r.String()
 	m.shared = []byte(r.String())
+	if r.Err == nil && len(r.B) > 0 { // an older version has none
+		m.Seals = []byte(r.String())
+	}
 	if r.Err == nil && len(r.B)+len(rest) > 0 {
 		r.Err = fmt.Errorf("%w: %d bytes too many", state.ErrCorrupt, len(r.B)+len(rest))
 	}

@@ -86,6 +86,9 @@ type Config struct {
 	// Record writes what a clock decided and returns when it is safe. With it the
 	// run is live: partitions may be idle, slow or new. Nil: they may not.
 	Record func([]Mark) error
+	// Seals, if set, is asked at each checkpoint, behind the marks and the decisions
+	// that it rests on, for what the caller wants to know again of their files.
+	Seals func() []byte
 	// Decided is the latest tick (Unix seconds) of which decisions have left in
 	// an earlier life of this journal. What comes of a partition that the journal
 	// does not know counts no earlier, and up to there the clock waits for those

@@ -18,6 +18,7 @@ func TestPlantedKeysSurviveAFlood(t *testing.T) {
 	)
 	l := benchLayout()
 	u := NewUnit(l, limit)
+	u.rushes = 1 << 60 // so fast that it would be turned away before the limit is met
 	begin := int64(1_700_000_000)
 	end := begin + seconds - 1
 	recent, all := make([]int, planted), make([]int, planted) // events
@@ -175,5 +176,47 @@ func TestADoorkeeperIsBoundedAndForgets(t *testing.T) {
 	back := readDoorkeeper(d.append(nil))
 	if back.set != d.set || !back.has(back.newer, testKey(0, 4*bits-1)) && !wrong[4*bits-1] {
 		t.Error("a doorkeeper is not read as it was written")
+	}
+}
+
+// TestAFloodIsTurnedAwayBeforeItFillsTheDisk has new keys come faster than a
+// unit takes in, far below its limit, and stop again.
+func TestAFloodIsTurnedAwayBeforeItFillsTheDisk(t *testing.T) {
+	const limit = 1 << 30
+	l := benchLayout()
+	u := NewUnit(l, limit)
+	n := 0
+	fold := func(tick int64, fresh int) {
+		var d Deltas
+		for range fresh {
+			d.Events = append(d.Events, Origin{Second: tick - 1, Values: uint32(len(d.Values))})
+			d.Obs = append(d.Obs, 1, 2)
+			for range l.Fields {
+				d.Values = append(d.Values, 1, byte(n))
+			}
+			n++
+			d.Rows = append(d.Rows, Row{Key: testKey(0, n), Mask: 3, Event: uint32(len(d.Events) - 1)})
+		}
+		u.Fold(tick, d.Rows, []*Deltas{&d})
+	}
+	begin := int64(1_700_000_040) // a whole minute
+	most := int(int64(limit/rushShare) / minKeyBytes)
+	for s := range int64(60) {
+		fold(begin+1+s, most/60)
+	}
+	if u.Degraded() || u.Len() != most/60*60 {
+		t.Fatalf("%d keys in a minute, degraded %v: want all of %d, and not degraded", u.Len(), u.Degraded(), most/60*60)
+	}
+	for s := range int64(300) {
+		fold(begin+61+s, 2*most/60)
+	}
+	if !u.Degraded() || u.Len() > 2*most+n/10 || u.Counters().Turned == 0 || u.Counters().Evicted > 0 {
+		t.Fatalf("%d keys after a flood of %d, degraded %v, %+v: want that most were turned away", u.Len(), n, u.Degraded(), u.Counters())
+	}
+	for s := int64(0); s <= calmFor; s++ {
+		fold(begin+361+s, 1)
+	}
+	if u.Degraded() {
+		t.Error("it is degraded ten minutes after the flood")
 	}
 }

@@ -274,6 +274,7 @@ func (u *Unit) foldFresh() {
 
 // enter makes a new key, if it may be one.
 func (u *Unit) enter(t *Touch) bool {
+	u.rush()
 	if u.degraded && !u.door.admits(t.Key) {
 		u.counters.Turned++
 		return false

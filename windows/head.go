@@ -18,6 +18,7 @@ import (
 //	clock     the tick (a varint), the hour of the cohorts, that of the last Expire
 //	counters  seven of them, in the order of Counters
 //	degraded  0 or 1, and the last tick at which something had to be shed (a varint)
+//	rush      a minute, and how many bytes its new keys take at least (varints)
 //	shed      of each class the tick before which its keys are dead
 //	tables    how many, and of each, ascending by the store's number for it: that
 //	          number, the tick before which its keys have expired, and of each
@@ -72,6 +73,8 @@ func (u *Unit) AppendHead(dst []byte) []byte {
 	}
 	w.Bool(u.degraded)
 	w.Int(u.strained)
+	w.Int(u.minute)
+	w.Int(u.fresh)
 	for _, line := range u.lines.shed {
 		w.Uint(uint64(line))
 	}
@@ -180,6 +183,9 @@ func (u *Unit) readHead(r *state.Reader) error {
 		*n = r.Uint()
 	}
 	u.degraded, u.strained = r.Bool(), r.Int()
+	if u.minute, u.fresh = r.Int(), r.Int(); u.minute < 0 || u.minute > mostTick/60 || u.fresh < 0 || u.fresh > mostKeys*minKeyBytes {
+		return fmt.Errorf("%d bytes of new keys in minute %d", u.fresh, u.minute)
+	}
 	if u.tick < 0 || u.tick > mostTick || u.strained < 0 || u.strained > mostTick || max(hour, swept) > mostTick/secondsOfHour {
 		return fmt.Errorf("tick %d, hour %d, expired in %d, shed at %d", u.tick, hour, swept, u.strained)
 	}

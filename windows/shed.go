@@ -8,10 +8,15 @@ const (
 	minKeyBytes = keyBytes + 16
 	costUnit    = 16
 
-	shedTo   = 80  // percent of the limit that Shed leaves
-	calmTo   = 90  // percent of the limit below which a unit is not degraded any more
-	calmFor  = 600 // after so many seconds in which nothing had to be shed
-	mostKeys = 1 << 23
+	shedTo  = 80  // percent of the limit that Shed leaves
+	calmTo  = 90  // percent of the limit below which a unit is not degraded any more
+	calmFor = 600 // after so many seconds in which nothing had to be shed
+	// A minute of the log may bring new keys for this part of the limit, or for
+	// leastRush bytes: what comes faster than that would fill the disk within
+	// hours, and keeps it from anything else meanwhile.
+	rushShare = 128
+	leastRush = 256 << 10
+	mostKeys  = 1 << 23
 )
 
 // Expire drops the keys that have been idle for longer than their table's
@@ -131,6 +136,21 @@ func (u *Unit) strain(tick int64) {
 	u.strained = tick
 	if !u.degraded {
 		u.degraded, u.door = true, newDoorkeeper(u.limit)
+	}
+}
+
+// rush takes a new key into account, whether it is admitted or not, and notes a
+// flood where too many come within a minute.
+func (u *Unit) rush() {
+	if u.limit == 0 {
+		return
+	}
+	if minute := int64(u.now) / 60; minute != u.minute {
+		u.minute, u.fresh = minute, 0
+	}
+	if u.fresh += minKeyBytes; u.fresh > u.rushes {
+		u.fresh = u.rushes // it counts no further
+		u.strain(int64(u.now) + 1)
 	}
 }
 

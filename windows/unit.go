@@ -24,7 +24,10 @@ type Unit struct {
 	counters Counters
 
 	degraded bool
-	strained int64 // the last tick at which something had to be shed
+	strained int64 // the last tick at which something had to be shed, or too many keys were new
+	rushes   int64 // bytes of new keys in a minute that are a flood
+	minute   int64 // the one of which fresh counts
+	fresh    int64 // bytes that its new keys take at least
 	door     doorkeeper
 
 	changes changes
@@ -92,7 +95,9 @@ func NewUnit(l *Layout, limit int64) *Unit {
 }
 
 // SetLimit changes the limit of the accounted bytes (0: none).
-func (u *Unit) SetLimit(limit int64) { u.limit, u.hard = limit, limit+limit/20 }
+func (u *Unit) SetLimit(limit int64) {
+	u.limit, u.hard, u.rushes = limit, limit+limit/20, max(leastRush, limit/rushShare)
+}
 
 // obs returns an observation of a row's event.
 func (u *Unit) obs(r *Row, i int) uint64 {

@@ -57,6 +57,8 @@ func run(out io.Writer) (err error) {
 	flooding := flag.Bool("budget", false, "measure floods with little memory, with attackers to be found in them, instead")
 	floodMinutes := flag.Int("minutes", budgetMinutes, "minutes of event time of -budget's floods")
 	caged := flag.Bool("caged", true, "put the floods into a memory cgroup")
+	keeping := flag.Bool("state", false, "measure what writing the state costs, instead")
+	seconds := flag.Int("seconds", 60, "how long each run of -state with a store lasts")
 	kafka := flag.Bool("kafka", false, "measure a topic read from an embedded broker, instead")
 	flag.Parse()
 	if *dir == "" {
@@ -67,6 +69,9 @@ func run(out io.Writer) (err error) {
 	}
 	if *flooding {
 		return budget(out, *weir, *dir, *floodMinutes, *caged)
+	}
+	if *keeping {
+		return checkpoints(out, *dir, *lines, *densities, *seconds)
 	}
 	if *kafka {
 		return topics(out, *dir, *lines, *densities)

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/pipeline"
+)
+
+// What checkpoints may cost.
+const (
+	mostCost        = 0.10
+	mostStall       = 50 * time.Millisecond
+	leastCuts       = 5
+	checkpointEvery = 10 * time.Second
+)
+
+// checkpoints measures what writing the state costs: the same lines with and
+// without a store, in turns; then at half of that speed how long events wait.
+// A run with a store lasts a minute at least, one without ends where the first
+// one did so far that both can be compared.
+func checkpoints(out io.Writer, dir string, lines int, densities string, seconds int) error {
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "load %.4s; checkpoints every %v into a store on disk against none, the same lines in turns\n", load, checkpointEvery)
+	var faults []error
+	for density := range strings.SplitSeq(densities, ",") {
+		var d float64
+		if _, err := fmt.Sscan(density, &d); err != nil {
+			return fmt.Errorf("-densities %s: %w", density, err)
+		}
+		path := filepath.Join(dir, "state-"+density+".log")
+		src, err := openLoop(path, lines, d)
+		if err != nil {
+			return err
+		}
+		err = checkpointsAt(out, dir, src, density, seconds)
+		faults = append(faults, err)
+		if err := errors.Join(src.close(), os.Remove(path)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func checkpointsAt(out io.Writer, dir string, src *loop, density string, seconds int) error {
+	ctx := context.Background()
+	fmt.Fprintf(out, "\n%s events a second of event time, %s lines over and over\n", density, thousands(len(src.ends)))
+	var faults []error
+	// A first run warms caches and says how many lines a minute has.
+	warm, err := live{src: src.again(1<<40, 0, 10*time.Second)}.run(ctx)
+	if err != nil {
+		return err
+	}
+	total := int64(float64(warm.sum.Events) / warm.took.Seconds() * float64(seconds) * 1.02)
+	var with, without, cpuWith, cpuWithout []float64
+	var half float64
+	for round := range 2 {
+		b, err := live{src: src.again(total, 0, 0), dir: dir, checkpoint: checkpointEvery}.run(ctx)
+		if err != nil {
+			return err
+		}
+		part := total * 7 / 10
+		a, err := live{src: src.again(part, 0, 0)}.run(ctx)
+		if err != nil {
+			return err
+		}
+		speed := float64(part) / b.marks[6].Seconds()
+		plain := float64(part) / a.marks[9].Seconds()
+		with, without = append(with, speed), append(without, plain)
+		cpuWith = append(cpuWith, b.cpu.Seconds()/float64(total)*1e6)
+		cpuWithout = append(cpuWithout, a.cpu.Seconds()/float64(part)*1e6)
+		half = max(half, float64(total)/b.took.Seconds()/2)
+		fmt.Fprintf(out, "  round %d: with %s events/s over %.0f s, %.2f µs of processor an event, %s keys, checkpoints took %s\n", round+1,
+			thousands(int(speed)), b.took.Seconds(), cpuWith[round], thousands(int(b.sum.Keys)), durations(b.cuts))
+		fmt.Fprintf(out, "        without %s events/s over %.0f s, %.2f µs; cost %.1f %% of the speed, %.1f %% of the processor\n",
+			thousands(int(plain)), a.took.Seconds(), cpuWithout[round], 100*(1-speed/plain), 100*(cpuWith[round]/cpuWithout[round]-1))
+		if b.took < time.Duration(seconds)*time.Second*9/10 || len(b.cuts) < leastCuts {
+			faults = append(faults, fmt.Errorf("at %s: %.0f s with %d checkpoints, must be %d s with at least %d", density, b.took.Seconds(), len(b.cuts), seconds, leastCuts))
+		}
+	}
+	cost := 1 - (with[0]+with[1])/(without[0]+without[1])
+	fmt.Fprintf(out, "  cost of checkpoints: %.1f %% of the speed (limit %.0f %%)\n", 100*cost, 100*mostCost)
+	if cost > mostCost {
+		faults = append(faults, fmt.Errorf("at %s: checkpoints cost %.1f %%, must be at most %.0f %%", density, 100*cost, 100*mostCost))
+	}
+	faults = append(faults, stall(ctx, out, dir, src, density, half))
+	return errors.Join(faults...)
+}
+
+// stall measures, at a pace, how long a second's tick waits behind the line that
+// closes it, and a line until it is mapped, with and without checkpoints.
+func stall(ctx context.Context, out io.Writer, dir string, src *loop, density string, pace float64) error {
+	const paced = 25 * time.Second
+	lines := int64(pace * paced.Seconds())
+	var found [2]lived
+	for i, dir := range []string{"", dir} {
+		l := live{src: src.again(lines, pace, 0), dir: dir, checkpoint: checkpointEvery / 2}
+		r, err := l.run(ctx)
+		if err != nil {
+			return err
+		}
+		if len(r.waits) == 0 {
+			return errNoProbe
+		}
+		found[i] = r
+		fmt.Fprintf(out, "  at %s events/s %s: ticks wait %.1f ms at the median, %.1f ms at p99, %.1f ms at p99.9, %.1f ms at most (of %d); lines until they are mapped %.1f ms at p99.9\n",
+			thousands(int(pace)), []string{"without", "with   "}[i], ms(r.waits, 0.5), ms(r.waits, 0.99), ms(r.waits, 0.999), ms(r.waits, 1), len(r.waits), ms(r.maps, 0.999))
+	}
+	more := percentile(found[1].waits, 0.999) - percentile(found[0].waits, 0.999)
+	lined := percentile(found[1].maps, 0.999) - percentile(found[0].maps, 0.999)
+	longest := slices.MaxFunc(found[1].cuts, func(a, b pipeline.CheckpointStatus) int { return int(a.Stall - b.Stall) }).Stall
+	fmt.Fprintf(out, "  stall: %.1f ms more at p99.9 until a tick has run, %.1f ms until a line is mapped (limit %v); the longest slice of a checkpoint %.1f ms\n",
+		float64(more.Microseconds())/1000, float64(lined.Microseconds())/1000, mostStall, float64(longest.Microseconds())/1000)
+	if max(more, lined) > mostStall {
+		return fmt.Errorf("at %s: checkpoints have events wait %v more at p99.9, must be at most %v", density, max(more, lined), mostStall)
+	}
+	return nil
+}
+
+func ms(all []wait, share float64) float64 {
+	return float64(percentile(all, share).Microseconds()) / 1000
+}
