@@ -82,9 +82,9 @@ func (l *life) close() {
 	}
 }
 
-// position is where partition p is, as a checkpoint would have it.
-func (l *life) position(p int, offset int64) []FileMark {
-	return []FileMark{{Partition: int32(p), Log: l.f.Log(p), Offset: offset}}
+// position is where partition 0 is, as a checkpoint would have it.
+func (l *life) position(offset int64) []FileMark {
+	return []FileMark{{Log: l.f.Log(0), Offset: offset}}
 }
 
 // read reads partition p until nothing came for a while, and returns the lines

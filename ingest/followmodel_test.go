@@ -268,7 +268,7 @@ func TestEveryLineIsReadOnceWhateverRotatesTheLog(t *testing.T) {
 					if n < len(got.lines) && rapid.Bool().Draw(rt, "at the next line") {
 						at = got.offsets[n]
 					}
-					cfg.Starts = l.position(0, at)
+					cfg.Starts = l.position(at)
 					l.close()
 					l = follow(t, cfg, l)
 				},

@@ -80,10 +80,10 @@ func TestALogThatIsFollowedGoesOnWhereItWas(t *testing.T) {
 				}
 				positions = append(positions, offsets[4]+2+MaxLine/2, offsets[5]+8, offsets[9]-1) // within a long line, within others
 				for _, at := range positions {
-					two := follow(t, FollowConfig{Paths: []string{path}, Starts: one.position(0, at)}, one)
+					two := follow(t, FollowConfig{Paths: []string{path}, Starts: one.position(at)}, one)
 					two.read(0, 9*grace)
 					got := two.got[0]
-					_, want := whole.split(at)
+					want := whole.from(at)
 					if !got.equal(want) || len(got.gaps) > 0 || len(got.errs) > 0 || two.f.Start(0) != at {
 						t.Errorf("from %d: %.30q at %v, gaps %v, want %.30q at %v", at, got.lines, got.offsets, got.gaps, want.lines, want.offsets)
 					}
@@ -136,7 +136,7 @@ func TestALongLineThatWasCountedIsNotCountedAgain(t *testing.T) {
 		one := follow(t, FollowConfig{Paths: []string{path}})
 		one.want(0, time.Second, "a", "b")
 		for at, want := range map[int64]int{0: 1, 1: 1, 2: 1, 3: 0, 2 + MaxLine: 0, 2 + 3*chunk: 0} {
-			two := follow(t, FollowConfig{Paths: []string{path}, Starts: one.position(0, at)}, one)
+			two := follow(t, FollowConfig{Paths: []string{path}, Starts: one.position(at)}, one)
 			two.read(0, time.Second)
 			if got := two.got[0]; got.tooLong != want || got.lines[len(got.lines)-1] != "b" {
 				t.Errorf("from %d: %d too long and %.20q, want %d and then b", at, got.tooLong, got.lines, want)
@@ -225,7 +225,7 @@ func TestWhatCannotBeFoundAnyMoreIsToldInOrder(t *testing.T) {
 				one.want(0, 9*grace, "1", "2", "3", "4", "5", "6")
 				one.close()
 				tc.away(t, path)
-				two := follow(t, FollowConfig{Paths: []string{path}, Starts: one.position(0, tc.at)}, one)
+				two := follow(t, FollowConfig{Paths: []string{path}, Starts: one.position(tc.at)}, one)
 				two.want(0, 9*grace, tc.want...)
 				got := two.got[0]
 				if len(got.gaps) != len(tc.gaps) || got.offsets[0] != tc.from {

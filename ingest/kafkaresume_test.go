@@ -250,7 +250,7 @@ func TestATopicThatWasCreatedAnewIsReadFromItsBeginning(t *testing.T) {
 	if err := top.Close(); err != nil {
 		t.Error(err)
 	}
-	if got := committed(t, cl, "mine"); fmt.Sprint(got) != "map[0:2 1:0 2:0 3:0]" {
+	if got := committed(t, cl); fmt.Sprint(got) != "map[0:2 1:0 2:0 3:0]" {
 		t.Errorf("committed %v, want what is done of the new topic: 2 and nothing else", got)
 	}
 	cfg.UntilEnd = true
@@ -315,10 +315,10 @@ func TestALeaderThatDoesNotKnowYetIsAskedAgain(t *testing.T) {
 	}
 }
 
-// committed returns the offsets of a group, by partition.
-func committed(t *testing.T, cl *kgo.Client, group string) map[int32]int64 {
+// committed returns the offsets of the group, by partition.
+func committed(t *testing.T, cl *kgo.Client) map[int32]int64 {
 	t.Helper()
-	got, err := kadm.NewClient(cl).FetchOffsets(t.Context(), group)
+	got, err := kadm.NewClient(cl).FetchOffsets(t.Context(), "mine")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,20 +339,20 @@ func TestOnlyWhatIsDoneIsCommittedWithCheckpoints(t *testing.T) {
 	collect(t, top, 0, 7)
 	collect(t, top, 1, 10)
 	top.commit(t.Context())
-	if got := committed(t, cl, "mine"); got[0] != 3 || got[1] != 0 {
+	if got := committed(t, cl); got[0] != 3 || got[1] != 0 {
 		t.Errorf("committed %v before a checkpoint, want the positions", got)
 	}
 	top.Done(0, 7)
 	top.Done(0, 6)
 	top.commit(t.Context())
-	if got := committed(t, cl, "mine"); got[0] != 7 || got[1] != 0 {
+	if got := committed(t, cl); got[0] != 7 || got[1] != 0 {
 		t.Errorf("committed %v, want 7 and 0", got)
 	}
 	top.Done(1, 9)
 	if err := top.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := committed(t, cl, "mine"); got[0] != 7 || got[1] != 9 {
+	if got := committed(t, cl); got[0] != 7 || got[1] != 9 {
 		t.Errorf("committed %v at the end, want 7 and 9", got)
 	}
 }

@@ -15,9 +15,9 @@ import (
 )
 
 // manyLines makes a log with empty, ordinary and too long lines.
-func manyLines(r *rand.Rand, tag string, n int) string {
+func manyLines(r *rand.Rand, tag string) string {
 	var b strings.Builder
-	for i := range n {
+	for i := range 200 {
 		switch r.IntN(12) {
 		case 0:
 		case 3:
@@ -34,10 +34,10 @@ func manyLines(r *rand.Rand, tag string, n int) string {
 	return b.String()
 }
 
-// split returns what of a is before an offset, and what is not.
-func (a logContent) split(offset int64) (before, behind logContent) {
+// from returns what of a is not before an offset.
+func (a logContent) from(offset int64) logContent {
 	i, _ := slices.BinarySearch(a.offsets, offset)
-	return logContent{lines: a.lines[:i], offsets: a.offsets[:i]}, logContent{lines: a.lines[i:], offsets: a.offsets[i:]}
+	return logContent{lines: a.lines[i:], offsets: a.offsets[i:]}
 }
 
 func (a logContent) equal(b logContent) bool {
@@ -47,10 +47,10 @@ func (a logContent) equal(b logContent) bool {
 func TestALogIsBegunAtAnyOffset(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	dir := t.TempDir()
-	writeLog(t, dir, "access.log-20260101.gz", gzipOf(t, "\xef\xbb\xbf"+manyLines(rnd, "a", 200)+"without an end"))
-	writeLog(t, dir, "access.log-20260102.zst", zstdOf(t, manyLines(rnd, "b", 200)))
-	writeLog(t, dir, "access.log-20260103", "\xef\xbb\xbf"+manyLines(rnd, "c", 200)+"without an end either")
-	writeLog(t, dir, "access.log", manyLines(rnd, "d", 200))
+	writeLog(t, dir, "access.log-20260101.gz", gzipOf(t, "\xef\xbb\xbf"+manyLines(rnd, "a")+"without an end"))
+	writeLog(t, dir, "access.log-20260102.zst", zstdOf(t, manyLines(rnd, "b")))
+	writeLog(t, dir, "access.log-20260103", "\xef\xbb\xbf"+manyLines(rnd, "c")+"without an end either")
+	writeLog(t, dir, "access.log", manyLines(rnd, "d"))
 	glob := filepath.Join(dir, "*")
 	whole := readLog(t, openLogs(t, glob), 0, 1000)
 	last := openLogs(t, glob)
@@ -71,7 +71,7 @@ func TestALogIsBegunAtAnyOffset(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := readLog(t, f, 0, 1+rnd.IntN(300))
-		_, want := whole.split(offset)
+		want := whole.from(offset)
 		if !got.equal(want) || len(got.errs) > 0 {
 			t.Fatalf("from %d of %d: %d lines from %.50q at %v, want %d from %.50q at %v (%v)", offset, end,
 				len(got.lines), got.lines[:min(1, len(got.lines))], got.offsets[:min(1, len(got.offsets))],
@@ -128,7 +128,7 @@ func TestALogThatIsDamagedIsBegunBehindTheDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := readLog(t, f, 0, 1000)
-			_, want := whole.split(offset)
+			want := whole.from(offset)
 			if !got.equal(want) {
 				t.Errorf("%s from %d, damaged at %d: %d lines, want %d", ext, offset, damage, len(got.lines), len(want.lines))
 			}

@@ -110,10 +110,10 @@ func (r *run) step(target int64) error {
 	next := target
 	s, some := r.earliest()
 	if some && s < target {
-		next = min(next, ceil(s+1, rules.Boundary))
+		next = min(next, boundary(s+1))
 	}
 	if r.state.Pending() || r.unreviewed {
-		next = min(next, ceil(r.current+1, rules.Boundary))
+		next = min(next, boundary(r.current+1))
 	}
 	if h := r.nextHour(target); h > r.current {
 		next = min(next, h)
@@ -122,7 +122,7 @@ func (r *run) step(target int64) error {
 		next = min(next, u)
 	}
 	if r.cfg.Break != nil && r.cfg.Break() {
-		next = min(next, ceil(r.current+1, rules.Boundary))
+		next = min(next, boundary(r.current+1))
 	}
 	next = r.blind(next)
 	r.unreviewed = r.cfg.Review != nil && (r.unreviewed || some && s < next)
@@ -184,4 +184,5 @@ func (r *run) stopReducers() {
 	}
 }
 
-func ceil(t, step int64) int64 { return -floorDiv(-t, step) * step }
+// boundary returns the first whole ten seconds at or behind a tick.
+func boundary(t int64) int64 { return -floorDiv(-t, rules.Boundary) * rules.Boundary }

@@ -3,8 +3,6 @@ package pipeline
 import (
 	"math"
 	"time"
-
-	"weir/rules"
 )
 
 const (
@@ -43,7 +41,7 @@ func (c *clock) silence() int64 {
 	if end < math.MinInt64/4 {
 		return end // there never was an event
 	}
-	return ceil(end, rules.Boundary)
+	return boundary(end)
 }
 
 // waiting says that a partition's reader waits for records from now on.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"weir/ingest"
@@ -124,7 +125,7 @@ func (ps *points) forget(tick int64) {
 func (r *run) positions(tick int64) []Position {
 	c := r.clock
 	c.mu.Lock()
-	partitions := c.partitions[:len(c.partitions):len(c.partitions)]
+	partitions := slices.Clip(c.partitions)
 	c.mu.Unlock()
 	found := make([]Position, 0, len(partitions))
 	for _, p := range partitions {

@@ -158,12 +158,12 @@ func (u *Unit) restore(g *grant) {
 // pending from then on, until Encode has written them. All units must be at
 // rest, and what was decided drained.
 func (st *State) Cut() (shared []byte, heads [][]byte) {
-	shared = st.appendShared(nil)
+	shared = st.appendShared()
 	for _, u := range st.units {
 		u.win.Cut()
 		u.granted.begin()
 		u.shownNow.begin()
-		heads = append(heads, u.win.AppendHead(u.appendHead(nil)))
+		heads = append(heads, u.win.AppendHead(u.appendHead()))
 	}
 	return shared, heads
 }

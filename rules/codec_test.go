@@ -116,7 +116,7 @@ func TestBytesOnDiskStayAsTheyAre(t *testing.T) {
 	st := sampled(t)
 	st.layouts = lineage{{NextStore: 1, Tables: []windows.Table{{Name: "ip", Fields: []event.Field{event.FieldIP}, Retain: 60}}, Fields: []event.Field{event.FieldIP}}}
 	parts := map[string][]byte{
-		"shared": st.appendShared(nil), "unit": st.units[0].appendHead(nil),
+		"shared": st.appendShared(), "unit": st.units[0].appendHead(),
 		"standing": sampleStanding(st.plan).Append(nil),
 	}
 	for _, s := range st.units[0].shown {
@@ -132,7 +132,7 @@ func TestWhatIsEncodedIsReadBack(t *testing.T) {
 	st := sampled(t)
 	again := newState(st.plan, 1, Limits{}, enforced, named)
 	again.units = []*Unit{newUnit(again, windows.NewUnit(&st.plan.Layout, 0))}
-	if err := again.readShared(st.appendShared(nil)); err != nil {
+	if err := again.readShared(st.appendShared()); err != nil {
 		t.Fatal(err)
 	}
 	for place, s := range st.units[0].shown {
@@ -143,7 +143,7 @@ func TestWhatIsEncodedIsReadBack(t *testing.T) {
 		again.shownChanges(nil, on)
 		again.board.put(onKey{on.rule, on.key.Lo}, on)
 	}
-	if rest, err := again.units[0].readHead(append(st.units[0].appendHead(nil), "rest"...)); err != nil || string(rest) != "rest" {
+	if rest, err := again.units[0].readHead(append(st.units[0].appendHead(), "rest"...)); err != nil || string(rest) != "rest" {
 		t.Fatal(string(rest), err)
 	}
 	for i, g := range sampleGrants(t, st) {
@@ -224,7 +224,7 @@ func TestWhatDoesNotFitTheRulesIsRefused(t *testing.T) {
 		from.units[0].putMail(mailKey{population, 0, m.origin}, &m)
 		from.units[0].putMail(mailKey{travel, 2, own.origin}, &own)
 		err := func() error {
-			if err := st.readShared(from.appendShared(nil)); err != nil {
+			if err := st.readShared(from.appendShared()); err != nil {
 				return err
 			}
 			var w encoder
@@ -241,7 +241,7 @@ func TestWhatDoesNotFitTheRulesIsRefused(t *testing.T) {
 			}
 			into := newState(st.plan, 1, Limits{}, enforced, named)
 			into.board = st.board
-			_, err := newUnit(into, u.win).readHead(from.units[0].appendHead(nil))
+			_, err := newUnit(into, u.win).readHead(from.units[0].appendHead())
 			return err
 		}()
 		if err == nil {
@@ -270,8 +270,8 @@ func TestRecordsThatAreNotWholeAreRefused(t *testing.T) {
 		good []byte
 		read func(b []byte) error
 	}{
-		{"shared", st.appendShared(nil), st.readShared},
-		{"head", st.units[0].appendHead(nil), func(b []byte) error {
+		{"shared", st.appendShared(), st.readShared},
+		{"head", st.units[0].appendHead(), func(b []byte) error {
 			_, err := newUnit(st, nil).readHead(b)
 			return err
 		}},

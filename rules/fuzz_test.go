@@ -86,16 +86,16 @@ func FuzzCompileEvent(f *testing.F) {
 }
 
 // record puts a body into a record: a checksum keeps nobody off who can write.
-func record(version byte, body []byte) []byte {
+func record(body []byte) []byte {
 	b, start := state.BeginRecord(nil)
 	b = append(b, body...)
-	state.EndRecord(b, start, version)
+	state.EndRecord(b, start, 1)
 	return b
 }
 
 // bodyOf takes the body out again.
-func bodyOf(f *testing.F, version byte, b []byte) []byte {
-	body, _, err := state.ReadRecord(b, version)
+func bodyOf(f *testing.F, b []byte) []byte {
+	body, _, err := state.ReadRecord(b, 1)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -104,13 +104,13 @@ func bodyOf(f *testing.F, version byte, b []byte) []byte {
 
 func FuzzReadShared(f *testing.F) {
 	st := sampled(f)
-	f.Add(bodyOf(f, sharedVersion, st.appendShared(nil)))
+	f.Add(bodyOf(f, st.appendShared()))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if err := st.readShared(record(sharedVersion, body)); err != nil {
+		if err := st.readShared(record(body)); err != nil {
 			return
 		}
-		first := st.appendShared(nil)
-		if err := st.readShared(first); err != nil || !bytes.Equal(first, st.appendShared(nil)) {
+		first := st.appendShared()
+		if err := st.readShared(first); err != nil || !bytes.Equal(first, st.appendShared()) {
 			t.Errorf("%x is read as something else again: %v", body, err)
 		}
 	})
@@ -119,7 +119,7 @@ func FuzzReadShared(f *testing.F) {
 // What is taken of a unit's head can be exchanged at a boundary.
 func FuzzReadHead(f *testing.F) {
 	st := sampled(f)
-	f.Add(bodyOf(f, unitVersion, st.units[0].appendHead(nil)))
+	f.Add(bodyOf(f, st.units[0].appendHead()))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		to := newState(st.plan, 1, Limits{}, enforced, named)
 		u := newUnit(to, windows.NewUnit(&st.plan.Layout, 0))
@@ -128,12 +128,12 @@ func FuzzReadHead(f *testing.F) {
 			to.shownChanges(nil, s)
 			to.board.put(k, s)
 		}
-		if _, err := u.readHead(record(unitVersion, body)); err != nil {
+		if _, err := u.readHead(record(body)); err != nil {
 			return
 		}
-		first := u.appendHead(nil)
+		first := u.appendHead()
 		again := newUnit(to, nil)
-		if _, err := again.readHead(first); err != nil || !bytes.Equal(first, again.appendHead(nil)) {
+		if _, err := again.readHead(first); err != nil || !bytes.Equal(first, again.appendHead()) {
 			t.Errorf("%x is read as something else again: %v", body, err)
 		}
 		to.Boundary(1_780_000_210)
@@ -144,11 +144,11 @@ func FuzzReadHead(f *testing.F) {
 func FuzzReadOnState(f *testing.F) {
 	st := sampled(f)
 	for place, s := range st.units[0].shown {
-		f.Add(place.Hi, place.Lo, bodyOf(f, onStateVersion, st.appendOnState(nil, s)))
+		f.Add(place.Hi, place.Lo, bodyOf(f, st.appendOnState(nil, s)))
 	}
 	f.Fuzz(func(t *testing.T, hi, lo uint64, body []byte) {
 		place := windows.Key{Hi: hi, Lo: lo}
-		s, err := st.readOnState(place, record(onStateVersion, body))
+		s, err := st.readOnState(place, record(body))
 		if err != nil {
 			return
 		}
@@ -163,11 +163,11 @@ func FuzzReadOnState(f *testing.F) {
 func FuzzReadGrant(f *testing.F) {
 	st := sampled(f)
 	for _, g := range sampleGrants(f, st) {
-		f.Add(g.place.Hi, g.place.Lo, bodyOf(f, grantVersion, g.append(nil)))
+		f.Add(g.place.Hi, g.place.Lo, bodyOf(f, g.append(nil)))
 	}
 	f.Fuzz(func(t *testing.T, hi, lo uint64, body []byte) {
 		place := windows.Key{Hi: hi, Lo: lo}
-		g, err := st.readGrant(place, record(grantVersion, body))
+		g, err := st.readGrant(place, record(body))
 		if err != nil {
 			return
 		}
@@ -188,9 +188,9 @@ func FuzzReadGrant(f *testing.F) {
 
 func FuzzReadStanding(f *testing.F) {
 	p := codecRules(f)
-	f.Add(bodyOf(f, standingVersion, sampleStanding(p).Append(nil)))
+	f.Add(bodyOf(f, sampleStanding(p).Append(nil)))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s, err := ReadStanding(record(standingVersion, body), p)
+		s, err := ReadStanding(record(body), p)
 		if err != nil {
 			return
 		}

@@ -20,7 +20,7 @@ func (st *State) Recode(i int) error {
 func (st *State) recode(i int) error {
 	was := st.units[i]
 	u := newUnit(st, nil)
-	rest, err := u.readHead(was.appendHead(nil))
+	rest, err := u.readHead(was.appendHead())
 	if err != nil {
 		return err
 	}

@@ -241,10 +241,10 @@ func sameLines(t *testing.T, what string, got, want []string) {
 
 // contents are what a state knows, in a form that can be compared.
 func contents(st *State) map[string]string {
-	c := map[string]string{"shared": string(st.appendShared(nil))}
+	c := map[string]string{"shared": string(st.appendShared())}
 	for i, u := range st.units {
 		c[fmt.Sprint("figures ", i)] = fmt.Sprintf("%d of %d grants have ended, %d bytes", u.ended, u.ended+u.ends.Len(), u.grantBytes)
-		c[fmt.Sprint("head ", i)] = string(u.win.AppendHead(u.appendHead(nil)))
+		c[fmt.Sprint("head ", i)] = string(u.win.AppendHead(u.appendHead()))
 		for _, gs := range u.grants {
 			for _, g := range gs {
 				c[fmt.Sprintf("grant %d %x", i, g.place)] = string(g.append(nil))

@@ -19,7 +19,7 @@ const (
 
 // appendShared appends what all units share, in an order of its own: equal
 // states are equal bytes.
-func (st *State) appendShared(dst []byte) []byte {
+func (st *State) appendShared() (dst []byte) {
 	dst, start := state.BeginRecord(dst)
 	w := encoder{state.Writer{B: dst}}
 	w.Uint(uint64(len(st.plan.Rules)))
@@ -101,7 +101,7 @@ func (st *State) readOnState(place windows.Key, b []byte) (*onState, error) {
 
 // appendHead appends what the unit keeps besides its keys, grants and what is
 // shown of it: counters, and what waits for the next boundary.
-func (u *Unit) appendHead(dst []byte) []byte {
+func (u *Unit) appendHead() (dst []byte) {
 	dst, start := state.BeginRecord(dst)
 	w := encoder{state.Writer{B: dst}}
 	w.Int(u.swept)

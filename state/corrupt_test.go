@@ -57,8 +57,8 @@ func newRuins(t *testing.T) (killed, closed, older ruin) {
 		c := w.s.Begin(nil)
 		ch := changes{}
 		for range changed {
-			u, id, k, v := w.rng.IntN(testUnits), uint16(w.rng.IntN(2)), Key{}, w.value()
-			k = randomKey(w.rng, u)
+			u, id, v := w.rng.IntN(testUnits), uint16(w.rng.IntN(2)), w.value()
+			k := randomKey(w.rng, u)
 			if v == nil {
 				v = []byte{}
 			}

@@ -85,8 +85,8 @@ func (o *parts) end() error {
 	return err
 }
 
-// base writes all that a page holds; it returns how many records that took.
-func (w *writer) base(at place, t *tableDraft, live []change) (records int, err error) {
+// base writes all that a page holds.
+func (w *writer) base(at place, t *tableDraft, live []change) error {
 	p := &page{first: w.generation, keys: len(live)}
 	out := parts{w: w, at: at, page: p, kind: kindBase}
 	size := 0
@@ -100,15 +100,15 @@ func (w *writer) base(at place, t *tableDraft, live []change) (records int, err 
 	for _, c := range live {
 		one = AppendChange(one[:0], c.key, c.value)
 		if err := out.add(one); err != nil {
-			return out.count, err
+			return err
 		}
 	}
 	if err := out.end(); err != nil {
-		return out.count, err
+		return err
 	}
 	slices.Sort(w.prints)
 	p.prints = slices.Clone(slices.Compact(w.prints))
 	p.base, p.live = p.bytes, p.bytes
 	w.place(at, t, p)
-	return out.count, nil
+	return nil
 }

@@ -85,7 +85,7 @@ func (w *writer) rewrite(txn *badger.Txn, unit int, id uint16, t *tableDraft, fr
 	}
 	written := len(w.keys)
 	for _, to := range slices.Sorted(maps.Keys(of)) {
-		if _, err := w.base(place{unit, id, to}, t, of[to]); err != nil {
+		if err := w.base(place{unit, id, to}, t, of[to]); err != nil {
 			return err
 		}
 	}

@@ -107,6 +107,6 @@ func (w *writer) tidy(at place) (looked, over int64, err error) {
 		return looked, over, nil
 	}
 	w.supersede(at, r.ids)
-	_, err = w.base(at, t, r.live)
+	err = w.base(at, t, r.live)
 	return looked, over, err
 }

@@ -49,8 +49,8 @@ func (u *Unit) Get(table uint16, k Key, dst []byte) (value []byte, ok bool, err 
 	if err := v.read(at, p, r); err != nil {
 		return dst, false, err
 	}
-	for i := len(r.bodies) - 1; i >= 0; i-- { // the newest record that has the key says its value
-		c, found, err := find(r.bodies[i], k)
+	for _, body := range slices.Backward(r.bodies) { // the newest record that has the key says its value
+		c, found, err := find(body, k)
 		switch {
 		case err != nil:
 			return dst, false, at.wrap(err)

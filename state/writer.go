@@ -242,7 +242,7 @@ func (w *writer) merge(at place, t *tableDraft, changes []byte) error {
 		t.fresh[at.page] = true
 		return nil // there was nothing, and there is nothing
 	}
-	_, err = w.base(at, t, r.live)
+	err = w.base(at, t, r.live)
 	return err
 }
 
@@ -279,7 +279,7 @@ func (w *writer) spread(at place, t *tableDraft, live []change) error {
 	}
 	for _, p := range slices.Sorted(maps.Keys(of)) {
 		at.page = p
-		if _, err := w.base(at, t, of[p]); err != nil {
+		if err := w.base(at, t, of[p]); err != nil {
 			return err
 		}
 	}

@@ -74,7 +74,8 @@ func (tr *traffic) tick(events int, second int64) []Row {
 }
 
 // fill folds one event of every key, spread over some seconds.
-func (tr *traffic) fill(u *Unit, tick int64) int64 {
+func (tr *traffic) fill(u *Unit) (tick int64) {
+	tick = 1_700_000_000
 	const perTick = 1000
 	zipf, keys := tr.zipf, tr.keys
 	tr.zipf = nil
@@ -99,7 +100,7 @@ func BenchmarkFold(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			tr := newTraffic(250_000, c.zipf)
 			u := NewUnit(benchLayout(), 0)
-			tick := tr.fill(u, 1_700_000_000)
+			tick := tr.fill(u)
 			b.ReportMetric(float64(u.Bytes())/float64(u.Len()), "B/sparse-key")
 			b.ReportAllocs()
 			rows := 0
@@ -179,7 +180,7 @@ func BenchmarkDistinct(b *testing.B) {
 func BenchmarkSnapshot(b *testing.B) {
 	tr := newTraffic(250_000, false)
 	u := NewUnit(benchLayout(), 0)
-	tr.fill(u, 1_700_000_000)
+	tr.fill(u)
 	var buf []byte
 	b.Run("encode", func(b *testing.B) {
 		for b.Loop() {
@@ -211,7 +212,7 @@ func BenchmarkCheckpoint(b *testing.B) {
 		}
 		u := NewUnit(benchLayout(), 0)
 		u.Attach(s.Unit(0))
-		tr.fill(u, 1_700_000_000)
+		tr.fill(u)
 		u.Cut()
 		cp := s.Begin(nil)
 		put := func(table uint16, page uint32, changes []byte) error {

@@ -342,7 +342,7 @@ func TestResidentIsWhatMemoryHolds(t *testing.T) {
 	before := heap()
 	u := NewUnit(benchLayout(), 0)
 	tr := newTraffic(60_000, false)
-	tick := tr.fill(u, 1_700_000_000)
+	tick := tr.fill(u)
 	for range 100 {
 		tick++
 		u.Fold(tick, tr.tick(500, tick-1), tr.from)

@@ -103,7 +103,7 @@ func TestFoldingDoesNotAllocateInSteadyState(t *testing.T) {
 func TestSparseKeysAreSmall(t *testing.T) {
 	tr := newTraffic(5000, false)
 	u := NewUnit(benchLayout(), 0)
-	tr.fill(u, 1_700_000_000)
+	tr.fill(u)
 	var st Stats
 	u.Stats(&st)
 	keys, total := 0, int64(0)

@@ -39,11 +39,11 @@ func (e *environment) engine(configPath string, live, guarded bool) (*engine, er
 			return nil, usagef("%s: %w", configPath, err)
 		}
 	}
-	return e.engineOf(c, live, guarded)
+	return e.engineOf(c, guarded)
 }
 
 // engineOf loads what a configuration names that has been read.
-func (e *environment) engineOf(c *config, live, guarded bool) (*engine, error) {
+func (e *environment) engineOf(c *config, guarded bool) (*engine, error) {
 	g := engine{cfg: c, guarded: guarded}
 	var fixed bool
 	var err error

@@ -174,7 +174,7 @@ var errNoCopy = errors.New("no copy of the rules")
 
 // of returns the engine by which an era of a state was decided: this one, where
 // it is of the same rules, or one with those that were kept.
-func (g *engine) of(e *environment, state string, era era, live, guarded bool) (*engine, error) {
+func (g *engine) of(e *environment, state string, era era, guarded bool) (*engine, error) {
 	now, err := g.fingerprint()
 	if err != nil || now == era.hash {
 		return g, err
@@ -207,5 +207,5 @@ func (g *engine) of(e *environment, state string, era era, live, guarded bool) (
 		}
 		c.Rules.Dirs = append(c.Rules.Dirs, dir)
 	}
-	return e.engineOf(&c, live, guarded)
+	return e.engineOf(&c, guarded)
 }
