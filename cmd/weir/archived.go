@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,7 +23,8 @@ func archiveFiles(args []string) (files []string) {
 			found = []string{arg}
 		}
 		for _, f := range found {
-			if info, err := os.Stat(f); !strings.HasSuffix(f, ".parquet") && (err != nil || !info.IsDir()) {
+			inside, err := filepath.Glob(filepath.Join(f, "*.parquet"))
+			if !strings.HasSuffix(f, ".parquet") && (err != nil || len(inside) == 0) {
 				return nil
 			}
 		}

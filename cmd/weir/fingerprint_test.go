@@ -96,19 +96,37 @@ func TestOtherRulesBetweenTwoLivesAreSaid(t *testing.T) {
 	if n := bytes.Count(b, []byte(`"event":"config"`)); n != 2 {
 		t.Errorf("%d configurations in the journal, want 2:\n%s", n, b)
 	}
-	replayed := func() string {
+	// A replay with the journal decides each stretch by the rules that it had,
+	// whatever the rules are by now.
+	replayed := func() (decided []byte, said string) {
 		t.Helper()
 		var out, errOut bytes.Buffer
-		if err := run(context.Background(), []string{"replay", "-c", config, "--journal", journal}, &out, &errOut); err != nil {
+		found := filepath.Join(t.TempDir(), "found")
+		if err := run(context.Background(), []string{"replay", "-c", config, "--journal", journal, "--out", found}, &out, &errOut); err != nil {
 			t.Fatal(err)
 		}
-		return errOut.String()
+		decided, err := os.ReadFile(filepath.Join(found, decisionsFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decided, errOut.String()
 	}
-	if said := replayed(); !strings.Contains(said, "changed while the journal was written") {
-		t.Errorf("a replay by the last rules says: %s", said)
+	live, err := os.ReadFile(filepath.Join(dir, "state", decisionsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const other = "its own are used"
+	if decided, said := replayed(); !bytes.HasPrefix(decided, live) || strings.Contains(said, other) {
+		t.Errorf("a replay decides\n%s\nand says %q, live:\n%s", decided, said, live)
 	}
 	write("rules/own/tries.yaml", rule(7))
-	if said := replayed(); !strings.Contains(said, "the journal is of other rules") {
-		t.Errorf("a replay by other rules says: %s", said)
+	if decided, said := replayed(); !bytes.HasPrefix(decided, live) || !strings.Contains(said, other) {
+		t.Errorf("a replay while the rules are other ones decides\n%s\nand says %q, live:\n%s", decided, said, live)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "state", configsDir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, said := replayed(); !strings.Contains(said, "there is no copy") {
+		t.Errorf("a replay without the copies says %q", said)
 	}
 }

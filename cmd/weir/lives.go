@@ -108,7 +108,7 @@ func (l *liveRun) firstEra() (err error) {
 			l.era++
 		}
 	}
-	l.by, err = l.of(l.env, l.dir.path, l.eras[l.era], true, true)
+	l.by, err = l.of(l.env, l.dir.path, l.eras[l.era], true)
 	switch {
 	case errors.Is(err, errNoCopy) && l.meta == nil:
 		l.env.log.Warn("what was decided by earlier rules is decided by today's: there is no copy of those", "error", err)
@@ -158,7 +158,7 @@ func (l *liveRun) pipelineConfig() pipeline.Config {
 		Sources: l.sources, Enrich: g.tables, Plan: g.plan, Lookups: g.tables.Lookups().Funcs(),
 		Ceiling: g.ceiling(event.Shadow), Stages: g.stages,
 		Units: stateUnits, Memory: l.cfg.memory(), Accounted: l.cfg.disk(),
-		Store: l.store, Checkpoint: l.cfg.checkpoint(), Archive: l.archive, Log: l.env.log, Resume: l.resume,
+		Store: l.store, Checkpoint: l.cfg.checkpoint(), Seals: l.seals, Archive: l.archive, Log: l.env.log, Resume: l.resume,
 		Kept: pipeline.Kept{Era: l.eras[l.era].number, Config: l.eras[l.era].hash, Extras: l.extras},
 	}
 	for i := range l.cfg.Sources {

@@ -22,11 +22,14 @@ type replayEra struct {
 // What there is no copy of is decided by today's rules.
 func (p *prepared) erasOf(e *environment, marks []pipeline.Mark, state string) (found []replayEra, err error) {
 	all := erasOf(marks)
+	if now, err := p.fingerprint(); err == nil && len(all) > 0 && all[len(all)-1].hash != now {
+		e.log.Warn("the rules or the configuration are other ones than those that the run with this journal decided by: its own are used, from the copies beside it")
+	}
 	for i, era := range all {
 		if i+1 < len(all) && (all[i+1].from == 0 || all[i+1].from == era.from && i > 0) {
 			continue // nothing was decided in it
 		}
-		g, err := p.of(e, state, era, false, p.guarded)
+		g, err := p.of(e, state, era, p.guarded)
 		if errors.Is(err, errNoCopy) {
 			e.log.Warn("the journal is of other rules or another configuration, of which there is no copy: what these decide may differ from what the run did", "error", err)
 			g, err = p.engine, nil

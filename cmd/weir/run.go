@@ -96,6 +96,16 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if l.dir, err = openState(g.cfg.path(g.cfg.State.Dir)); err != nil {
 		return l, err
 	}
+	if err := l.openStore(ctx); err != nil {
+		return l, err
+	}
+	// Before anything is read of them: a file that was cut looks like one that a
+	// crash has torn.
+	if l.meta != nil {
+		if err := checkSeals(l.dir.path, l.meta); err != nil {
+			return l, err
+		}
+	}
 	if l.journal, err = pipeline.OpenJournal(l.dir.file(journalFile)); err != nil {
 		return l, err
 	}
@@ -108,9 +118,6 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	}
 	if cut > 0 {
 		e.log.Warn("decisions.jsonl ended within a line, which was cut off", "bytes", cut)
-	}
-	if err := l.openStore(ctx); err != nil {
-		return l, err
 	}
 	if err := l.noteConfig(); err != nil {
 		return l, err
@@ -138,35 +145,13 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if l.server, err = l.newServer(); err != nil {
 		return l, err
 	}
-	return l, l.openSources(ctx)
-}
-
-// openSources opens the sources where the pipeline goes on.
-func (l *liveRun) openSources(ctx context.Context) error {
-	marks, _, err := pipeline.ReadJournal(l.dir.file(journalFile))
-	if err != nil {
-		return err
-	}
-	l.marks = marks
-	for _, sc := range l.by.cfg.Sources {
-		s, err := l.env.openLive(ctx, l.by, sc, startingAt(marks, l.resume), func(m pipeline.Mark) error {
-			return insist(ctx, l.env.log, func() error { return l.journal.Append([]pipeline.Mark{m}) })
-		})
-		if err != nil {
-			return err
+	if err := l.openSources(ctx); err != nil {
+		if !l.worthWaiting(err) {
+			return l, err
 		}
-		l.sources = append(l.sources, s)
+		l.sayAway(err)
 	}
-	return nil
-}
-
-// closeSources closes them.
-func (l *liveRun) closeSources() (err error) {
-	for i := range l.sources {
-		err = errors.Join(err, l.sources[i].Close())
-	}
-	l.sources = nil
-	return err
+	return l, nil
 }
 
 // run runs until ctx ends or a part fails.
@@ -217,7 +202,7 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 	for {
 		// Eras that ended before the state was written need no run.
 		for l.resume != nil && l.era+1 < len(l.eras) && l.eras[l.era+1].from <= l.resume.Tick {
-			by, err := l.of(l.env, l.dir.path, l.eras[l.era+1], true, true)
+			by, err := l.of(l.env, l.dir.path, l.eras[l.era+1], true)
 			if err != nil {
 				return events, err
 			}
@@ -225,10 +210,8 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 				return events, err
 			}
 		}
-		if l.sources == nil {
-			if err := l.openSources(ctx); err != nil {
-				return events, err
-			}
+		if err := l.awaitSources(ctx); err != nil {
+			return events, err
 		}
 		cfg := l.pipelineConfig()
 		cfg.Journal, cfg.Decided = l.marks, l.decided()
@@ -344,13 +327,6 @@ func (l *liveRun) close() (err error) {
 // announce says what the run will do, in a few lines of its log.
 func (l *liveRun) announce() {
 	log := l.env.log
-	for i := range l.sources {
-		s := &l.sources[i]
-		log.Info("reading", "source", s.Name(), "partitions", s.Partitions(), "disorder", s.Disorder, "slow", s.Slow)
-		if s.Unjudged {
-			log.Info("the source has no outcomes: visits stand in for successes", "source", s.Name())
-		}
-	}
 	for i := range l.cfg.Sources {
 		if f := l.cfg.Sources[i].File.Path; f != "" {
 			if _, err := os.Stat(newestOf(l.cfg.path(f))); err != nil {

@@ -50,12 +50,18 @@ func openState(path string) (*stateDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state: dir: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		pid := make([]byte, 20)
-		n, _ := f.ReadAt(pid, 0) // an empty file names nobody
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for try := 0; errors.Is(err, syscall.EWOULDBLOCK) && holder(f) == strconv.Itoa(os.Getpid()) && try < 100; try++ {
+		// This process gave it up, but one that it is just starting has not yet
+		// closed what it inherited.
+		time.Sleep(10 * time.Millisecond)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
+		by := holder(f)
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("state: dir: %s: %w by process %s", path, errHeld, strings.TrimSpace(string(pid[:n])))
+			return nil, fmt.Errorf("state: dir: %s: %w by process %s", path, errHeld, by)
 		}
 		return nil, fmt.Errorf("state: dir: %s: %w", path, err)
 	}
@@ -67,6 +73,13 @@ func openState(path string) (*stateDir, error) {
 		return nil, errors.Join(fmt.Errorf("state: dir: %w", err), d.close())
 	}
 	return d, nil
+}
+
+// holder returns the pid that a lock file names; empty: nobody.
+func holder(f *os.File) string {
+	pid := make([]byte, 20)
+	n, _ := f.ReadAt(pid, 0) // an empty file names nobody
+	return strings.TrimSpace(string(pid[:n]))
 }
 
 // close gives the directory up.

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"weir/internal/broker"
+	"weir/pipeline"
+)
+
+const (
+	// tryAgain is how long after a source could not be opened it is tried again.
+	tryAgain = time.Second
+	// sayAgain is how often it is said what is waited for.
+	sayAgain = 10 * time.Second
+)
+
+// openSources opens the sources that are not open yet, where the pipeline goes on.
+func (l *liveRun) openSources(ctx context.Context) error {
+	marks, _, err := pipeline.ReadJournal(l.dir.file(journalFile))
+	if err != nil {
+		return err
+	}
+	l.marks = marks
+	for _, sc := range l.by.cfg.Sources[len(l.sources):] {
+		s, err := l.env.openLive(ctx, l.by, sc, startingAt(marks, l.resume), func(m pipeline.Mark) error {
+			return insist(ctx, l.env.log, func() error { return l.journal.Append([]pipeline.Mark{m}) })
+		})
+		if err != nil {
+			return err
+		}
+		l.sources = append(l.sources, s)
+	}
+	return nil
+}
+
+// closeSources closes them.
+func (l *liveRun) closeSources() (err error) {
+	for i := range l.sources {
+		err = errors.Join(err, l.sources[i].Close())
+	}
+	l.sources = nil
+	return err
+}
+
+// worthWaiting reports whether a source that could not be opened is one that was
+// read before and is only away. A new state has never reached its sources: what
+// is wrong with them is more likely in the configuration.
+func (l *liveRun) worthWaiting(err error) bool {
+	return broker.Passing(err) && slices.ContainsFunc(l.marks, func(m pipeline.Mark) bool { return m.Event == pipeline.MarkStart })
+}
+
+// awaitSources opens the sources, and waits for those that are away: what is in
+// force stays in force meanwhile, and ends in time.
+func (l *liveRun) awaitSources(ctx context.Context) error {
+	said := time.Now()
+	if len(l.sources) == len(l.by.cfg.Sources) {
+		l.sayReading()
+		return nil
+	}
+	for {
+		err := l.openSources(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			l.sayReading()
+			return nil
+		case !l.worthWaiting(err):
+			return err
+		case time.Since(said) >= sayAgain:
+			said = time.Now()
+			l.sayAway(err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(tryAgain):
+		}
+	}
+}
+
+// sayAway says what is waited for.
+func (l *liveRun) sayAway(err error) {
+	l.env.log.Warn("a source is away: weir waits for it", "error", err)
+}
+
+// sayReading says what is read.
+func (l *liveRun) sayReading() {
+	log := l.env.log
+	for i := range l.sources {
+		s := &l.sources[i]
+		log.Info("reading", "source", s.Name(), "partitions", s.Partitions(), "disorder", s.Disorder, "slow", s.Slow)
+		if s.Unjudged {
+			log.Info("the source has no outcomes: visits stand in for successes", "source", s.Name())
+		}
+	}
+}
