@@ -47,6 +47,8 @@ func (c *Cluster) properties(n *node) map[string]string {
 	insync := strconv.Itoa(min(2, len(c.nodes)))
 	p := maps.Clone(quick)
 	maps.Copy(p, map[string]string{
+		// Tests write records of times long past, which a broker would delete.
+		"log.retention.ms":                                 "-1",
 		"process.roles":                                    "broker,controller",
 		"node.id":                                          strconv.Itoa(n.id),
 		"log.dirs":                                         n.data(),
