@@ -3,7 +3,7 @@
 GO ?= go
 FUZZTIME ?= 10s
 
-.PHONY: build test tools lint fuzz bench demo rules torture
+.PHONY: build test tools lint fuzz bench demo rules race torture
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/weir ./cmd/weir
@@ -57,8 +57,17 @@ rules: build
 	bin/weir rules check
 	bin/weir rules test
 
-# Long campaigns: more seeds for the laws, an hour of fuzzing.
-torture:
-	WEIR_SEEDS=200 $(GO) test -count=1 -timeout 2h ./pipeline
+# Every test under the race detector: an hour on two processors.
+race: build tools
+	$(GO) test -race -timeout 2h ./...
+
+# Long campaigns, hours each: more seeds for the laws; kills, damage, power cuts
+# and reloads of the whole program (root, for its disks); an hour of fuzzing.
+torture: build tools
+	WEIR_SEEDS=200 $(GO) test -count=1 -timeout 4h ./pipeline
+	WEIR_SEEDS=50 $(GO) test -count=1 -timeout 1h -run AStoreHolds ./state
+	WEIR_TORTURE=200 $(GO) test -count=1 -timeout 1h -run AfterEveryKill ./state
 	WEIR_TORTURE=1 $(GO) test -count=1 -run NeverMeets ./emit
+	WEIR_TORTURE=1 WEIR_KILLS=200 WEIR_BROKER_KILLS=20 WEIR_DAMAGES=1000 WEIR_POWER_CUTS=20 WEIR_STOPS=100 WEIR_RELOADS=100 \
+		$(GO) test -count=1 -timeout 3h -v ./internal/torture
 	$(MAKE) --no-print-directory fuzz FUZZTIME=5m
