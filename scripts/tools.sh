@@ -6,7 +6,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 # program=package
-needs="nginx=nginx haproxy=haproxy hydra=hydra wget=wget java=openjdk-17-jre-headless mvn=maven"
+needs="nginx=nginx haproxy=haproxy hydra=hydra wget=wget java=openjdk-17-jre-headless mvn=maven mkfs.ext4=e2fsprogs mount=mount"
 packages=""
 for need in $needs; do
 	command -v "${need%%=*}" > /dev/null || packages="$packages ${need##*=}"
