@@ -42,7 +42,7 @@ sources:
     disorder: 1s
 key_file: key
 enrich: {crawlers: ["%s=crawlers.txt"]}
-state: {dir: state, memory: 512MiB}
+state: {dir: state, memory: 512MiB, reserve: 64MiB}
 points:
   - name: nginx
     # Here nginx -t and nginx -s reload would follow; the demo has no nginx.

@@ -84,7 +84,7 @@ sources:
     disorder: 0s
 key_file: key
 rules: {dirs: [rules]}
-state: {dir: state, memory: 512MiB}
+state: {dir: state, memory: 512MiB, reserve: 16MiB}
 points:`+points+"\n")
 	return s
 }

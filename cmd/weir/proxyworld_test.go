@@ -106,7 +106,7 @@ sources:
     disorder: %[3]s
 key_file: key
 rules: {dirs: [rules]}
-state: {dir: state, memory: 256MiB}
+state: {dir: state, memory: 256MiB, reserve: 16MiB}
 points:
   - {name: edge, nginx: {conf: %[4]q, test: %[5]s, reload: %[6]s, probe: "%[7]s/weir-generation"}}
   - {name: balancer, haproxy: {map: %[8]q, socket: %[9]q}}
