@@ -30,8 +30,8 @@ const (
 	diskForMemory           = 8 // of keys' bytes on disk, for each byte of memory, unless stated
 	minCheckpoint           = time.Second
 	maxCheckpoint           = 10 * time.Minute
-	minMemory               = 64 << 20 // the store's own tables and the queues need so much to work at all
-	minReserve              = 16 << 20 // below it the store could meet a full disk, which kills it
+	minMemory               = 256 << 20 // the store's own tables, queues and what workers remember take so much that less would not hold
+	minReserve              = 16 << 20  // below it the store could meet a full disk, which kills it
 	minArchive              = 64 << 20
 	wantedSize              = "must be a number and KiB, MiB or GiB"
 	mostGiB           int64 = 1 << 20

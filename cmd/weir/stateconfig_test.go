@@ -75,12 +75,12 @@ func TestTheLimitsOfTheStateHold(t *testing.T) {
 			t.Errorf("%q: %v, must say %q", lines, err, says)
 		}
 	}
-	for memory, ok := range map[string]bool{"64MiB": true, "65535KiB": false} {
+	for memory, ok := range map[string]bool{"256MiB": true, "262143KiB": false} {
 		c, err := configured(t, fmt.Sprintf("state: {dir: state, memory: %s}\n", memory))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.faultsLive(); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "state: memory: 65535KiB, must be at least 64MiB in a run") {
+		if err := c.faultsLive(); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "state: memory: 262143KiB, must be at least 256MiB in a run") {
 			t.Errorf("a run with %s: %v", memory, err)
 		}
 	}
