@@ -1,7 +1,7 @@
 # One command each. `make demo` and `make test` do all their own set-up on a
 # machine with Go and the network.
 GO ?= go
-FUZZTIME ?= 10s
+FUZZTIME ?= 5s
 
 .PHONY: build test tools lint fuzz bench demo rules race torture
 
