@@ -50,7 +50,8 @@ func OpenDecisions(path string) (d *Decisions, cut int64, err error) {
 		}
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		// What the last life wrote when it was killed may not be safe yet.
+		err = errors.Join(syncFile(d.file), syncDir(filepath.Dir(path)))
 	}
 	if err == nil {
 		var end int64
@@ -148,25 +149,6 @@ func (d *Decisions) Add(ds []event.Decision) error {
 
 // Last returns the time of the newest line; zero where there is none.
 func (d *Decisions) Last() time.Time { return d.last }
-
-// Seal returns what the file has that is safe. It may be called by any
-// goroutine.
-func (d *Decisions) Seal() logseal.Seal { return d.seal.Load() }
-
-// CheckDecisions returns nil if the file at path, or one that it was put aside
-// as, still begins as it was sealed. It is to be asked before OpenDecisions,
-// which takes a file that was cut for one that a crash has torn.
-func CheckDecisions(path string, s logseal.Seal) error {
-	d := &Decisions{path: path}
-	paths := []string{path}
-	for n := d.newest(); n > 0; n-- {
-		paths = append(paths, d.aside(n))
-	}
-	if err := logseal.Check(s, paths...); err != nil {
-		return fmt.Errorf("decisions: %w", err)
-	}
-	return nil
-}
 
 func (d *Decisions) aside(n int) string {
 	return d.path[:len(d.path)-len(".jsonl")] + "-" + strconv.Itoa(n) + ".jsonl"

@@ -159,6 +159,9 @@ func (l *Ledger) open() error {
 	if err == nil {
 		_, err = current.Seek(r.whole.Size, io.SeekStart)
 	}
+	if err == nil && l.cfg.Now != nil { // what the last life wrote when it was killed
+		err = syncFile(current)
+	}
 	if err != nil {
 		return errors.Join(err, current.Close())
 	}
@@ -283,33 +286,6 @@ func (l *Ledger) retry() {
 		l.log.Info("ledger: it can be written again")
 		l.dirty = true
 	}
-}
-
-// Seal returns what the ledger's file has that is safe; of a ledger in memory
-// that is nothing. It may be called by any goroutine.
-func (l *Ledger) Seal() logseal.Seal {
-	if l.file == nil {
-		return logseal.Seal{}
-	}
-	return l.file.seal.Load()
-}
-
-// CheckLedger returns nil if the file at path, or one that it was put aside as,
-// still begins as it was sealed. The chain shows lines that were changed, but
-// not that the last ones, or all of them, are missing.
-func CheckLedger(path string, s logseal.Seal) error {
-	aside, err := asideFiles(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	paths := []string{path}
-	for _, n := range slices.Backward(aside) {
-		paths = append(paths, asidePath(filepath.Dir(path), n))
-	}
-	if err := logseal.Check(s, paths...); err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	return nil
 }
 
 // VerifyLedger checks the chain of all kept files in a directory and returns

@@ -66,20 +66,36 @@ func (r *run) budget() error {
 		if k.full && !full {
 			r.cfg.Log.Info("the disk has room again", "free", free)
 		}
+		if k.full != full {
+			why := ""
+			if full {
+				why = fmt.Sprintf("the disk is nearly full (%d MiB free): nothing is written, and input waits until it has room", free>>20)
+			}
+			st := CheckpointStatus{}
+			if was := k.status.Load(); was != nil {
+				st = *was
+			}
+			st.Why = why
+			k.status.Store(&st)
+		}
 		if k.full = full; full { // no tick may come that has it looked at again
 			time.AfterFunc(2*lookAtDisk, r.clock.nudge)
 		}
 	}
-	if dirty > k.limit.dirty || resident > k.limit.resident && dirty > 0 && k.cut == nil {
+	// Only what is clean can leave memory, so that little that is dirty is no
+	// reason to write.
+	if dirty > k.limit.dirty || resident > k.limit.resident && dirty > k.limit.dirty/4 && k.cut == nil {
 		k.due.Store(true)
 	}
-	hold := k.full || resident > k.limit.hard && (dirty > 0 || k.cut != nil)
+	// Waiting must have an end: there is a checkpoint, or one is going to be.
+	hold := k.full || resident > k.limit.hard && (dirty > k.limit.dirty/4 && r.current != k.at || k.cut != nil)
 	if k.held.Swap(hold) && !hold {
 		r.clock.nudge()
 	}
 	r.tellOfDegraded()
 	k.memory.Store(&MemoryStatus{Limit: k.limit.resident, Resident: resident, Dirty: dirty})
-	if resident > k.limit.resident && dirty == 0 && k.cut == nil {
+	if now := time.Now(); resident > k.limit.resident && dirty <= k.limit.dirty/4 && k.cut == nil && now.Sub(k.tidied) > time.Second {
+		k.tidied = now
 		r.makeRoom()
 	}
 	return nil
@@ -96,7 +112,7 @@ func (r *run) tellOfDegraded() {
 	t := r.state.Totals()
 	switch {
 	case t.Degraded > 0 && !k.degraded:
-		r.cfg.Log.Warn("degraded: there are more keys than state.disk allows; new ones are looked at when they come a second time, and those that matter least are given up",
+		r.cfg.Log.Warn("degraded: new keys come faster than state.disk has room for; one is looked at when it comes a second time, and where there is no room those that matter least are given up",
 			"units", t.Degraded, "keys", t.Keys, "bytes", t.Bytes, "tick", time.Unix(r.current, 0).UTC().Format(time.RFC3339))
 	case t.Degraded == 0 && k.degraded:
 		r.cfg.Log.Info("not degraded any more: new keys are looked at when they come first",

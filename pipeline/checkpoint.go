@@ -22,6 +22,7 @@ const (
 	sliceShare = 8
 	// retryCheckpoint is how long after a failure the next one is tried.
 	retryCheckpoint = 2 * time.Second
+	slowCommit      = 10 * time.Minute
 	// lastCheckpoint is how long the one at the end may take.
 	lastCheckpoint = 8 * time.Second
 )
@@ -35,8 +36,12 @@ type keeping struct {
 	store     *state.Store
 	temporary bool // it only makes room
 	cut       *cut
-	due       atomic.Bool // by the clock
+	due       atomic.Bool // for want of room
 	timer     *time.Timer
+	turn      int64          // counts timers
+	passed    atomic.Int64   // the last one that fired
+	failures  int            // since the last that succeeded
+	notBefore time.Time      // after a failure
 	stored    map[int64]bool // hours whose standing facts are in the store
 	sliced    time.Time
 	at        int64 // the tick of the last one
@@ -51,6 +56,7 @@ type keeping struct {
 	said   time.Time
 
 	counted  time.Time // when Totals were looked at
+	tidied   time.Time // when keys left memory without a checkpoint
 	degraded bool
 }
 
@@ -68,6 +74,8 @@ type cut struct {
 	encoded    bool
 	stall      time.Duration // the longest that the units stood still for it
 	result     chan error
+	hurry      context.Context // ends when there is no more time
+	late       context.CancelFunc
 }
 
 func (k *keeping) init(r *run) {
@@ -99,24 +107,34 @@ func (r *run) kept() bool {
 	return r.cfg.Store != nil || r.cfg.Spill != nil || r.cfg.Left != nil
 }
 
-// schedule has a checkpoint made in a while.
+// schedule has a checkpoint made in a while, and not earlier by the clock.
 func (k *keeping) schedule(r *run, in time.Duration) {
 	k.due.Store(false)
+	if k.timer != nil {
+		k.timer.Stop()
+	}
 	if k.temporary {
 		return
 	}
+	k.turn++
+	turn := k.turn
 	k.timer = time.AfterFunc(in, func() {
-		k.due.Store(true)
+		k.passed.Store(turn)
 		r.clock.nudge()
 	})
+}
+
+// wanted reports whether a checkpoint is to be begun.
+func (k *keeping) wanted() bool {
+	return (k.due.Load() || k.passed.Load() == k.turn) && !time.Now().Before(k.notBefore)
 }
 
 // keep goes on with the checkpoint that is under way, or begins one. The units
 // are at rest. busy says that there is more to do at once.
 func (r *run) keep() (busy bool, err error) {
 	k := &r.keeping
-	if err := r.state.Err(); err != nil {
-		return false, fmt.Errorf("%w: %w", ErrState, err)
+	if err := r.sound(); err != nil {
+		return false, err
 	}
 	if err := r.budget(); err != nil {
 		return false, err
@@ -125,7 +143,7 @@ func (r *run) keep() (busy bool, err error) {
 		return false, nil
 	}
 	if k.cut == nil {
-		if !k.due.Load() || k.full {
+		if !k.wanted() || k.full {
 			return false, nil
 		}
 		if r.current == k.at { // nothing was folded since
@@ -149,6 +167,14 @@ func (r *run) keep() (busy bool, err error) {
 	}
 }
 
+// sound reports whether all that the state answered can be trusted.
+func (r *run) sound() error {
+	if err := r.state.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return nil
+}
+
 // beginCut makes the state of all units at the current tick the one that is
 // going to be written.
 func (r *run) beginCut() error {
@@ -160,6 +186,7 @@ func (r *run) beginCut() error {
 		return err
 	}
 	c := &cut{tick: r.current, began: began, result: make(chan error, 1), unreviewed: r.unreviewed}
+	c.hurry, c.late = context.WithCancel(context.Background())
 	if r.cfg.Seals != nil {
 		c.seals = r.cfg.Seals()
 	}
@@ -222,8 +249,10 @@ func (r *run) encodeSlice(d time.Duration) error {
 
 // commit writes what is left of a checkpoint and puts it into force.
 func (r *run) commit(c *cut) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), slowCommit)
 	defer cancel()
+	stop := context.AfterFunc(c.hurry, cancel)
+	defer stop()
 	c.result <- r.tryCommit(ctx, c)
 	r.clock.nudge()
 }
@@ -269,6 +298,7 @@ func (r *run) settle(err error) {
 	k := &r.keeping
 	c := k.cut
 	k.cut = nil
+	c.late()
 	r.state.Settle(err == nil)
 	now := time.Now()
 	st := CheckpointStatus{}
@@ -280,10 +310,14 @@ func (r *run) settle(err error) {
 		st.Failed++
 		st.Why = err.Error()
 		k.status.Store(&st)
-		r.cfg.Log.Error("a checkpoint failed; the one before it stays in force", "error", err)
-		k.schedule(r, retryCheckpoint)
+		pause := min(retryCheckpoint<<min(k.failures, 5), time.Minute)
+		k.failures++
+		k.notBefore = now.Add(pause)
+		r.cfg.Log.Error("a checkpoint failed; the one before it stays in force", "error", err, "next", pause)
+		k.schedule(r, pause)
 		return
 	}
+	k.failures = 0
 	st.Last, st.Tick, st.Why = now, c.tick, ""
 	k.status.Store(&st)
 	k.at = c.tick
@@ -322,6 +356,9 @@ func (r *run) leave() error {
 	if r.current < math.MinInt64/4 {
 		return nil
 	}
+	if err := r.sound(); err != nil {
+		return err
+	}
 	if k.store != nil && !k.temporary {
 		until := time.Now().Add(lastCheckpoint)
 		if err := r.finishCut(until); err != nil {
@@ -344,6 +381,7 @@ func (r *run) leave() error {
 	if r.cfg.Left != nil {
 		r.cfg.Left(&Resume{
 			Tick: r.current, State: r.state, Positions: r.positions(r.current), Standing: r.clock.facts(), Unreviewed: r.unreviewed,
+			Saved: k.store == nil || k.at == r.current && !k.temporary,
 		})
 	}
 	return nil
@@ -372,6 +410,8 @@ func (r *run) finishCut(until time.Time) error {
 		r.settle(errors.New("not written in time"))
 		return nil
 	}
+	timer := time.AfterFunc(time.Until(until), k.cut.late)
+	defer timer.Stop()
 	r.settle(<-k.cut.result)
 	return nil
 }
@@ -383,6 +423,7 @@ func (r *run) giveUp() {
 		k.timer.Stop()
 	}
 	if c := k.cut; c != nil {
+		c.late()
 		if c.encoded {
 			<-c.result
 		} else {
@@ -404,6 +445,16 @@ func (r *run) goOn(from *Resume) {
 	r.ran.Store(from.Tick)
 	r.clock.granted = from.Tick
 	maps.Copy(r.clock.published, from.Standing)
+	if !r.clock.needsStanding {
+		return
+	}
+	// Rules that are new may be the first to ask for the facts of these hours,
+	// which nobody is going to publish again.
+	for _, h := range []int64{hourOf(from.Tick) - 3600, hourOf(from.Tick)} {
+		if r.clock.published[h] == nil {
+			r.clock.published[h] = r.state.Publish(h)
+		}
+	}
 }
 
 // facts returns what was published for the hours that mappers may still need.

@@ -135,6 +135,9 @@ func (r *run) step(target int64) error {
 	if next%3600 == 0 && r.clock.needsStanding {
 		r.clock.publish(next, r.state.Publish(next))
 	}
+	if err := r.sound(); err != nil {
+		return err // what was decided without some of its keys must not leave
+	}
 	r.decisions = slices.DeleteFunc(r.state.Drain(r.decisions[:0]), func(d event.Decision) bool {
 		return d.Time.Unix() < r.cfg.Since
 	})

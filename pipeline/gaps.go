@@ -14,6 +14,9 @@ const maxGaps = 1024
 // to say when they end. It returns the second of the first.
 func (p *partition) missed(c *chunk) (second int64) {
 	p.missing = append(p.missing, c.recs.Gaps...)
+	if n := len(p.missing); n > maxGaps {
+		p.missing = append(p.missing[:0], p.missing[n-maxGaps:]...)
+	}
 	if len(c.recs.Gaps) > 0 {
 		p.skip = 0 // a log that was begun anew has lower offsets
 	}
@@ -39,19 +42,19 @@ func (c *clock) gap(p *partition, offset, second int64) (made []Mark) {
 	}
 	m := Mark{
 		Event: MarkGap, Source: p.run.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: offset,
-		Watermark: second, Since: max(1, p.w, c.granted),
+		Watermark: second, Since: max(1, p.w),
+	}
+	if p.live {
+		m.Since = max(m.Since, c.granted)
 	}
 	p.missing = p.missing[:0]
-	c.gaps = addGap(c.gaps, m)
-	return []Mark{m}
-}
-
-func addGap(gaps []Mark, m Mark) []Mark {
-	if n := len(gaps); n >= maxGaps {
-		gaps[n-1].Since, gaps[n-1].Watermark = min(gaps[n-1].Since, m.Since), max(gaps[n-1].Watermark, m.Watermark)
-		return gaps
+	if n := len(c.gaps); p.live && n >= maxGaps { // taken together, also in the journal
+		m.Since, m.Watermark = min(c.gaps[n-1].Since, m.Since), max(c.gaps[n-1].Watermark, m.Watermark)
+		c.gaps[n-1] = m
+	} else {
+		c.gaps = append(c.gaps, m)
 	}
-	return append(gaps, m)
+	return []Mark{m}
 }
 
 // blind tells the state what the log misses before ticks beyond current are

@@ -18,6 +18,7 @@ type Resume struct {
 	Positions  []Position
 	Standing   map[int64]*rules.Standing // by the hour as of which they hold
 	Unreviewed bool                      // there were events since the last review
+	Saved      bool                      // it is on disk as it is, or there is no disk
 }
 
 // Position is a place in a partition from which on every event has to be read

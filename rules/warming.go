@@ -5,7 +5,7 @@ package rules
 // no rule looks back behind one.
 func (st *State) Warming(tick int64) (blind int64, from map[string]int64) {
 	for i, whole := range st.whole {
-		if tick >= whole {
+		if tick >= whole || whole <= 0 {
 			continue
 		}
 		if from == nil {

@@ -5,7 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"weir/event"
@@ -101,7 +104,7 @@ func (l *liveRun) firstEra() (err error) {
 			l.era++
 		}
 		if l.era == len(l.eras) {
-			return fmt.Errorf("state: %s: the checkpoint is of configuration %d, which journal.jsonl does not have", l.dir.path, l.meta.Era)
+			return fmt.Errorf("state: %s: the checkpoint is of configuration %d, which journal.jsonl does not have: put the journal back that belongs to it, or move %s and %s away to have the state made anew from the log", l.dir.path, l.meta.Era, l.dir.file("store"), l.dir.file("store.json"))
 		}
 	} else {
 		for l.era+1 < len(l.eras) && l.eras[l.era+1].from == 0 {
@@ -136,19 +139,25 @@ func (l *liveRun) firstEra() (err error) {
 // nextEra goes over to the rules of the next era, at the tick where the
 // pipeline stopped.
 func (l *liveRun) nextEra(by *engine) error {
-	if err := by.inherit(&l.by.plan.Layout, l.resume.Tick); err != nil {
-		return err
+	st, err := l.converted(by)
+	if err == nil {
+		l.by, l.era, l.resume.State = by, l.era+1, st
 	}
-	was := l.by
-	l.by, l.era = by, l.era+1
-	cfg := l.pipelineConfig()
+	return err
+}
+
+// converted returns the state as it is under other rules. After an error that
+// under the present ones is as it was.
+func (l *liveRun) converted(by *engine) (*rules.State, error) {
+	if err := by.inherit(&l.by.plan.Layout, l.resume.Tick); err != nil {
+		return nil, err
+	}
+	cfg := pipeline.Config{Ceiling: by.ceiling(event.Shadow), Stages: by.stages}
 	st, err := l.resume.State.Reload(by.plan, cfg.Stage, l.resume.Tick)
 	if err != nil {
-		l.by, l.era = was, l.era-1
-		return fmt.Errorf("rules: %w", err)
+		return nil, fmt.Errorf("rules: %w", err)
 	}
-	l.resume.State = st
-	return nil
+	return st, nil
 }
 
 // pipelineConfig is what the pipeline runs by in the present era.
@@ -182,7 +191,31 @@ type reloaded struct {
 	err  error
 }
 
-// order is what the API calls: it checks the rules as they are now, has the run
+// heedHangUp reloads when the process is sent SIGHUP, as daemons do.
+func (l *liveRun) heedHangUp(ctx context.Context) {
+	sent := make(chan os.Signal, 1)
+	signal.Notify(sent, syscall.SIGHUP)
+	defer signal.Stop(sent)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sent:
+		}
+		text, err := l.reload(ctx)
+		if err != nil {
+			l.env.log.Error("SIGHUP: not reloaded, the old rules stay", "error", err)
+		} else {
+			l.env.log.Info("SIGHUP: reloaded", "what", text)
+		}
+	}
+}
+
+// reloadWait is how long a reload waits for the log. Events bring it to the next
+// whole ten seconds, silence does after ten seconds.
+const reloadWait = 30 * time.Second
+
+// reload is what the API calls: it checks the rules as they are now, has the run
 // take them at the next boundary, and waits until it has.
 func (l *liveRun) reload(ctx context.Context) (string, error) {
 	g, err := l.env.engine(l.configPath, true, true)
@@ -202,6 +235,10 @@ func (l *liveRun) reload(ctx context.Context) (string, error) {
 	if same {
 		return "nothing changed: these rules decide already", nil
 	}
+	if !l.copying.TryLock() {
+		return "", errors.New("another reload is under way")
+	}
+	defer l.copying.Unlock()
 	if err := g.keepConfig(l.dir.path, hash); err != nil {
 		return "", err
 	}
@@ -209,34 +246,45 @@ func (l *liveRun) reload(ctx context.Context) (string, error) {
 	if !l.asked.CompareAndSwap(nil, r) {
 		return "", errors.New("another reload is under way")
 	}
+	ctx, cancel := context.WithTimeout(ctx, reloadWait)
+	defer cancel()
 	select {
 	case d := <-r.done:
 		return d.text, d.err
 	case <-ctx.Done():
 		if l.asked.CompareAndSwap(r, nil) {
-			return "", errors.New("the log did not come to a whole ten seconds in time: the old rules stay")
+			return "", fmt.Errorf("the log did not come to a whole ten seconds within %v: the old rules stay; try again when it has lines, or restart", reloadWait)
 		}
 		d := <-r.done // it is being done
 		return d.text, d.err
 	}
 }
 
-// take does what was asked for, at the tick where the pipeline stopped.
-func (l *liveRun) take(r *reload) {
-	before := l.by
-	text, err := func() (string, error) {
-		l.changing.Lock()
-		defer l.changing.Unlock()
-		if err := l.beginEra(r.hash, l.resume.Tick); err != nil {
-			return "", err
-		}
-		if err := l.nextEra(r.engine); err != nil {
-			return "", err
-		}
-		return describeReload(before, l.by, l.resume.Tick), nil
-	}()
-	if err == nil {
-		l.env.log.Info("other rules decide", "from", time.Unix(l.resume.Tick, 0).UTC().Format(time.RFC3339))
+// take does what was asked for, at the tick where the pipeline stopped. The
+// journal says so when nothing can fail any more, and before anything was
+// decided by the new rules. An error ends the run: what is on disk is of the
+// old ones.
+func (l *liveRun) take(ctx context.Context, r *reload) error {
+	if !l.resume.Saved {
+		r.done <- reloaded{err: errors.New("the state cannot be written now, which a reload needs: the old rules stay")}
+		return nil
 	}
-	r.done <- reloaded{text, err}
+	before := l.by
+	st, err := l.converted(r.engine)
+	if err != nil {
+		r.done <- reloaded{err: err}
+		return nil
+	}
+	l.changing.Lock()
+	err = insist(ctx, l.env.log, func() error { return l.beginEra(r.hash, l.resume.Tick) })
+	l.changing.Unlock()
+	if err != nil {
+		r.done <- reloaded{err: err}
+		return err
+	}
+	l.by, l.era, l.resume.State = r.engine, len(l.eras)-1, st
+	text := describeReload(before, l.by, l.resume.Tick)
+	l.env.log.Info("other rules decide", "from", time.Unix(l.resume.Tick, 0).UTC().Format(time.RFC3339), "what", text)
+	r.done <- reloaded{text: text}
+	return nil
 }

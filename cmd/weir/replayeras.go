@@ -26,7 +26,7 @@ func (p *prepared) erasOf(e *environment, marks []pipeline.Mark, state string) (
 		e.log.Warn("the rules or the configuration are other ones than those that the run with this journal decided by: its own are used, from the copies beside it")
 	}
 	for i, era := range all {
-		if i+1 < len(all) && (all[i+1].from == 0 || all[i+1].from == era.from && i > 0) {
+		if i+1 < len(all) && all[i+1].from == 0 {
 			continue // nothing was decided in it
 		}
 		g, err := p.of(e, state, era, p.guarded)
@@ -88,6 +88,9 @@ func (e *environment) decide(ctx context.Context, p *prepared, eras []replayEra,
 			if cfg.Resume.State, err = cfg.Resume.State.Reload(g.plan, cfg.Stage, cfg.Resume.Tick); err != nil {
 				return sum, err
 			}
+		}
+		if i > 0 && era.until != 0 && era.until <= cfg.Resume.Tick {
+			continue // other rules came at the same tick
 		}
 		var left *pipeline.Resume
 		cfg.Left = nil

@@ -78,6 +78,7 @@ type liveRun struct {
 	by         *engine          // by which it is decided
 	resume     *pipeline.Resume // where the pipeline goes on; nil: at the log's beginning
 	changing   sync.Mutex       // of eras, while a reload looks at them
+	copying    sync.Mutex       // one reload at a time
 	asked      atomic.Pointer[reload]
 }
 
@@ -178,6 +179,7 @@ func (l *liveRun) run(ctx context.Context) error {
 		}
 	})
 	wg.Go(func() { l.tick(around) })
+	wg.Go(func() { l.heedHangUp(ctx) })
 
 	events, err := l.lives(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
@@ -232,7 +234,7 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 		var left *pipeline.Resume
 		cfg.Left = func(r *pipeline.Resume) { left = r }
 		sum, err := pipeline.Run(ctx, cfg)
-		events += sum.Events
+		events = sum.Events // with those of earlier lives
 		if err != nil || left == nil {
 			return events, err
 		}
@@ -241,7 +243,9 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 			return events, err
 		}
 		if r := l.asked.Swap(nil); r != nil && l.era+1 == len(l.eras) {
-			l.take(r)
+			if err := l.take(ctx, r); err != nil {
+				return events, err
+			}
 		} else if r != nil {
 			r.done <- reloaded{err: errors.New("the log is being read again up to an earlier change of rules: try again later")}
 		}

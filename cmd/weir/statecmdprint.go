@@ -30,6 +30,9 @@ func printState(p *page, in *stateInfo, now time.Time) {
 	if at := in.Checkpoint; at != nil && len(in.Damage) == 0 {
 		p.wrapped("checkpoint", stateIndent, fmt.Sprintf("of %s by the log, written %s", dayText(at.Tick, now), ago(at.Written, now)))
 		p.wrapped("windows", stateIndent, fmt.Sprintf("%s, %s", plural(in.Keys, "key"), bytesText(in.Bytes)))
+		if !in.Oldest.IsZero() {
+			p.wrapped("oldest event", stateIndent, dayText(in.Oldest, now))
+		}
 		printTables(p, in)
 		printPositions(p, in, now)
 	}

@@ -87,8 +87,8 @@ func printShed(p *page, e *api.Engine) {
 		lost = append(lost, count(n)+" new keys at their first sight")
 	}
 	if e.Degraded {
-		p.wrapped("DEGRADED", 16, fmt.Sprintf("there are more keys than state: disk: in the configuration has room for: in %s of 64 parts "+
-			"a new key is kept only when it comes again, and those that matter least are given up", count(int64(e.Keeping.Units))))
+		p.wrapped("DEGRADED", 16, fmt.Sprintf("new keys come faster than state: disk: in the configuration has room for, or fill it: in %s of 64 parts "+
+			"a new key is kept only when it comes again; where there is no room at all those that matter least are given up", count(int64(e.Keeping.Units))))
 	}
 	if len(lost) > 0 {
 		p.wrapped("no room for", 16, strings.Join(lost, ", ")+", since this start")

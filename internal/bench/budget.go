@@ -101,8 +101,8 @@ func budget(out io.Writer, weir, dir string, minutes int, caged bool) error {
 	if err != nil {
 		return err
 	}
-	if shed.Shed.Keys == 0 {
-		fault("on a small disk nothing was shed, so this shows nothing")
+	if shed.Shed.Keys+shed.Shed.TurnedAway == 0 {
+		fault("on a small disk nothing was shed and nobody turned away, so this shows nothing")
 	}
 	return errors.Join(faults...)
 }

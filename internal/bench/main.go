@@ -29,22 +29,28 @@ func main() {
 
 // summary is what of summary.json is shown.
 type summary struct {
-	Events          int64                                          `json:"events"`
-	Seconds         float64                                        `json:"seconds"`
-	EventsPerSecond float64                                        `json:"events_per_second"`
-	PeakRSS         int64                                          `json:"peak_rss_bytes"`
-	Keys            int64                                          `json:"keys"`
-	StateBytes      int64                                          `json:"state_bytes"`
-	Allocs          float64                                        `json:"allocs_per_event"`
-	Degraded        bool                                           `json:"degraded"`
-	Shed            struct{ Keys, Contributions, Decisions int64 } `json:"shed"`
-	Decisions       map[string]struct{ New int64 }                 `json:"decisions"`
+	Events          int64                          `json:"events"`
+	Seconds         float64                        `json:"seconds"`
+	EventsPerSecond float64                        `json:"events_per_second"`
+	PeakRSS         int64                          `json:"peak_rss_bytes"`
+	Keys            int64                          `json:"keys"`
+	StateBytes      int64                          `json:"state_bytes"`
+	Allocs          float64                        `json:"allocs_per_event"`
+	Degraded        bool                           `json:"degraded"`
+	Shed            shed                           `json:"shed"`
+	Decisions       map[string]struct{ New int64 } `json:"decisions"`
 	Shapes          []struct {
 		Key  string `json:"key"`
 		Keys int    `json:"keys"`
 		P50  int    `json:"p50"`
 		P99  int    `json:"p99"`
 	} `json:"shapes"`
+}
+
+// shed is what was given up for lack of room.
+type shed struct {
+	Keys, Contributions, Decisions int64
+	TurnedAway                     int64 `json:"turned_away"`
 }
 
 func run(out io.Writer) (err error) {
@@ -59,6 +65,9 @@ func run(out io.Writer) (err error) {
 	caged := flag.Bool("caged", true, "put the floods into a memory cgroup")
 	keeping := flag.Bool("state", false, "measure what writing the state costs, instead")
 	seconds := flag.Int("seconds", 60, "how long each run of -state with a store lasts")
+	soaking := flag.Bool("soak", false, "replay a week of a generated log, of -lines events, instead")
+	archiving := flag.Bool("archive", false, "measure archives of events: of a generated log and of those named behind the flags, instead")
+	keyed := flag.Bool("million", false, "measure a checkpoint and a restore of a million keys, instead")
 	kafka := flag.Bool("kafka", false, "measure a topic read from an embedded broker, instead")
 	flag.Parse()
 	if *dir == "" {
@@ -72,6 +81,15 @@ func run(out io.Writer) (err error) {
 	}
 	if *keeping {
 		return checkpoints(out, *dir, *lines, *densities, *seconds)
+	}
+	if *soaking {
+		return soak(out, *dir, *lines)
+	}
+	if *archiving {
+		return archives(out, *dir, *lines, flag.Args())
+	}
+	if *keyed {
+		return aMillion(out, *dir)
 	}
 	if *kafka {
 		return topics(out, *dir, *lines, *densities)

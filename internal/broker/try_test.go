@@ -222,18 +222,19 @@ func TestTrySaysWhatIsWrong(t *testing.T) {
 		tls     *TLS
 		sasl    *SASL
 		want    string
+		passes  bool
 	}{
-		{name: "refused", addr: closedPort(t), want: "refuses the connection: nothing listens there"},
-		{name: "unknown host", addr: "nowhere.invalid:9092", want: "the host of nowhere.invalid:9092 is unknown"},
-		{name: "silent", addr: silent.Addr().String(), want: "no answer from the brokers in time"},
-		{name: "silent to tls", addr: silent.Addr().String(), tls: &TLS{}, want: "takes the connection, but not TLS"},
-		{name: "tls to plaintext", tls: &TLS{CAFile: ca.file}, want: "it does not speak TLS; take tls out of"},
-		{name: "plaintext to tls", kafka: []kfake.Opt{over(good)}, want: "speaks TLS and weir does not"},
+		{name: "refused", addr: closedPort(t), passes: true, want: "refuses the connection: nothing listens there"},
+		{name: "unknown host", addr: "nowhere.invalid:9092", passes: true, want: "the host of nowhere.invalid:9092 is unknown"},
+		{name: "silent", addr: silent.Addr().String(), passes: true, want: "no answer from the brokers in time"},
+		{name: "silent to tls", addr: silent.Addr().String(), tls: &TLS{}, passes: true, want: "takes the connection, but not TLS"},
+		{name: "tls to plaintext", tls: &TLS{CAFile: ca.file}, passes: true, want: "it does not speak TLS; take tls out of"},
+		{name: "plaintext to tls", kafka: []kfake.Opt{over(good)}, passes: true, want: "speaks TLS and weir does not"},
 		{name: "unknown authority", kafka: []kfake.Opt{over(good)}, tls: &TLS{CAFile: other.file}, want: "set tls.ca_file"},
 		{name: "expired", kafka: []kfake.Opt{over(ca.issue("127.0.0.1", time.Now().Add(-time.Hour)))}, tls: &TLS{CAFile: ca.file}, want: "renew it"},
 		{name: "another name", kafka: []kfake.Opt{over(ca.issue("kafka.example", time.Now().Add(time.Hour)))}, tls: &TLS{CAFile: ca.file}, want: "set tls.server_name"},
 		{name: "old tls only", kafka: []kfake.Opt{kfake.TLS(&tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})}, tls: &TLS{CAFile: ca.file}, want: "ends the TLS handshake"},
-		{name: "no login", kafka: user, want: "add sasl"},
+		{name: "no login", kafka: user, passes: true, want: "add sasl"},
 		{name: "wrong password, scram", kafka: user, sasl: login(t, "scram-sha-512", secret+"x"), want: "wrong user or password"},
 		{name: "wrong password, plain over tls", kafka: append(user, over(good)), tls: &TLS{CAFile: ca.file}, sasl: login(t, "plain", secret+"x"), want: "wrong user or password"},
 		{name: "wrong password, as Kafka says it", kafka: user, sasl: login(t, "plain", secret), want: `of user "weir" with PLAIN: wrong user or password`,
@@ -248,7 +249,7 @@ func TestTrySaysWhatIsWrong(t *testing.T) {
 				r.ErrorCode, r.SupportedMechanisms = kerr.UnsupportedSaslMechanism.Code, []string{"GSSAPI"}
 				return r
 			})},
-		{name: "advertised name unknown", want: "advertised.listeners",
+		{name: "advertised name unknown", passes: true, want: "advertised.listeners",
 			control: answering(int16(kmsg.Metadata), func() kmsg.Response {
 				r := kmsg.NewPtrMetadataResponse()
 				r.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 5, Host: "inside.invalid", Port: 9092}}
@@ -276,6 +277,9 @@ func TestTrySaysWhatIsWrong(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error()+log.String(), secret) {
 				t.Errorf("the error is more than a sentence, or it or the log shows the password: %v", err)
+			}
+			if Passing(err) != c.passes {
+				t.Errorf("it passes: %v, want %v", Passing(err), c.passes)
 			}
 			t.Log(err)
 		})

@@ -3,6 +3,7 @@ package torture
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,18 +53,24 @@ func brokersKilled(t *testing.T, nodes, n int) {
 			w.proc.kill()
 		}
 		before := newest(w.state())
-		if down && nodes > 1 {
+		switch {
+		case down && nodes > 1:
 			w.start()
 			if !w.resumed(before) {
 				t.Fatalf("with one of %d brokers down, life %d ended by itself: %v", nodes, w.lives, w.proc.cmd.ProcessState)
 			}
 			before = newest(w.state())
+		case down:
+			w.start()
+			until(t, time.Minute, "weir says that it waits for its broker", func() bool {
+				if !w.proc.alive() {
+					t.Fatalf("without its broker life %d ended by itself: %v", w.lives, w.proc.cmd.ProcessState)
+				}
+				return strings.Contains(w.proc.text(), "a source is away: weir waits for it")
+			})
 		}
 		cluster.Restart(node)
 		ready := time.Now()
-		if down && nodes == 1 { // without any broker it does not start
-			w.start()
-		}
 		until(t, time.Minute, "a new decision behind the broker's return", func() bool {
 			if !w.proc.alive() {
 				t.Fatalf("life %d ended by itself: %v", w.lives, w.proc.cmd.ProcessState)

@@ -22,7 +22,6 @@ const healsWithin = 3 * time.Second
 // decided, from the log if need be, or refuses the directory and names the
 // file: never is anything wrong in silence, and never does weir crash.
 func TestADamagedStateIsMadeRightOrRefused(t *testing.T) {
-	needs(t, "checksums on all files of a state")
 	w := newWorld(t)
 	s := w.fileSources(0)
 	w.configure(s)
@@ -93,9 +92,7 @@ func (w *world) heals(t *testing.T, number int, wound wound, s sources, want []d
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	state := filepath.Join(dir, "state")
 	copyTree(t, w.state(), state)
-	if complete {
-		copyTree(t, filepath.Join(w.home, "archive"), filepath.Join(dir, "archive"))
-	}
+	copyTree(t, filepath.Join(w.home, "archive"), filepath.Join(dir, "archive"))
 	if err := wound.inflict(state); err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (w *world) killed(n int) {
 	reached, died := map[string]int{}, 0
 	for i := range n {
 		before := newest(w.state())
-		if complete && i%2 == 0 {
+		if i%2 == 0 {
 			point := failpoints[(i/2)%len(failpoints)]
 			hit := 1 + moments.IntN(point.most)
 			w.start(fmt.Sprintf("WEIR_FAILPOINT=%s:%d", point.name, hit))
@@ -74,7 +74,7 @@ func (w *world) killed(n int) {
 	if !w.resumed(before) {
 		t.Fatalf("the last life ended by itself: %v", w.proc.cmd.ProcessState)
 	}
-	if complete && w.wentOnFrom().IsZero() {
+	if w.wentOnFrom().IsZero() {
 		t.Error("the last life began without a state: nothing was resumed")
 	}
 	last := w.settle()

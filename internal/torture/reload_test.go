@@ -28,7 +28,6 @@ stage: alert
 // Rules are reloaded again and again under load. No event is lost: those rules
 // that stay decide what they must. A set that is wrong changes nothing.
 func TestReloadsUnderLoadLoseNothing(t *testing.T) {
-	needs(t, "weir reload")
 	w := newWorld(t)
 	s := w.fileSources(0)
 	w.configure(s)

@@ -93,11 +93,8 @@ func (w *world) configure(s sources) {
 
 // configText is a configuration with its state and archive in a directory.
 func configText(sources, home string) string {
-	keep, archive := "", ""
-	if complete {
-		keep, archive = ", checkpoint: 1s, reserve: 16MiB", "archive: {dir: "+home+"/archive}\n"
-	}
-	return "stage: enforce\nsources:\n" + sources + "key_file: key\nrules: {dirs: [builtin, rules]}\nstate: {dir: " + home + "/state, memory: 256MiB" + keep + "}\n" + archive
+	return "stage: enforce\nsources:\n" + sources + "key_file: key\nrules: {dirs: [builtin, rules]}\n" +
+		"state: {dir: " + home + "/state, memory: 256MiB, checkpoint: 1s, reserve: 16MiB}\narchive: {dir: " + home + "/archive}\n"
 }
 
 // fileSources are three logs in two sources. One of them is rotated.
@@ -222,10 +219,8 @@ func (w *world) settle() (last int64) {
 	if !ok || status.ExitStatus() != 0 {
 		w.t.Errorf("told to stop, weir ended within ten seconds: %v, with status %v", ok, status)
 	}
-	if complete {
-		if out, code, err := command("state", "verify", "--key", w.path("key"), w.state()); err != nil || code != 0 {
-			w.t.Errorf("weir state verify ended with %d, %v:\n%s", code, err, out)
-		}
+	if out, code, err := command("state", "verify", "--key", w.path("key"), w.state()); err != nil || code != 0 {
+		w.t.Errorf("weir state verify ended with %d, %v:\n%s", code, err, out)
 	}
 	return last
 }
@@ -272,6 +267,7 @@ func (w *world) check(last int64) (right, shipped int) {
 		w.t.Errorf("ledger: %d lines of %d stand there twice, %v: %s", len(twice), ledger, err, strings.Join(twice[:min(3, len(twice))], "\n"))
 	}
 	w.replay(lines, last)
+	w.replay(lines, last, filepath.Join(w.home, "archive", "*", "*.parquet"))
 	for _, line := range upTo(lines, last) {
 		if !bytes.Contains(line, []byte(`"rule":"exact.`)) {
 			shipped++
@@ -283,12 +279,14 @@ func (w *world) check(last int64) (right, shipped int) {
 	return v.right, shipped
 }
 
-// replay demands the lines of a replay with the run's journal.
-func (w *world) replay(lines [][]byte, last int64) {
+// replay demands the lines of a replay with the run's journal: of the logs, or
+// of files that hold what they held.
+func (w *world) replay(lines [][]byte, last int64, files ...string) {
 	w.t.Helper()
-	out, code, err := command("replay", "-c", w.path("weir.yaml"), "--journal", filepath.Join(w.state(), "journal.jsonl"), "--out", w.path("found"))
+	args := []string{"replay", "-c", w.path("weir.yaml"), "--journal", filepath.Join(w.state(), "journal.jsonl"), "--out", w.path("found")}
+	out, code, err := command(append(args, files...)...)
 	if err != nil || code != 0 {
-		w.t.Errorf("the replay ended with %d, %v:\n%s", code, err, out)
+		w.t.Errorf("the replay of %v ended with %d, %v:\n%s", files, code, err, out)
 		return
 	}
 	found, err := readLines(w.path("found"), "decisions.jsonl")

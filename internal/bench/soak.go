@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"weir/event"
+	"weir/internal/testkit"
+	"weir/pipeline"
+	"weir/state"
+)
+
+// What a week must not do.
+const (
+	soakDays  = 7
+	mostSlope = 1.0 // MiB of resident memory for each million events, after the first tenth
+	soakState = 512 << 20
+	soakEvery = 500 * time.Millisecond
+	// slack is by how many goroutines and descriptors a run may move about.
+	slackGoroutines  = 20
+	slackDescriptors = 120
+)
+
+// sample is how the process stood at an event.
+type sample struct {
+	events                  int64
+	rss, anon               int64
+	goroutines, descriptors int
+}
+
+// soak replays a week of a generated log, which is made while it is read, and
+// demands that memory, goroutines and descriptors stay where they are.
+func soak(out io.Writer, dir string, events int) (err error) {
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err
+	}
+	density := float64(events) / (soakDays * 86400)
+	fmt.Fprintf(out, "load %.4s; %s events over %d days of event time, memory %d MiB\n", load, thousands(events), soakDays, soakState>>20)
+	src := testkit.Generate("bench", func(w io.Writer) error {
+		_, err := testkit.WriteLog(w, testkit.LogOptions{Seed: 5, Lines: events, Density: density, Format: testkit.NginxJSON})
+		return err
+	})
+	defer func() { err = errors.Join(err, src.Close()) }()
+	plan, tables, decode, err := shipped()
+	if err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(soakState / 100 * 90)
+	defer debug.SetMemoryLimit(1 << 62)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	counted := &counting{Generated: src}
+	s := pipeline.Source{Source: counted, Decode: decode, Disorder: 2 * time.Second, MaxLateness: time.Hour}
+	s.Enrich.Reads = plan.Reads
+	cfg := pipeline.Config{
+		Sources: []pipeline.Source{s}, Enrich: tables, Plan: plan, Ceiling: event.Enforce, Memory: soakState, Accounted: 8 * soakState,
+		Spill: func() (*state.Store, error) { return state.Open(ctx, pipeline.SpillConfig(dir, benchUnits)) },
+	}
+	var samples []sample
+	stop, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			u, ok := usageOf(os.Getpid())
+			if ok {
+				samples = append(samples, sample{counted.read.Load(), u.anon + u.file, u.anon, runtime.NumGoroutine(), u.descriptors})
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(soakEvery):
+			}
+		}
+	}()
+	began := time.Now()
+	sum, err := pipeline.Run(ctx, cfg)
+	took := time.Since(began)
+	close(stop)
+	<-watched
+	if err != nil {
+		return fmt.Errorf("behind %s events: %w", thousands(int(sum.Events)), err)
+	}
+	if sum.Events != int64(events) {
+		return fmt.Errorf("%d events of %d", sum.Events, events)
+	}
+	fmt.Fprintf(out, "  %s events/s, %s keys, %d MiB accounted, shed %+v\n", thousands(int(float64(events)/took.Seconds())), thousands(int(sum.Keys)), sum.Bytes>>20, sum.Shed)
+	return flat(out, samples, int64(events))
+}
+
+// flat judges the samples behind the first tenth.
+func flat(out io.Writer, samples []sample, events int64) error {
+	samples = slices.DeleteFunc(samples, func(s sample) bool { return s.events < events/10 || s.events >= events })
+	if len(samples) < 10 {
+		return fmt.Errorf("%d samples, must be at least 10", len(samples))
+	}
+	all, anon := slope(samples, func(s sample) int64 { return s.rss }), slope(samples, func(s sample) int64 { return s.anon })
+	first, last := samples[0], samples[len(samples)-1]
+	least := func(of func(sample) int) int {
+		return of(slices.MinFunc(samples, func(a, b sample) int { return of(a) - of(b) }))
+	}
+	most := func(of func(sample) int) int {
+		return of(slices.MaxFunc(samples, func(a, b sample) int { return of(a) - of(b) }))
+	}
+	goroutines, descriptors := func(s sample) int { return s.goroutines }, func(s sample) int { return s.descriptors }
+	fmt.Fprintf(out, "  behind the first tenth: resident %d to %d MiB, %+.2f MiB a million events (limit %+.0f); anonymous %d to %d MiB, %+.2f; %d to %d goroutines, %d to %d descriptors\n",
+		first.rss>>20, last.rss>>20, all, mostSlope, first.anon>>20, last.anon>>20, anon, least(goroutines), most(goroutines), least(descriptors), most(descriptors))
+	var faults []error
+	if all > mostSlope {
+		faults = append(faults, fmt.Errorf("resident memory grows by %.2f MiB a million events, must be at most %.0f", all, mostSlope))
+	}
+	if d := most(goroutines) - least(goroutines); d > slackGoroutines {
+		faults = append(faults, fmt.Errorf("the number of goroutines moves by %d, must be at most %d", d, slackGoroutines))
+	}
+	if d := most(descriptors) - least(descriptors); d > slackDescriptors {
+		faults = append(faults, fmt.Errorf("the number of descriptors moves by %d, must be at most %d", d, slackDescriptors))
+	}
+	return errors.Join(faults...)
+}
+
+// slope is by how many MiB a figure rises for each million events: least squares.
+func slope(samples []sample, of func(sample) int64) float64 {
+	var x, y float64
+	n := float64(len(samples))
+	for _, s := range samples {
+		x += float64(s.events) / 1e6 / n
+		y += float64(of(s)) / (1 << 20) / n
+	}
+	var up, down float64
+	for _, s := range samples {
+		dx := float64(s.events)/1e6 - x
+		up += dx * (float64(of(s))/(1<<20) - y)
+		down += dx * dx
+	}
+	return up / down
+}
