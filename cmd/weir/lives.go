@@ -242,6 +242,15 @@ func (l *liveRun) reload(ctx context.Context) (string, error) {
 	if err := g.keepConfig(l.dir.path, hash); err != nil {
 		return "", err
 	}
+	// Compiled between two looks at the same files, it is of what was kept.
+	if g, err = l.env.engine(l.configPath, true, true); err != nil {
+		return "", err
+	}
+	if now, err := g.fingerprint(); err != nil {
+		return "", err
+	} else if now != hash {
+		return "", errors.New("the rules changed while they were read: try again")
+	}
 	r := &reload{engine: g, hash: hash, done: make(chan reloaded, 1)}
 	if !l.asked.CompareAndSwap(nil, r) {
 		return "", errors.New("another reload is under way")
