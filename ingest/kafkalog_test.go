@@ -328,7 +328,7 @@ func TestOffsetsAreCommittedForOthersToSee(t *testing.T) {
 	write(t, cl, recordsOf(0, 0, 10)...)
 	write(t, cl, recordsOf(1, 0, 10)...)
 	committed := func(group string) [2]int64 {
-		got, err := kadm.NewClient(cl).FetchOffsets(t.Context(), "mine")
+		got, err := kadm.NewClient(cl).FetchOffsets(t.Context(), group)
 		if err != nil {
 			t.Fatal(err)
 		}
