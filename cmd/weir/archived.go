@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,8 @@ func (e *environment) openArchive(p *prepared, files []string) error {
 	if err != nil {
 		return usagef("%w", err)
 	}
+	// In the order of the configuration, in which decisions tell of partitions.
+	slices.SortStableFunc(found, func(a, b *archive.Source) int { return cmp.Compare(p.place(a.Name()), p.place(b.Name())) })
 	for i, src := range found {
 		s, err := p.archived(src)
 		if err != nil {
@@ -53,6 +56,17 @@ func (e *environment) openArchive(p *prepared, files []string) error {
 	}
 	p.format = "archive"
 	return nil
+}
+
+// place returns where the configuration names a source; behind all others where
+// it does not.
+func (p *prepared) place(source string) int {
+	for i := range p.cfg.Sources {
+		if p.cfg.Sources[i].Name == source {
+			return i
+		}
+	}
+	return len(p.cfg.Sources)
 }
 
 // archived puts a source of an archive together with what is known of it.

@@ -103,9 +103,10 @@ func verifyState(ctx context.Context, dir string, key *event.Key) (all []verdict
 const (
 	doStore     = "start weir: it puts the store aside and makes it anew from the log"
 	doNewer     = "a newer weir wrote it: start that one, or move the directory away and read the log again"
-	doJournal   = "move it away: weir begins another one, and reads the log as if it were new to it"
-	doDecisions = "move it away: what it says is in the ledger, too, for what was enforced"
-	doLedger    = "keep a copy of ledger*.jsonl for whoever finds out why, then move them away: weir begins another one, in which nothing is in force"
+	doJournal   = "restore it from a copy; without one begin a new state: nobody knows from where the log was read"
+	doDecisions = "restore it from a copy, or move it, store and store.json away: all is decided again from the log, as far as that reaches back"
+	doSealed    = "weir does not start on it until that is done"
+	doLedger    = "keep a copy of ledger*.jsonl for whoever finds out why; restore them, or move them, store and store.json away: then nothing is in force until it is decided again"
 	doConfig    = "move its directory away: a replay of what it decided decides by the rules of today"
 	doCut       = "nothing: a crash left it so, and the next start cuts it off"
 	doKey       = "name the key file: weir state verify --key FILE, or a configuration with -c"
@@ -117,8 +118,9 @@ const maxFaults = 20
 // verifyStore reads every record of the store.
 func verifyStore(ctx context.Context, dir string) (all []verdict) {
 	report, err := state.Look(ctx, dir, nil)
+	var meta pipeline.Meta
 	if err == nil && len(report.Faults) == 0 && report.Last.Meta != nil {
-		_, err = pipeline.ReadMeta(report.Last.Meta)
+		meta, err = pipeline.ReadMeta(report.Last.Meta)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -134,7 +136,11 @@ func verifyStore(ctx context.Context, dir string) (all []verdict) {
 			records += t.Records
 		}
 		text := fmt.Sprintf("%s in %s: each is as it was written, and none is missing", plural(keys, "key"), plural(records, "record"))
-		return []verdict{{What: storeDir, OK: true, Text: text}}
+		all = []verdict{{What: storeDir, OK: true, Text: text}}
+		if err := checkSeals(dir, &meta); err != nil { // what the checkpoint rests on
+			all = append(all, verdict{What: storeDir, Text: err.Error(), Do: doSealed})
+		}
+		return all
 	}
 	for _, f := range report.Faults[:min(len(report.Faults), maxFaults)] {
 		all = append(all, verdict{What: cmp.Or(f.Where, storeDir), Text: f.What})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -268,9 +267,7 @@ func (w *world) check(last int64) (right, shipped int) {
 		w.t.Errorf("ledger: %d lines of %d stand there twice, %v: %s", len(twice), ledger, err, strings.Join(twice[:min(3, len(twice))], "\n"))
 	}
 	w.replay(lines, last)
-	if w.oneSource() { // an archive has its sources in the order of their names, which are in the lines
-		w.replay(lines, last, filepath.Join(w.home, "archive", "*", "*.parquet"))
-	}
+	w.replay(lines, last, filepath.Join(w.home, "archive", "*", "*.parquet"))
 	for _, line := range upTo(lines, last) {
 		if !bytes.Contains(line, []byte(`"rule":"exact.`)) {
 			shipped++
@@ -280,14 +277,6 @@ func (w *world) check(last int64) (right, shipped int) {
 		w.t.Error("the rules that ship have decided nothing: the log is not what this was made for")
 	}
 	return v.right, shipped
-}
-
-func (w *world) oneSource() bool {
-	first, _ := w.traffic.logs[0].name()
-	return !slices.ContainsFunc(w.traffic.logs, func(l log) bool {
-		name, _ := l.name()
-		return name != first
-	})
 }
 
 // replay demands the lines of a replay with the run's journal: of the logs, or
