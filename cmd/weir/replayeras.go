@@ -68,6 +68,11 @@ func (e *environment) decide(ctx context.Context, p *prepared, eras []replayEra,
 		defer func() { err = errors.Join(err, store.Close()) }()
 		cfg.Store, cfg.Spill, cfg.Checkpoint, cfg.Units = store, nil, time.Hour, stateUnits
 	}
+	// A run enforces nothing unless it is told to, and so do its decisions again.
+	otherwise := event.Enforce
+	if len(cfg.Journal) > 0 {
+		otherwise = event.Shadow
+	}
 	for i, era := range eras {
 		g := era.engine
 		if i > 0 {
@@ -83,7 +88,7 @@ func (e *environment) decide(ctx context.Context, p *prepared, eras []replayEra,
 			g.reads(&p.sources[k])
 		}
 		cfg.Sources, cfg.Enrich, cfg.Plan, cfg.Lookups = p.sources, g.tables, g.plan, g.tables.Lookups().Funcs()
-		cfg.Ceiling, cfg.Stages, cfg.Until = g.ceiling(event.Enforce), g.stages, era.until
+		cfg.Ceiling, cfg.Stages, cfg.Until = g.ceiling(otherwise), g.stages, era.until
 		if i > 0 {
 			if cfg.Resume.State, err = cfg.Resume.State.Reload(g.plan, cfg.Stage, cfg.Resume.Tick); err != nil {
 				return sum, err
