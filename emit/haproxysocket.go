@@ -61,10 +61,10 @@ func (s *haproxySocket) ask(ctx context.Context, command []byte, line func([]byt
 			return fmt.Errorf("haproxy at %s: %w", s.address, e)
 		}
 		switch {
+		case err != nil && ctx.Err() != nil: // also where the answer seems to have ended
+			return fmt.Errorf("haproxy at %s: %w", s.address, ctx.Err())
 		case errors.Is(err, io.EOF):
 			return nil
-		case ctx.Err() != nil:
-			return fmt.Errorf("haproxy at %s: %w", s.address, ctx.Err())
 		case err != nil:
 			return fmt.Errorf("haproxy at %s: %w", s.address, err)
 		}
