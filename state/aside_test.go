@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,22 +15,59 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// edit changes a closed store behind its back; keys are those of its pages'
-// records.
-func edit(do func(txn *badger.Txn, keys [][]byte) error) func(t *testing.T, dir string) {
+// inside is a closed store that is opened behind its back.
+type inside struct {
+	*badger.Txn
+	root   *root
+	rootAt uint32
+	pages  [][]spot // of those that have more than one entry
+	latest spot     // the newest entry of all pages
+}
+
+func (in *inside) key(s spot) []byte { return appendChunkKey(nil, s.segment, s.number) }
+
+// record returns a copy of a chunk's record.
+func (in *inside) record(s spot) ([]byte, error) {
+	item, err := in.Get(in.key(s))
+	if err != nil {
+		return nil, err
+	}
+	return item.ValueCopy(nil)
+}
+
+// edit changes a closed store behind its back.
+func edit(do func(in *inside) error) func(t *testing.T, dir string) {
 	return func(t *testing.T, dir string) {
 		db, err := openBadger(badgerOptions(filepath.Join(dir, storeDir), LeastMemory, slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = db.Update(func(txn *badger.Txn) error {
-			var keys [][]byte
-			it := newIterator(txn, []byte{prefixPage})
-			for it.Rewind(); it.Valid(); it.Next() {
-				keys = append(keys, it.Item().KeyCopy(nil))
+		sv := &survey{db: db}
+		if err := errors.Join(sv.roots(), sv.run()); err != nil {
+			t.Fatal(err)
+		}
+		in := &inside{root: sv.root, rootAt: sv.rootAt}
+		for i := range sv.views {
+			for _, table := range sv.views[i].tables {
+				for _, p := range table.pages {
+					if p == nil {
+						continue
+					}
+					if len(p.spots) > 1 {
+						in.pages = append(in.pages, p.spots)
+					}
+					if last := p.spots[len(p.spots)-1]; last.segment > in.latest.segment || last.segment == in.latest.segment && last.number > in.latest.number {
+						in.latest = last
+					}
+				}
 			}
-			it.Close()
-			return do(txn, keys)
+		}
+		if len(in.pages) == 0 {
+			t.Fatal("no page has two entries")
+		}
+		err = db.Update(func(txn *badger.Txn) error {
+			in.Txn = txn
+			return do(in)
 		})
 		if err = errors.Join(err, db.Close()); err != nil {
 			t.Fatal(err)
@@ -84,50 +120,81 @@ func TestAStoreThatIsNotTheLastOneIsPutAside(t *testing.T) {
 			must(t, s.make("another"))
 			must(t, s.Close())
 		},
-		"a record of a page missing": edit(func(txn *badger.Txn, keys [][]byte) error { return txn.Delete(keys[0]) }),
-		"the last record of a page missing": edit(func(txn *badger.Txn, keys [][]byte) error {
-			for i, k := range keys {
-				if i+1 < len(keys) && !bytes.Equal(k[:9], keys[i+1][:9]) && i > 0 && bytes.Equal(k[:9], keys[i-1][:9]) {
-					return txn.Delete(k)
-				}
-			}
-			return errors.New("no page has two records")
+		"the base of a page missing": edit(func(in *inside) error { return in.Delete(in.key(in.pages[0][0])) }),
+		"the last change of a page missing": edit(func(in *inside) error {
+			return in.Delete(in.key(in.pages[0][len(in.pages[0])-1]))
 		}),
-		"all records of a page missing": edit(func(txn *badger.Txn, keys [][]byte) (err error) {
-			for _, k := range keys {
-				if bytes.Equal(k[:9], keys[0][:9]) {
-					err = errors.Join(err, txn.Delete(k))
-				}
+		"all of a page missing": edit(func(in *inside) (err error) {
+			for _, s := range in.pages[0] {
+				err = errors.Join(err, in.Delete(in.key(s)))
 			}
 			return err
 		}),
-		"a record twice": edit(func(txn *badger.Txn, keys [][]byte) error {
-			item, err := txn.Get(keys[0])
+		"a chunk twice": edit(func(in *inside) error {
+			record, err := in.record(in.latest)
+			return errors.Join(err, in.Set(appendChunkKey(nil, in.latest.segment, in.latest.number+1000), record))
+		}),
+		"changes twice": edit(func(in *inside) error {
+			record, err := in.record(in.latest)
 			if err != nil {
 				return err
 			}
-			record, err := item.ValueCopy(nil)
-			at, generation, part, _ := parsePageKey(keys[0])
-			return errors.Join(err, txn.Set(at.record(nil, generation, part+1), record))
+			entries, err := openChunk(record, in.latest.segment, in.latest.number)
+			b, _ := BeginRecord(nil)
+			b = append(appendChunkHead(b, in.latest.segment, in.latest.number+1000), entries...)
+			EndRecord(b, 0, recordVersion)
+			return errors.Join(err, in.Set(appendChunkKey(nil, in.latest.segment, in.latest.number+1000), b))
 		}),
-		"a record in the place of another": edit(func(txn *badger.Txn, keys [][]byte) error {
-			item, err := txn.Get(keys[0])
+		"a chunk in the place of another": edit(func(in *inside) error {
+			record, err := in.record(in.pages[0][0])
+			return errors.Join(err, in.Set(in.key(in.latest), record))
+		}),
+		"an older chunk as if it were another": edit(func(in *inside) error {
+			s := in.pages[0][0]
+			record, err := in.record(s)
 			if err != nil {
 				return err
 			}
-			record, err := item.ValueCopy(nil)
-			return errors.Join(err, txn.Set(keys[len(keys)-1], record))
+			entries, err := openChunk(record, s.segment, s.number)
+			b, _ := BeginRecord(nil)
+			b = append(appendChunkHead(b, in.latest.segment, in.latest.number), entries...)
+			EndRecord(b, 0, recordVersion)
+			return errors.Join(err, in.Set(in.key(in.latest), b))
 		}),
-		"a record that ends early": edit(func(txn *badger.Txn, keys [][]byte) error { return txn.Set(keys[0], nil) }),
-		"a unit's entry missing":   edit(func(txn *badger.Txn, _ [][]byte) error { return txn.Delete(unitKey(2)) }),
-		"the root missing":         edit(func(txn *badger.Txn, _ [][]byte) error { return txn.Delete(rootKey()) }),
-		"a piece of a blob missing": edit(func(txn *badger.Txn, _ [][]byte) error {
-			it := newIterator(txn, []byte{prefixBlob})
-			defer it.Close()
-			it.Rewind()
-			return txn.Delete(it.Item().KeyCopy(nil))
+		"a chunk that ends early": edit(func(in *inside) error { return in.Set(in.key(in.latest), nil) }),
+		"a chunk cut between two entries": edit(func(in *inside) error {
+			for _, spots := range in.pages {
+				record, err := in.record(spots[len(spots)-1])
+				if err != nil {
+					return err
+				}
+				s := spots[len(spots)-1]
+				entries, err := openChunk(record, s.segment, s.number)
+				if err != nil {
+					return err
+				}
+				e, rest, err := nextEntry(entries)
+				if err != nil || len(rest) == 0 {
+					continue
+				}
+				b, _ := BeginRecord(nil)
+				b = append(appendChunkHead(b, s.segment, s.number), e.all...)
+				EndRecord(b, 0, recordVersion)
+				return in.Set(in.key(s), b)
+			}
+			return errors.New("no chunk has two entries")
 		}),
-		"a record of no known kind": edit(func(txn *badger.Txn, _ [][]byte) error { return txn.Set([]byte("x"), nil) }),
+		"the root missing": edit(func(in *inside) error { return in.Delete(appendChunkKey(nil, in.rootAt, rootNumber)) }),
+		"a root that ends early": edit(func(in *inside) error {
+			return in.Set(appendChunkKey(nil, in.rootAt, rootNumber), in.root.encode()[:20])
+		}),
+		"a root with a piece too many": edit(func(in *inside) error {
+			return in.Set(appendChunkKey(nil, in.rootAt, rootNumber+1), []byte("more"))
+		}),
+		"a piece of a blob missing": edit(func(in *inside) error {
+			return in.Delete(in.key(in.root.blobs[callerBlob("facts")].spots[0]))
+		}),
+		"a record of no known kind": edit(func(in *inside) error { return in.Set([]byte("x"), nil) }),
 		"without its sidecar":       func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, sidecarFile))) },
 		"too many starts that ended the process": func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, attemptFile), []byte("3\n"), 0o600))
@@ -220,19 +287,25 @@ func TestAStoreThatIsNotOursIsRefusedByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	side.Format = Format + 1
-	if err := side.write(dir); err != nil {
-		t.Fatal(err)
-	}
-	const want = "it is of format 2, this version of weir reads up to 1"
-	if _, err := Open(t.Context(), testConfig(dir)); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
-		t.Errorf("error %v, must have %q", err, want)
-	}
-	if _, err := Look(t.Context(), dir, nil); !errors.Is(err, ErrRefused) {
-		t.Errorf("looking: error %v", err)
-	}
-	if _, _, err := Compact(t.Context(), dir); !errors.Is(err, ErrRefused) {
-		t.Errorf("compacting: error %v", err)
+	for _, format := range []int{0, 1, Format + 1} { // older ones, too: one that is misread would be put aside
+		side.Format = format
+		if err := side.write(dir); err != nil {
+			t.Fatal(err)
+		}
+		before := digest(t, dir)
+		want := fmt.Sprintf("it is of format %d, this version of weir reads 2", format)
+		if _, err := Open(t.Context(), testConfig(dir)); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, must have %q", err, want)
+		}
+		if _, err := Look(t.Context(), dir, nil); !errors.Is(err, ErrRefused) {
+			t.Errorf("looking: error %v", err)
+		}
+		if _, _, err := Compact(t.Context(), dir); !errors.Is(err, ErrRefused) {
+			t.Errorf("compacting: error %v", err)
+		}
+		if after := digest(t, dir); !maps.Equal(before, after) {
+			t.Errorf("refusing changed it: %v, was %v", after, before)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -16,43 +17,49 @@ import (
 
 const (
 	// LeastMemory is what Badger needs.
-	LeastMemory = 64 << 20
+	LeastMemory = 32 << 20
 
 	// threshold keeps every record in the tree: a lost value log would read as
 	// empty values without an error. No record is longer than a part and a value.
-	threshold = 1 << 20
+	threshold = 96 << 10
 
 	// pendingWrites is how many of Badger's transactions are under way at once.
 	pendingWrites = 3
 )
 
 // badgerOptions is how a store uses Badger within a budget of memory: two
-// memtables being flushed and one being written take 1.3 of their size each,
-// compactors and what is being written the rest.
+// memtables being flushed and one being written take as much as a table each, and
+// what makes tables up to eight times twice as much, of which Badger gives one back
+// every few seconds. A memtable with the last batch in it makes one table.
+//
+// What is written is behind all keys that are there, so that a table never overlaps
+// with another one: there is one level, to which each table moves once, by itself.
+// With levels before the last one Badger would write it more often. Flushing never
+// waits for that: a large checkpoint comes faster than tables move. Filters are for
+// those that were not moved yet.
 func badgerOptions(dir string, memory int64, log *slog.Logger) badger.Options {
-	table := min(max(memory/8, 8<<20), 16<<20)
+	table := int64(1) << min(max(bits.Len64(uint64(memory/16))-1, 21), 22)
 	opt := badger.DefaultOptions(dir).
-		WithMemTableSize(table).
+		WithMemTableSize(table * 4 / 5).
 		WithNumMemtables(2).
-		WithNumLevelZeroTables(3).
-		WithNumLevelZeroTablesStall(8).
-		WithBaseTableSize(4 << 20).
-		WithBaseLevelSize(32 << 20).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(1 << 10).
+		WithBaseTableSize(table).
+		WithBaseLevelSize(1 << 50).
 		WithNumCompactors(2).
 		WithValueThreshold(threshold).
 		WithValueLogFileSize(16 << 20).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
-		WithBloomFalsePositive(0).
+		WithBloomFalsePositive(0.01).
 		WithDetectConflicts(false).
 		WithNumVersionsToKeep(1).
 		WithMetricsEnabled(false).
 		WithSyncWrites(false).
 		WithNumGoroutines(2).
-		WithChecksumVerificationMode(options.OnBlockRead).
+		WithChecksumVerificationMode(options.NoVerification). // records have their own
 		WithLogger(badgerLog{log})
-	opt.LmaxCompaction = true // the last level, too, lets go of what was deleted
 	return opt
 }
 

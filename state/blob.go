@@ -1,47 +1,42 @@
 package state
 
-// blobRecords cuts a blob into records; size is their bytes.
-func blobRecords(b []byte) (parts [][]byte, size int) {
-	for len(b) > 0 {
-		n := min(len(b), partBytes)
-		record, _ := BeginRecord(make([]byte, 0, recordHead+n))
-		record = append(record, b[:n]...)
-		EndRecord(record, 0, recordVersion)
-		parts, b = append(parts, record), b[n:]
-		size += len(record)
-	}
-	return parts, size
+// blob is where a blob is and how large.
+type blob struct {
+	spots []spot // of its pieces
+	tally tally
+	size  uint64
 }
 
-// blob writes the records of a blob and gives it a name; one without records
-// takes the name away.
-func (w *writer) blob(name string, parts [][]byte, size int) error {
+// blob writes a blob under a name; an empty one takes the name away.
+func (w *writer) blob(name string, content []byte) error {
 	if old, ok := w.blobs[name]; ok {
 		w.shared.minus(old.tally)
+		w.segments.gone(old.spots)
 		delete(w.blobs, name)
-		w.supersedeBlob(old)
 	}
-	if len(parts) == 0 {
+	if len(content) == 0 {
 		return nil
 	}
-	b := blob{generation: w.generation, number: w.numbers, size: uint64(size - recordHead*len(parts))}
-	w.numbers++
-	for i, record := range parts {
-		key := blobKey(make([]byte, 0, blobKeyLen), b.generation, b.number, uint32(i))
-		b.tally.add(key, record)
-		if err := w.set(key, record); err != nil {
+	b := blob{size: uint64(len(content))}
+	for len(content) > 0 {
+		n := min(len(content), partBytes)
+		w.entry = appendBlobEntry(w.entry[:0], content[:n])
+		content = content[n:]
+		// A piece is found by its chunk alone.
+		if err := w.endChunk(); err != nil {
 			return err
 		}
+		s, err := w.append(w.entry)
+		if err != nil {
+			return err
+		}
+		if err := w.endChunk(); err != nil {
+			return err
+		}
+		b.tally.add(s, w.entry)
+		b.spots = append(b.spots, s)
 	}
 	w.shared.plus(b.tally)
 	w.blobs[name] = b
 	return nil
-}
-
-// supersedeBlob notes a blob's records as deleted behind the flip; its pieces
-// are numbered from 0.
-func (w *writer) supersedeBlob(b blob) {
-	for i := range b.tally.records {
-		w.superseded = append(w.superseded, string(blobKey(nil, b.generation, b.number, uint32(i))))
-	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // queueMax is how many bytes may wait to be written before Room says no.
@@ -23,6 +26,9 @@ type Checkpoint struct {
 	err     error         // the first one
 	wake    chan struct{} // there is something in the queue
 	done    chan struct{} // the writer is through
+
+	share atomic.Uint64 // of the time that the writer works, as a float's bits; 0: all
+	paced chan struct{} // share was set
 }
 
 // job is something that the writer of a checkpoint does.
@@ -45,7 +51,7 @@ var (
 // Where nothing may be written the checkpoint is as good as failed: Put and
 // Commit say why.
 func (s *Store) Begin(keep func(unit int, table uint16, value []byte) bool) *Checkpoint {
-	c := &Checkpoint{store: s, keep: keep, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	c := &Checkpoint{store: s, keep: keep, wake: make(chan struct{}, 1), done: make(chan struct{}), paced: make(chan struct{}, 1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -77,10 +83,9 @@ func (c *Checkpoint) Put(unit int, table uint16, page uint32, changes []byte) er
 	if len(changes) == 0 {
 		return nil
 	}
-	record, _ := BeginRecord(make([]byte, 0, recordHead+1+len(changes)))
-	record = append(append(record, kindDelta), changes...)
+	own := slices.Clone(changes)
 	at := place{unit, table, page}
-	return c.enqueue(int64(len(record)), func(w *writer) error { return at.wrap(w.put(at, record)) })
+	return c.enqueue(int64(len(own)), func(w *writer) error { return at.wrap(w.put(at, own)) })
 }
 
 // Room reports whether little enough waits to be written that more may come.
@@ -97,8 +102,8 @@ func (c *Checkpoint) Drop(table uint16) {
 
 // Blob writes a blob of any size under a name; an empty one drops it.
 func (c *Checkpoint) Blob(name string, b []byte) error {
-	parts, size := blobRecords(b)
-	return c.enqueue(int64(size), func(w *writer) error { return w.blob(callerBlob(name), parts, size) })
+	own := slices.Clone(b)
+	return c.enqueue(int64(len(own)), func(w *writer) error { return w.blob(callerBlob(name), own) })
 }
 
 // enqueue gives the writer something to do.
@@ -125,17 +130,18 @@ func (c *Checkpoint) push(j job) {
 	}
 }
 
-// take waits for what there is to do.
-func (c *Checkpoint) take() []job {
+// take waits for what there is to do, and says for how long.
+func (c *Checkpoint) take() (jobs []job, waited time.Duration) {
 	for {
 		c.mu.Lock()
-		jobs := c.queue
-		c.queue = nil
+		jobs, c.queue = c.queue, nil
 		c.mu.Unlock()
 		if len(jobs) > 0 {
-			return jobs
+			return jobs, waited
 		}
+		began := time.Now()
 		<-c.wake
+		waited += time.Since(began)
 	}
 }
 
@@ -203,7 +209,10 @@ func (c *Checkpoint) write() {
 	defer close(c.done)
 	w := newWriter(c)
 	for last := false; !last; {
-		for _, j := range c.take() {
+		jobs, waited := c.take()
+		w.worked = w.worked.Add(waited)
+		for i, j := range jobs {
+			jobs[i] = job{}        // what was put need not stay until all is written
 			if c.failed() == nil { // behind an error nothing is of use any more
 				c.fail(guarded(func() error { return j.do(w) }))
 			}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -29,18 +31,33 @@ func (w *writer) commit(ctx context.Context, f Flip) error {
 		return err
 	}
 	failpoint.Hit("state.flip.before")
-	if err := w.s.flip(next); err != nil {
+	if err := w.s.flip(next, w.at.segment); err != nil {
 		return errors.Join(err, w.s.restore(w.from))
 	}
 	w.committed = true
 	w.s.record(next)
 	failpoint.Hit("state.sidecar.written")
-	next.txn = w.s.db.NewTransaction(false)
+	w.giveUp(next)
+	next.snapshot = w.s.snapshot()
 	w.s.publish(newView(next, &w.s.views))
-	w.s.discard(w.superseded)
-	failpoint.Hit("state.superseded.deleted")
 	w.s.blocks.Store(blocks(w.s.path))
 	return nil
+}
+
+// giveUp takes note of the segments that are not in force any more.
+func (w *writer) giveUp(next *view) {
+	s := w.s
+	s.waste.until = next.segments[0].id
+	for _, seg := range w.from.segments {
+		if seg.id < s.waste.until {
+			s.waste.bytes.Add(seg.total)
+		}
+	}
+	if s.extra != 0 {
+		s.waste.orphans = append(s.waste.orphans, s.extra)
+		s.extra = 0
+	}
+	s.waste.orphans = slices.DeleteFunc(s.waste.orphans, func(id uint32) bool { return id < s.waste.until })
 }
 
 // finish writes what belongs to the checkpoint besides what was put.
@@ -51,19 +68,18 @@ func (w *writer) finish(ctx context.Context, f Flip) error {
 	if err := w.flush(); err != nil {
 		return fmt.Errorf("writing its records: %w", err)
 	}
-	txn := w.s.db.NewTransaction(false)
-	defer txn.Discard()
-	if err := w.open(); err != nil {
-		return err
-	}
-	if err := w.resize(txn); err != nil {
+	now := w.s.snapshot()
+	defer now.close()
+	if err := w.resize(now); err != nil {
 		return fmt.Errorf("splitting pages: %w", err)
 	}
 	if err := w.clean(ctx); err != nil {
 		return fmt.Errorf("dropping what is over: %w", err)
 	}
-	parts, size := blobRecords(encodeFlip(f))
-	if err := w.blob(flipBlob, parts, size); err != nil {
+	if err := w.empty(ctx); err != nil {
+		return fmt.Errorf("emptying segments: %w", err)
+	}
+	if err := w.blob(flipBlob, encodeFlip(f)); err != nil {
 		return err
 	}
 	if err := w.flush(); err != nil {
@@ -72,9 +88,15 @@ func (w *writer) finish(ctx context.Context, f Flip) error {
 	return ctx.Err()
 }
 
-// view returns what will be in force. Its transaction is still to be made.
+// view returns what will be in force. Its snapshot is still to be made. The oldest
+// segments go that nothing is alive in; those behind one with something alive wait
+// until it is emptied, too.
 func (w *writer) view(f Flip) (*view, error) {
+	for w.segments[0].live == 0 && w.segments[0].id < w.first {
+		w.segments = w.segments[1:]
+	}
 	v := &view{
+		segments:   w.segments,
 		generation: w.generation,
 		previous:   w.from.generation,
 		units:      make([]unitView, len(w.units)),
@@ -114,24 +136,21 @@ func (t *tableView) empty() bool {
 	return true
 }
 
-// flip puts a view into force on disk: one small transaction, synced.
-func (s *Store) flip(v *view) error {
+// flip puts a view into force on disk: one small transaction, synced. The root
+// stands behind the last chunk of the segment.
+func (s *Store) flip(v *view, segment uint32) error {
+	record, size := s.root(v).encode(), int64(0)
 	err := s.db.Update(func(txn *badger.Txn) error {
-		root := root{
-			id: s.id, format: Format, units: s.cfg.Units, keyID: s.cfg.KeyID,
-			generation: v.generation, previous: v.previous, tick: v.flip.Tick, blobs: v.blobs,
-		}
-		if err := txn.Set(rootKey(), root.encode()); err != nil {
-			return err
-		}
-		for i := range v.units {
-			u := unitRoot{generation: v.generation, tick: v.flip.Tick, tally: v.units[i].tally, tables: map[uint16]tableRoot{}}
-			for id, t := range v.units[i].tables {
-				u.tables[id] = tableRoot{pages: len(t.pages), since: t.since}
+		for number := rootNumber; len(record) > 0; number++ {
+			if number > math.MaxUint16 {
+				return fmt.Errorf("a root of over %d bytes", size)
 			}
-			if err := txn.Set(unitKey(i), u.encode()); err != nil {
+			n := min(len(record), partBytes)
+			if err := txn.Set(appendChunkKey(nil, segment, uint16(number)), record[:n:n]); err != nil {
 				return err
 			}
+			record = record[n:]
+			size += int64(n + chunkKeyLen)
 		}
 		return nil
 	})
@@ -143,20 +162,51 @@ func (s *Store) flip(v *view) error {
 		return fmt.Errorf("syncing generation %d: %w", v.generation, err)
 	}
 	failpoint.Hit("state.flip.synced")
+	s.written.Add(size)
+	if seg, ok := v.segments.find(segment); ok {
+		seg.total += size
+	}
 	return nil
+}
+
+// root returns what is to be written of a view.
+func (s *Store) root(v *view) *root {
+	r := &root{
+		id: s.id, format: Format, units: s.cfg.Units, keyID: s.cfg.KeyID,
+		generation: v.generation, previous: v.previous, tick: v.flip.Tick, blobs: v.blobs,
+	}
+	for _, seg := range v.segments {
+		r.segments = append(r.segments, seg.id)
+	}
+	for i := range v.units {
+		u := unitRoot{tally: v.units[i].tally, tables: map[uint16]tableRoot{}}
+		for id, t := range v.units[i].tables {
+			u.tables[id] = tableRoot{pages: len(t.pages), since: t.since}
+		}
+		r.of = append(r.of, u)
+	}
+	return r
 }
 
 // restore puts the view before back into force, when it is not sure whether the
 // next one is. Where that fails too nothing may be written any more, for nobody
 // can say what it would stand behind.
 func (s *Store) restore(v *view) error {
-	if err := s.flip(v); err != nil {
+	id, err := s.nextSegment()
+	if err == nil {
+		err = s.flip(v, id)
+	}
+	if err != nil {
 		err = fmt.Errorf("the store must be opened again: the checkpoint before could not be put back into force: %w", err)
 		s.mu.Lock()
 		s.poisoned = err
 		s.mu.Unlock()
 		return err
 	}
+	if s.extra != 0 {
+		s.waste.orphans = append(s.waste.orphans, s.extra)
+	}
+	s.extra = id
 	return nil
 }
 

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
-	"slices"
 )
 
-// Compact writes every page of the store in a state's directory anew that holds
-// anything superseded, and has Badger let go of what was deleted. It returns the
+// Compact writes all that is alive in the store of a state's directory anew, each
+// page as a base, and has Badger let go of what was there before. It returns the
 // blocks on disk before and after, in bytes. The caller sees to it that nobody
 // has the store open. A store that is damaged is left as it is, with an error.
 func Compact(ctx context.Context, dir string) (before, after int64, err error) {
@@ -29,12 +27,11 @@ func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 		return fail(err)
 	case side == nil || !exists:
 		return fail(fs.ErrNotExist)
-	case side.Format > Format:
-		return fail(fmt.Errorf("%w: it is of format %d, this version of weir reads up to %d", ErrRefused, side.Format, Format))
+	case side.Format != Format:
+		return fail(refuseFormat(side.Format))
 	}
 	before = blocks(path)
-	// What was deleted goes when tables are compacted, and closing makes one of
-	// what is in memory.
+	// Closing makes a table of what is in memory.
 	for _, do := range []func(*Store, context.Context) error{(*Store).merge, (*Store).flatten} {
 		if err := withStore(ctx, dir, do); err != nil {
 			return fail(err)
@@ -62,17 +59,25 @@ func withStore(ctx context.Context, dir string, do func(*Store, context.Context)
 	return errors.Join(do(s, ctx), s.Close())
 }
 
-// merge commits the last checkpoint once more, with every page merged.
+// merge commits the last checkpoint once more, with all that there is in new
+// segments, and gives those before up.
 func (s *Store) merge(ctx context.Context) error {
 	last, ok := s.Last()
 	if !ok {
 		return nil
 	}
 	c := s.Begin(nil)
-	if err := c.enqueue(0, func(w *writer) error { return w.mergeAll(ctx) }); err != nil {
+	err := c.enqueue(0, func(w *writer) error {
+		w.tail = w.first
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	return c.Commit(ctx, last)
+	if err := c.Commit(ctx, last); err != nil {
+		return err
+	}
+	return s.drop()
 }
 
 // flattenRounds is how often Badger is asked to let go of what was deleted: a
@@ -84,29 +89,8 @@ func (s *Store) flatten(ctx context.Context) error {
 		if err := errors.Join(ctx.Err(), s.disk.check()); err != nil {
 			return err
 		}
-		if err := guarded(func() error { return s.db.Flatten(2) }); err != nil {
+		if err := guarded(func() error { return s.db.Flatten(1) }); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// mergeAll writes a new base for every page that has more than one.
-func (w *writer) mergeAll(ctx context.Context) error {
-	for unit := range w.from.units {
-		for _, id := range slices.Sorted(maps.Keys(w.from.units[unit].tables)) {
-			for i, p := range w.from.units[unit].tables[id].pages {
-				if p == nil || p.deltas == 0 {
-					continue
-				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				at := place{unit, id, uint32(i)}
-				if err := w.merge(at, w.table(unit, id), nil); err != nil {
-					return err
-				}
-			}
 		}
 	}
 	return nil

@@ -12,26 +12,15 @@ func (w *writer) drop(id uint16) error {
 		if old == nil {
 			continue
 		}
-		if err := w.supersedeTable(i, id); err != nil {
-			return err
-		}
 		for _, p := range old.pages {
 			if p != nil {
 				w.units[i].minus(p.tally)
+				w.supersede(p)
 			}
 		}
 		// Pages keep their numbers, since what is put comes by them.
-		view := &tableView{since: w.generation, pages: make([]*page, len(old.pages))}
+		view := &tableView{since: w.first, pages: make([]*page, len(old.pages))}
 		w.units[i].tables[id] = &tableDraft{tableView: view, fresh: map[uint32]bool{}}
-	}
-	return nil
-}
-
-func (w *writer) supersedeTable(unit int, id uint16) error {
-	it := newIterator(w.from.txn, tablePrefix(nil, unit, id))
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		w.superseded = append(w.superseded, string(it.Item().Key()))
 	}
 	return nil
 }

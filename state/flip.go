@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -20,7 +21,22 @@ type root struct {
 	keyID                string
 	generation, previous uint64
 	tick                 int64
+	segments             []uint32 // those whose entries count, ascending
 	blobs                map[string]blob
+	of                   []unitRoot // by unit
+}
+
+// unitRoot is what is in force of a unit.
+type unitRoot struct {
+	tally  tally
+	tables map[uint16]tableRoot
+}
+
+// tableRoot is what is in force of a unit's table: entries of pages that it does
+// not have, or of segments before it was made, do not count.
+type tableRoot struct {
+	pages int
+	since uint32
 }
 
 // encode returns the root's record.
@@ -34,14 +50,25 @@ func (r *root) encode() []byte {
 	w.Uint(r.generation)
 	w.Uint(r.previous)
 	w.Int(r.tick)
+	w.Uint(uint64(len(r.segments)))
+	last := uint32(0)
+	for _, id := range r.segments {
+		w.Uint(uint64(id - last))
+		last = id
+	}
 	w.Uint(uint64(len(r.blobs)))
 	for _, name := range slices.Sorted(maps.Keys(r.blobs)) {
-		b := r.blobs[name]
-		w.String(name)
-		w.Uint(b.generation)
-		w.Uint(uint64(b.number))
-		w.Uint(b.size)
-		writeTally(&w, b.tally)
+		writeBlob(&w, name, r.blobs[name])
+	}
+	for i := range r.of {
+		u := &r.of[i]
+		writeTally(&w, u.tally)
+		w.Uint(uint64(len(u.tables)))
+		for _, id := range slices.Sorted(maps.Keys(u.tables)) {
+			w.Uint(uint64(id))
+			w.Uint(uint64(u.tables[id].pages))
+			w.Uint(uint64(u.tables[id].since))
+		}
 	}
 	EndRecord(w.B, start, recordVersion)
 	return w.B
@@ -59,62 +86,64 @@ func decodeRoot(body []byte) (*root, error) {
 	out.keyID = r.String()
 	out.generation, out.previous = r.Uint(), r.Uint()
 	out.tick = r.Int()
+	last := uint64(0)
+	for range r.Len() {
+		n := r.Uint()
+		if last += n; n == 0 || last > math.MaxUint32 {
+			return nil, fmt.Errorf("%w: the root: segments out of order", ErrCorrupt)
+		}
+		out.segments = append(out.segments, uint32(last))
+	}
 	n := r.Len()
 	out.blobs = make(map[string]blob, n)
 	for range n {
-		name := r.String()
-		b := blob{generation: r.Uint(), number: uint32(r.Uint()), size: r.Uint()}
-		b.tally = readTally(&r)
+		name, b := readBlob(&r)
 		out.blobs[name] = b
+	}
+	if r.Err == nil && (out.units < 1 || out.units > maxUnits) {
+		return nil, fmt.Errorf("%w: the root: %d units", ErrCorrupt, out.units)
+	}
+	for i := range out.units {
+		if r.Err != nil {
+			break
+		}
+		u := unitRoot{tally: readTally(&r)}
+		n := r.Len()
+		u.tables = make(map[uint16]tableRoot, n)
+		for range n {
+			id, pages, since := r.Uint(), r.Uint(), r.Uint()
+			if r.Err == nil && (id > math.MaxUint16 || pages < 1 || pages > pagesMax || since > math.MaxUint32) {
+				return nil, fmt.Errorf("%w: unit %d has a table %d of %d pages since segment %d", ErrCorrupt, i, id, pages, since)
+			}
+			u.tables[uint16(id)] = tableRoot{pages: int(pages), since: uint32(since)}
+		}
+		out.of = append(out.of, u)
 	}
 	return out, ended("the root", &r)
 }
 
-// unitRoot is what is in force of a unit.
-type unitRoot struct {
-	generation uint64
-	tick       int64
-	tally      tally
-	tables     map[uint16]tableRoot
-}
+// pagesMax is how many pages a table has at most: 512 GiB of them.
+const pagesMax = 1 << 26
 
-// tableRoot is what is in force of a unit's table: records of pages that it does
-// not have, or of generations before it was made, do not count.
-type tableRoot struct {
-	pages int
-	since uint64
-}
-
-func (u *unitRoot) encode() []byte {
-	b, start := BeginRecord(nil)
-	w := Writer{B: b}
-	w.Uint(u.generation)
-	w.Int(u.tick)
-	writeTally(&w, u.tally)
-	w.Uint(uint64(len(u.tables)))
-	for _, id := range slices.Sorted(maps.Keys(u.tables)) {
-		w.Uint(uint64(id))
-		w.Uint(uint64(u.tables[id].pages))
-		w.Uint(u.tables[id].since)
+func writeBlob(w *Writer, name string, b blob) {
+	w.String(name)
+	w.Uint(b.size)
+	writeTally(w, b.tally)
+	w.Uint(uint64(len(b.spots)))
+	for _, s := range b.spots {
+		w.Uint(uint64(s.segment))
+		w.Uint(uint64(s.number))
+		w.Uint(uint64(s.bytes))
 	}
-	EndRecord(w.B, start, recordVersion)
-	return w.B
 }
 
-func decodeUnitRoot(body []byte) (*unitRoot, error) {
-	r := Reader{B: body}
-	u := &unitRoot{generation: r.Uint(), tick: r.Int(), tally: readTally(&r)}
-	n := r.Len()
-	u.tables = make(map[uint16]tableRoot, n)
-	for range n {
-		id := r.Uint()
-		t := tableRoot{pages: int(r.Uint()), since: r.Uint()}
-		if id > 1<<16-1 || t.pages < 1 || t.pages > 1<<31 {
-			return nil, fmt.Errorf("%w: a unit's table %d of %d pages", ErrCorrupt, id, t.pages)
-		}
-		u.tables[uint16(id)] = t
+func readBlob(r *Reader) (name string, b blob) {
+	name = r.String()
+	b = blob{size: r.Uint(), tally: readTally(r)}
+	for range r.Len() {
+		b.spots = append(b.spots, spot{segment: uint32(r.Uint()), number: uint16(r.Uint()), bytes: uint32(r.Uint())})
 	}
-	return u, ended("a unit's entry", &r)
+	return name, b
 }
 
 func writeTally(w *Writer, t tally) {

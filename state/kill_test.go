@@ -19,7 +19,7 @@ import (
 // failpoints are the places where a crash hurts most.
 var failpoints = []string{
 	"state.records.written", "state.records.synced", "state.flip.before", "state.flip.after", "state.flip.synced",
-	"state.sidecar.written", "state.superseded.deleted", "state.open.before",
+	"state.sidecar.written", "state.open.before", "state.drop.before", "state.drop.after",
 }
 
 // childKeys is how many keys a child writes to.

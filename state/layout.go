@@ -7,29 +7,25 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// The keys of Badger. All numbers are big-endian, so that the records of a page
-// stand behind each other, oldest first.
+// The keys of Badger. All numbers are big-endian, and segments are numbered in
+// the order in which they are written: what a checkpoint writes is one run of
+// keys behind all others, and what is given up is a run, too.
 //
-//	p unit:2 table:2 page:4 generation:8 part:2   changes of a page's keys
-//	b generation:8 number:4 part:4                a piece of a blob
-//	r                                             the root: what is in force
-//	u unit:2                                      what is in force of a unit
+//	s segment:4 number:2    a chunk, below rootNumber
+//	s segment:4 number:2    a piece of the root that was written behind the segment's chunks, from there on
 const (
-	prefixPage = 'p'
-	prefixBlob = 'b'
-	prefixRoot = 'r'
-	prefixUnit = 'u'
-
-	pageKeyLen  = 1 + 2 + 2 + 4 + 8 + 2
-	blobKeyLen  = 1 + 8 + 4 + 4
-	pagePartMax = 1<<16 - 1
+	prefixSegment = 's'
+	segmentKeyLen = 1 + 4
+	chunkKeyLen   = segmentKeyLen + 2
+	rootNumber    = 0xff00
 )
 
-// Format is the version of what a store's records mean.
-const Format = 1
+// Format is the version of what a store's records mean. Format 1 had its keys by
+// page, and Badger wrote it again and again.
+const Format = 2
 
 // recordVersion is the version byte of every record of a store.
-const recordVersion = 1
+const recordVersion = 2
 
 // place is a page's.
 type place struct {
@@ -38,52 +34,22 @@ type place struct {
 	page  uint32
 }
 
-// prefix appends what the keys of all records of the page begin with.
-func (at place) prefix(dst []byte) []byte {
-	dst = tablePrefix(dst, at.unit, at.table)
-	return binary.BigEndian.AppendUint32(dst, at.page)
+// appendSegmentKey appends what the keys of all records of a segment begin with.
+func appendSegmentKey(dst []byte, segment uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, prefixSegment), segment)
 }
 
-// record appends the key of one of the page's records.
-func (at place) record(dst []byte, generation uint64, part int) []byte {
-	dst = binary.BigEndian.AppendUint64(at.prefix(dst), generation)
-	return binary.BigEndian.AppendUint16(dst, uint16(part))
+func appendChunkKey(dst []byte, segment uint32, number uint16) []byte {
+	return binary.BigEndian.AppendUint16(appendSegmentKey(dst, segment), number)
 }
 
-// tablePrefix appends what the keys of all records of a unit's table begin with.
-func tablePrefix(dst []byte, unit int, table uint16) []byte {
-	dst = binary.BigEndian.AppendUint16(append(dst, prefixPage), uint16(unit))
-	return binary.BigEndian.AppendUint16(dst, table)
-}
-
-// parsePageKey takes a page record's key apart.
-func parsePageKey(k []byte) (at place, generation uint64, part int, ok bool) {
-	if len(k) != pageKeyLen || k[0] != prefixPage {
-		return place{}, 0, 0, false
+// parseChunkKey takes a record's key apart.
+func parseChunkKey(k []byte) (segment uint32, number uint16, ok bool) {
+	if len(k) != chunkKeyLen || k[0] != prefixSegment {
+		return 0, 0, false
 	}
-	return place{
-		unit:  int(binary.BigEndian.Uint16(k[1:])),
-		table: binary.BigEndian.Uint16(k[3:]),
-		page:  binary.BigEndian.Uint32(k[5:]),
-	}, binary.BigEndian.Uint64(k[9:]), int(binary.BigEndian.Uint16(k[17:])), true
+	return binary.BigEndian.Uint32(k[1:]), binary.BigEndian.Uint16(k[segmentKeyLen:]), true
 }
-
-func blobKey(dst []byte, generation uint64, number, part uint32) []byte {
-	dst = binary.BigEndian.AppendUint64(append(dst, prefixBlob), generation)
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(dst, number), part)
-}
-
-// parseBlobKey takes the key of a piece of a blob apart.
-func parseBlobKey(k []byte) (generation uint64, number, part uint32, ok bool) {
-	if len(k) != blobKeyLen || k[0] != prefixBlob {
-		return 0, 0, 0, false
-	}
-	return binary.BigEndian.Uint64(k[1:]), binary.BigEndian.Uint32(k[9:]), binary.BigEndian.Uint32(k[13:]), true
-}
-
-func rootKey() []byte { return []byte{prefixRoot} }
-
-func unitKey(unit int) []byte { return binary.BigEndian.AppendUint16([]byte{prefixUnit}, uint16(unit)) }
 
 // hash mixes a key, whose bits decide on its unit, so that a page and a
 // fingerprint can be told from it.
@@ -113,19 +79,19 @@ func parentOf(p uint32, n int) uint32 {
 	return p
 }
 
-// tally counts records; its sum does not depend on their order, and takes each
-// record's name and checksum in, so no two sets of records have the same one.
+// tally counts entries; its sum does not depend on their order, and takes in what
+// each holds and where it is, so no two sets of entries have the same one.
 type tally struct {
 	records uint64
 	sum     uint64
 	bytes   int64
 }
 
-// add counts a record.
-func (t *tally) add(key, record []byte) {
+// add counts an entry.
+func (t *tally) add(s spot, entry []byte) {
 	t.records++
-	t.sum += identity(key, record)
-	t.bytes += int64(len(key) + len(record))
+	t.sum += identity(s, entry)
+	t.bytes += int64(len(entry))
 }
 
 func (t *tally) plus(o tally) {
@@ -140,7 +106,7 @@ func (t *tally) minus(o tally) {
 	t.bytes -= o.bytes
 }
 
-// identity is a number made of a record's key and of its checksum.
-func identity(key, record []byte) uint64 {
-	return xxh3.HashSeed(key, uint64(recordSum(record)))
+// identity is a number made of an entry and of where it is.
+func identity(s spot, entry []byte) uint64 {
+	return xxh3.HashSeed(entry, uint64(s.segment)<<16|uint64(s.number))
 }

@@ -27,7 +27,7 @@ type Report struct {
 	Last       Flip
 	Tables     []TableReport
 	Blobs      map[string]int64 // bytes by name
-	Orphans    int              // records that nobody reads: the next start deletes them
+	Garbage    int64            // bytes of records that nobody reads
 	Faults     []Fault          // at most FaultsMax
 	MoreFaults int              // those beyond
 	Disk       int64            // blocks on disk, in bytes
@@ -86,8 +86,8 @@ func Look(ctx context.Context, dir string, each func(unit int, table uint16, k K
 		r.fault(sidecarFile, fmt.Errorf("%w: it is missing", ErrCorrupt))
 	default:
 		r.ID, r.Format, r.Units, r.KeyID, r.Generation = side.ID, side.Format, side.Units, side.KeyID, side.Generation
-		if side.Format > Format {
-			return r, fmt.Errorf("%w: it is of format %d, this version of weir reads up to %d", ErrRefused, side.Format, Format)
+		if side.Format != Format {
+			return r, refuseFormat(side.Format)
 		}
 	}
 	if !exists {
@@ -122,15 +122,7 @@ func lookInto(ctx context.Context, dir string, side *sidecar, r *Report, each fu
 	}
 	defer func() { err = errors.Join(err, closeBadger(db)) }()
 	sv := &survey{db: db, fault: r.fault}
-	sv.each = func(at place, live []change) {
-		if each == nil {
-			return
-		}
-		for _, c := range live {
-			each(at.unit, at.table, c.key, c.value)
-		}
-	}
-	err = guarded(func() error { return r.survey(ctx, sv, side) })
+	err = guarded(func() error { return r.survey(ctx, sv, side, each) })
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return err
 	}
@@ -141,7 +133,7 @@ func lookInto(ctx context.Context, dir string, side *sidecar, r *Report, each fu
 }
 
 // survey fills the report in.
-func (r *Report) survey(ctx context.Context, sv *survey, side *sidecar) error {
+func (r *Report) survey(ctx context.Context, sv *survey, side *sidecar, each func(int, uint16, Key, []byte)) error {
 	if err := sv.roots(); err != nil {
 		return err
 	}
@@ -167,34 +159,48 @@ func (r *Report) survey(ctx context.Context, sv *survey, side *sidecar) error {
 	if err := sv.compare(); err != nil {
 		return err
 	}
-	r.Orphans = len(sv.orphans)
-	r.tables(sv.views)
+	for _, seg := range slices.Concat(sv.segments, sv.stray) {
+		r.Garbage += seg.total - seg.live
+	}
 	r.Blobs = map[string]int64{}
 	for name, b := range sv.root.blobs {
 		if own, ok := strings.CutPrefix(name, callerBlob("")); ok {
 			r.Blobs[own] = int64(b.size)
 		}
 	}
-	txn := sv.db.NewTransaction(false)
-	defer txn.Discard()
-	v := &view{generation: sv.root.generation, blobs: sv.root.blobs, txn: txn}
-	err := v.readFlip()
+	now := &snapshot{txn: sv.db.NewTransaction(false)}
+	defer now.close()
+	v, err := sv.view(now)
 	r.Last = v.flip
-	return err
+	if err != nil {
+		return err
+	}
+	return r.tables(ctx, v, each)
 }
 
-// tables sums the units' tables up.
-func (r *Report) tables(units []unitView) {
+// tables reads all values and sums the units' tables up.
+func (r *Report) tables(ctx context.Context, v *view, each func(int, uint16, Key, []byte)) error {
 	sums := map[uint16]*TableReport{}
-	for i := range units {
-		for id, t := range units[i].tables {
+	for i := range v.units {
+		for id, t := range v.units[i].tables {
 			sum := sums[id]
 			if sum == nil {
 				sum = &TableReport{Table: id}
 				sums[id] = sum
 			}
-			sum.Values += t.keys
 			sum.Bytes += t.bytes
+			err := v.scan(i, id, t, func(at place, live []change) error {
+				sum.Values += int64(len(live))
+				for _, c := range live {
+					if each != nil {
+						each(at.unit, at.table, c.key, c.value)
+					}
+				}
+				return ctx.Err()
+			})
+			if err != nil {
+				return err
+			}
 			for _, p := range t.pages {
 				if p != nil {
 					sum.Pages++
@@ -206,6 +212,7 @@ func (r *Report) tables(units []unitView) {
 	for _, id := range slices.Sorted(maps.Keys(sums)) {
 		r.Tables = append(r.Tables, *sums[id])
 	}
+	return nil
 }
 
 // lookAtTables checks the tables that the manifest names; sound is false where

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -25,9 +26,13 @@ func TestMain(m *testing.M) {
 
 const testUnits = 4
 
-// testConfig is a small store's.
+// testConfig is a small store's, whose segments come and go as those of a large one
+// do.
 func testConfig(dir string) Config {
-	return Config{Dir: dir, Units: testUnits, KeyID: "a key", Reserve: 1 << 20}
+	return Config{
+		Dir: dir, Units: testUnits, KeyID: "a key", Reserve: 1 << 20,
+		sizes: sizes{segment: 48 << 10, slack: 100 << 10, emptied: 20 << 10, waste: 100 << 10},
+	}
 }
 
 func mustOpen(t testing.TB, cfg Config) *Store {
@@ -163,10 +168,13 @@ func (c changes) set(s *Store, unit int, id uint16, k Key, value []byte) {
 }
 
 func (c changes) put(t testing.TB, to *Checkpoint) {
-	for at, b := range c {
-		if err := to.Put(at.unit, at.table, at.page, b); err != nil {
+	places := slices.SortedFunc(maps.Keys(c), func(a, b place) int { // as units hand them over
+		return cmp.Or(cmp.Compare(a.unit, b.unit), cmp.Compare(a.table, b.table), cmp.Compare(a.page, b.page))
+	})
+	for _, at := range places {
+		if err := to.Put(at.unit, at.table, at.page, c[at]); err != nil {
 			t.Fatal(err)
 		}
-		clear(b) // they were copied
+		clear(c[at]) // they were copied
 	}
 }

@@ -51,6 +51,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// refuseFormat says which format a store has that cannot be read, and what to do.
+func refuseFormat(format int) error {
+	return fmt.Errorf("%w: it is of format %d, this version of weir reads %d: go on with the version of weir that wrote it, or move store and %s away and let the state be derived from the log again",
+		ErrRefused, format, Format, sidecarFile)
+}
+
 // bare returns a store that is not open yet.
 func bare(cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
@@ -60,6 +66,9 @@ func bare(cfg Config) (*Store, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Memory = max(cfg.Memory, LeastMemory)
+	if cfg.sizes == (sizes{}) {
+		cfg.sizes = usualSizes
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state's directory: %w", err)
 	}
@@ -90,8 +99,8 @@ func (s *Store) open() error {
 		return s.create(newID())
 	case side == nil:
 		damage = fmt.Errorf("%w: its sidecar %s is missing", ErrCorrupt, sidecarFile)
-	case side.Format > Format:
-		return fmt.Errorf("%w: it is of format %d, this version of weir reads up to %d", ErrRefused, side.Format, Format)
+	case side.Format != Format:
+		return refuseFormat(side.Format)
 	case side.Units != s.cfg.Units:
 		return fmt.Errorf("%w: it has %d units, and is to be opened with %d", ErrRefused, side.Units, s.cfg.Units)
 	case side.KeyID != s.cfg.KeyID:
@@ -137,14 +146,15 @@ func (s *Store) make(id string) (err error) {
 	if s.db, err = openBadger(badgerOptions(s.path, s.cfg.Memory, s.log)); err != nil {
 		return err
 	}
+	s.segment, s.extra, s.waste = 1, 1, &waste{from: 1, until: 1}
 	v := &view{units: make([]unitView, s.cfg.Units), blobs: map[string]blob{}}
 	for i := range v.units {
 		v.units[i].tables = map[uint16]*tableView{}
 	}
-	if err := s.flip(v); err != nil {
+	if err := s.flip(v, s.segment); err != nil {
 		return errors.Join(err, closeBadger(s.db))
 	}
-	v.txn = s.db.NewTransaction(false)
+	v.snapshot = s.snapshot()
 	s.publish(newView(v, &s.views))
 	s.blocks.Store(blocks(s.path))
 	return nil
@@ -193,17 +203,14 @@ func (s *Store) adopt(side *sidecar) error {
 	if err := sv.compare(); err != nil {
 		return err
 	}
-	txn := s.db.NewTransaction(false)
-	v := &view{
-		generation: sv.root.generation, previous: sv.root.previous, txn: txn,
-		units: sv.views, blobs: sv.root.blobs, shared: sv.shared,
-	}
-	if err := v.readFlip(); err != nil {
-		txn.Discard()
+	now := s.snapshot()
+	v, err := sv.view(now)
+	if err != nil {
+		now.close()
 		return err
 	}
-	s.generation = max(v.generation, sv.latest)
-	s.discard(sv.orphans)
+	s.generation, s.segment, s.waste = v.generation, sv.latest, &waste{}
+	s.extra = sv.waste(s.waste)
 	s.publish(newView(v, &s.views))
 	s.blocks.Store(blocks(s.path))
 	if side.Generation < v.generation {

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"fmt"
 	"slices"
 	"unsafe"
 )
@@ -15,25 +14,19 @@ const (
 	// with fewer, a page of 70 keys of which one changes at each checkpoint would
 	// cost more than four times what changed.
 	maxDeltas = 32
-	// partBytes is where a record of many changes is parted.
-	partBytes = 256 << 10
-)
-
-// The first byte of a page record's body says what the changes behind it are.
-const (
-	kindBase  = 1 // all that the page holds
-	kindDelta = 2 // what changed since the record before
+	// partBytes is where an entry of many changes is parted.
+	partBytes = 64 << 10
 )
 
 // page is what is known of a page without reading it. It is never changed once
 // it is in a view.
 type page struct {
-	tally         // of its records, all of which are alive
-	first  uint64 // the generation of its base
+	tally         // of its entries, all of which are alive
+	spots  []spot // of its entries, oldest first
 	base   int64  // bytes of its base
 	live   int64  // bytes of what a base of it would hold now, about
-	deltas int    // generations behind the base
-	keys   int    // with a value; too few by those keys that share a fingerprint with another one
+	deltas int32  // behind the base
+	keys   int32  // with a value; too few by those keys that share a fingerprint with another one
 	prints []uint16
 }
 
@@ -43,28 +36,35 @@ func (p *page) mayHave(print uint16) bool { return slices.Contains(p.prints, pri
 // note adds the fingerprints of changes of so many bytes, and counts the keys
 // that are new.
 func (p *page) note(prints []uint16, bytes int) {
-	if len(prints) == 0 {
+	added := 0
+	for i, print := range prints {
+		if _, ok := slices.BinarySearch(p.prints, print); ok {
+			continue
+		}
+		if added == 0 { // the slice is that of the page before
+			p.prints = append(make([]uint16, 0, len(p.prints)+len(prints)-i), p.prints...)
+		}
+		at, _ := slices.BinarySearch(p.prints, print)
+		p.prints = slices.Insert(p.prints, at, print)
+		added++
+	}
+	if added == 0 {
 		return
 	}
-	p.prints = append(slices.Grow(slices.Clone(p.prints), len(prints)), prints...)
-	before := len(p.prints) - len(prints)
-	slices.Sort(p.prints)
-	p.prints = slices.Clip(slices.Compact(p.prints))
-	added := len(p.prints) - before
-	p.keys += added
+	p.keys += int32(added)
 	p.live += int64(bytes) * int64(added) / int64(len(prints))
 }
 
 // memory is what the page takes in the directory.
 func (p *page) memory() int64 {
-	return int64(unsafe.Sizeof(p)+unsafe.Sizeof(*p)) + 2*int64(cap(p.prints))
+	return int64(unsafe.Sizeof(p)+unsafe.Sizeof(*p)) + 2*int64(cap(p.prints)) + int64(unsafe.Sizeof(spot{}))*int64(cap(p.spots))
 }
 
 // tableView is a unit's table as of a generation.
 type tableView struct {
-	since uint64  // records of earlier generations are of a table that was dropped
-	pages []*page // by number; nil where there is no record
-	bytes int64   // of all records
+	since uint32  // entries of earlier segments are of a table that was dropped
+	pages []*page // by number; nil where there is no entry
+	bytes int64   // of all entries
 	live  int64   // of all pages
 	keys  int64
 }
@@ -101,12 +101,4 @@ func (t *tableView) wanted() int {
 		return n
 	}
 	return want
-}
-
-// kindOf takes the kind off a page record's body.
-func kindOf(body []byte) (kind byte, changes []byte, err error) {
-	if len(body) == 0 || body[0] != kindBase && body[0] != kindDelta {
-		return 0, nil, fmt.Errorf("%w: neither the base nor a delta of a page", ErrCorrupt)
-	}
-	return body[0], body[1:], nil
 }

@@ -1,23 +1,23 @@
 package state
 
 import (
-	"fmt"
+	"math"
 	"slices"
 )
 
-// delta writes changes behind the records of a page.
-func (w *writer) delta(at place, t *tableDraft, record []byte) error {
+// delta writes changes behind the entries of a page.
+func (w *writer) delta(at place, t *tableDraft, changes []byte) error {
 	p := *t.pages[at.page]
 	p.deltas++
-	p.note(w.prints, len(record)-recordHead-1)
-	if len(record) <= partBytes {
-		EndRecord(record, 0, recordVersion)
-		if err := w.part(at, &p, 0, record); err != nil {
+	p.note(w.prints, len(changes))
+	p.spots = append(make([]spot, 0, len(p.spots)+1), p.spots...) // those of the page before are not written over
+	out := parts{w: w, at: at, page: &p, kind: kindDelta}
+	if len(changes) <= partBytes {
+		if err := out.write(changes); err != nil {
 			return err
 		}
 	} else {
-		out := parts{w: w, at: at, page: &p, kind: kindDelta}
-		for rest := record[recordHead+1:]; len(rest) > 0; {
+		for rest := changes; len(rest) > 0; {
 			_, next, err := nextChange(rest)
 			if err != nil {
 				return err
@@ -35,80 +35,83 @@ func (w *writer) delta(at place, t *tableDraft, record []byte) error {
 	return nil
 }
 
-// part writes one record of a page.
-func (w *writer) part(at place, p *page, part int, record []byte) error {
-	if part > pagePartMax {
-		return fmt.Errorf("a page of more than %d records", pagePartMax)
-	}
-	key := at.record(make([]byte, 0, pageKeyLen), w.generation, part)
-	p.add(key, record)
-	return w.set(key, record)
-}
-
-// parts cuts changes into records.
+// parts cuts changes into entries.
 type parts struct {
-	w      *writer
-	at     place
-	page   *page
-	kind   byte
-	count  int
-	record []byte
+	w     *writer
+	at    place
+	page  *page
+	kind  byte
+	count int
+	body  []byte
 }
 
-func (o *parts) begin(size int) {
-	o.record, _ = BeginRecord(make([]byte, 0, recordHead+1+size))
-	o.record = append(o.record, o.kind)
+// write writes an entry.
+func (o *parts) write(changes []byte) error {
+	w := o.w
+	w.entry = append(appendPageEntry(w.entry[:0], o.kind, o.at, o.count, len(changes)), changes...)
+	s, err := w.append(w.entry)
+	if err != nil {
+		return err
+	}
+	s.among = math.MaxUint16
+	if o.kind == kindDelta {
+		s.among = w.among
+	}
+	o.page.add(s, w.entry)
+	o.page.spots = append(o.page.spots, s)
+	o.count++
+	return nil
 }
 
 // add adds an encoded change.
 func (o *parts) add(change []byte) error {
-	if o.record != nil && len(o.record)+len(change) > partBytes {
+	if len(o.body) > 0 && len(o.body)+len(change) > partBytes {
 		if err := o.end(); err != nil {
 			return err
 		}
 	}
-	if o.record == nil {
-		o.begin(len(change))
-	}
-	o.record = append(o.record, change...)
+	o.body = append(o.body, change...)
 	return nil
 }
 
-// end writes the record that is open.
+// end writes what is left, also where that is nothing at all: an empty base says
+// that what was there is over.
 func (o *parts) end() error {
-	if o.record == nil {
+	if o.count > 0 && len(o.body) == 0 {
 		return nil
 	}
-	EndRecord(o.record, 0, recordVersion)
-	err := o.w.part(o.at, o.page, o.count, o.record)
-	o.count, o.record = o.count+1, nil
+	err := o.write(o.body)
+	o.body = o.body[:0]
 	return err
 }
 
-// base writes all that a page holds.
+// base writes all that a page holds, in the place of what was there.
 func (w *writer) base(at place, t *tableDraft, live []change) error {
-	p := &page{first: w.generation, keys: len(live)}
-	out := parts{w: w, at: at, page: p, kind: kindBase}
-	size := 0
+	p := &page{keys: int32(len(live)), spots: make([]spot, 0, 1)}
+	out := parts{w: w, at: at, page: p, kind: kindBase, body: w.body[:0]}
 	w.prints = w.prints[:0]
 	for _, c := range live {
-		size += int(c.size()) + 1
 		w.prints = append(w.prints, printOf(hash(c.key)))
-	}
-	out.begin(min(size, partBytes))
-	var one []byte
-	for _, c := range live {
-		one = AppendChange(one[:0], c.key, c.value)
-		if err := out.add(one); err != nil {
+		w.one = AppendChange(w.one[:0], c.key, c.value)
+		if err := out.add(w.one); err != nil {
 			return err
 		}
 	}
 	if err := out.end(); err != nil {
 		return err
 	}
+	w.body = out.body
 	slices.Sort(w.prints)
 	p.prints = slices.Clone(slices.Compact(w.prints))
 	p.base, p.live = p.bytes, p.bytes
+	w.supersede(t.pages[at.page])
 	w.place(at, t, p)
 	return nil
+}
+
+// supersede takes note that nobody reads the entries of a page any more.
+func (w *writer) supersede(p *page) {
+	if p != nil {
+		w.segments.gone(p.spots)
+	}
 }

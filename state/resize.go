@@ -3,19 +3,17 @@ package state
 import (
 	"maps"
 	"slices"
-
-	"github.com/dgraph-io/badger/v4"
 )
 
 // resize gives the tables that changed as many pages as they should have. Only
-// pages that are split or joined are written anew. txn sees all that was
+// pages that are split or joined are written anew. now sees all that was
 // written.
-func (w *writer) resize(txn *badger.Txn) error {
+func (w *writer) resize(now *snapshot) error {
 	for i := range w.units {
 		for _, id := range slices.Sorted(maps.Keys(w.units[i].tables)) {
 			t := w.units[i].tables[id]
 			if want := t.wanted(); want != len(t.pages) {
-				if err := w.regroup(txn, i, id, t, want); err != nil {
+				if err := w.regroup(now, i, id, t, want); err != nil {
 					return err
 				}
 			}
@@ -25,7 +23,7 @@ func (w *writer) resize(txn *badger.Txn) error {
 }
 
 // regroup gives a table want pages.
-func (w *writer) regroup(txn *badger.Txn, unit int, id uint16, t *tableDraft, want int) error {
+func (w *writer) regroup(now *snapshot, unit int, id uint16, t *tableDraft, want int) error {
 	have := len(t.pages)
 	groups := map[uint32][]uint32{} // those that are joined, or the one that is split, by the smaller count's page
 	for q := min(have, want); q < max(have, want); q++ {
@@ -33,15 +31,13 @@ func (w *writer) regroup(txn *badger.Txn, unit int, id uint16, t *tableDraft, wa
 		if groups[p] == nil {
 			groups[p] = []uint32{p}
 		}
-		if q < have {
-			groups[p] = append(groups[p], uint32(q))
-		}
+		groups[p] = append(groups[p], uint32(q))
 	}
 	if want > have {
 		t.pages = append(t.pages, make([]*page, want-have)...)
 	}
 	for _, p := range slices.Sorted(maps.Keys(groups)) {
-		if err := w.rewrite(txn, unit, id, t, groups[p], want); err != nil {
+		if err := w.rewrite(now, unit, id, t, groups[p], want); err != nil {
 			return err
 		}
 	}
@@ -49,18 +45,26 @@ func (w *writer) regroup(txn *badger.Txn, unit int, id uint16, t *tableDraft, wa
 	return nil
 }
 
-// rewrite reads pages and writes what is in them to the pages of want.
-func (w *writer) rewrite(txn *badger.Txn, unit int, id uint16, t *tableDraft, from []uint32, want int) error {
+// rewrite reads pages and writes what is in them to those of them that there are
+// from now on. Also one that stays empty gets a base: there may be entries of a page
+// of its number from when the table had more of them, and the base says that they
+// are over.
+func (w *writer) rewrite(now *snapshot, unit int, id uint16, t *tableDraft, group []uint32, want int) error {
 	of := map[uint32][]change{}
-	var stale []string // of this generation: they must be gone before the flip, unless they are written over
-	for _, i := range from {
+	nothing := t.since == w.first && !slices.ContainsFunc(group, func(i uint32) bool { return t.pages[i] != nil })
+	for _, i := range group {
+		if int(i) < want && !nothing {
+			of[i] = nil
+		}
+	}
+	for _, i := range group {
 		p := t.pages[i]
 		if p == nil {
 			continue
 		}
 		at := place{unit, id, i}
 		r := new(reader) // what is in it is kept until all is written
-		if err := (&view{txn: txn}).read(at, p, r); err != nil {
+		if err := now.read(at, p, r); err != nil {
 			return err
 		}
 		var err error
@@ -71,34 +75,16 @@ func (w *writer) rewrite(txn *badger.Txn, unit int, id uint16, t *tableDraft, fr
 			to := pageOf(hash(c.key), want)
 			of[to] = append(of[to], c)
 		}
-		for _, one := range r.ids {
-			key := string(at.record(nil, one.generation, one.part))
-			if one.generation == w.generation {
-				stale = append(stale, key)
-			} else {
-				w.superseded = append(w.superseded, key)
-			}
-		}
-		if int(i) < want && of[i] == nil {
-			of[i] = []change{} // an empty base says that what was there is over
-		}
 	}
-	written := len(w.keys)
 	for _, to := range slices.Sorted(maps.Keys(of)) {
 		if err := w.base(place{unit, id, to}, t, of[to]); err != nil {
 			return err
 		}
 	}
-	for _, i := range from {
-		if int(i) >= want {
+	for _, i := range group {
+		if int(i) >= want && t.pages[i] != nil {
+			w.supersede(t.pages[i])
 			w.place(place{unit, id, i}, t, nil)
-		}
-	}
-	for _, key := range stale {
-		if !slices.Contains(w.keys[written:], key) {
-			if err := w.batch.Delete([]byte(key)); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,8 +24,9 @@ type Config struct {
 	// sidecar, syncs nothing, and is gone after Close.
 	Temporary bool
 
-	free func(dir string) (free, total int64, err error) // tests: what the disk has
-	sync func(dir string) error                          // tests: what is on disk when it returns
+	sizes sizes                                           // tests: zero is usualSizes
+	free  func(dir string) (free, total int64, err error) // tests: what the disk has
+	sync  func(dir string) error                          // tests: what is on disk when it returns
 }
 
 // maxUnits is how many units a store may have: they are two bytes of a key.
@@ -67,11 +69,13 @@ type Store struct {
 	views   sync.WaitGroup
 
 	// What follows belongs to the checkpoint that is going on.
-	generation uint64   // the last one given out
-	garbage    []string // records that nobody reads and that are still to be deleted
-	sweep      place    // where the search for dead values goes on
-	dead       float64  // the share of bytes that it found dead lately
-	poisoned   error    // why nothing can be committed any more
+	generation uint64  // the last one given out
+	segment    uint32  // the last one given out
+	extra      uint32  // the segment of the root in force where it is not in force itself; 0: it is
+	waste      *waste  // what Badger is still to let go of
+	past       []*view // those that were superseded while somebody held them
+	sweep      place   // where the search for dead values goes on
+	poisoned   error   // why nothing can be committed any more
 
 	written atomic.Int64
 	blocks  atomic.Int64 // what all files take, when it was last looked at
@@ -109,8 +113,9 @@ func (s *Store) Full() (full bool, free int64) {
 // Stats is how large a store is.
 type Stats struct {
 	Keys    int64 // values, dead ones among them; one in some hundreds of those written since Open may be missing
-	Records int64
-	Bytes   int64 // of live records
+	Records int64 // what was written of a page at a time, or a piece of a blob
+	Bytes   int64 // of those that are read
+	Garbage int64 // bytes of those that are not, and are still on disk: at most 2.5 times Bytes and some 100 MiB, but for what readers hold
 	Disk    int64 // blocks that all files take, in bytes, as of the last checkpoint
 	Memory  int64 // bytes held outside of Badger: the directory of pages
 	Written int64 // bytes of records written since Open
@@ -122,6 +127,8 @@ func (s *Store) Stats() Stats {
 	v := s.current.Load()
 	st.Memory = v.memory
 	st.Records, st.Bytes = int64(v.shared.records), v.shared.bytes
+	total, live := v.segments.sum()
+	st.Garbage = max(total-live, 0) + s.waste.bytes.Load()
 	for i := range v.units {
 		u := &v.units[i]
 		st.Records += int64(u.records)
@@ -198,5 +205,6 @@ func (s *Store) publish(v *view) {
 	s.mu.Unlock()
 	if old != nil {
 		old.release()
+		s.past = slices.DeleteFunc(append(s.past, old), func(v *view) bool { return v.refs.Load() == 0 })
 	}
 }

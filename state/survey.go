@@ -3,7 +3,9 @@ package state
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -16,29 +18,21 @@ type survey struct {
 	// fault is called with what is wrong and where; nil: the first one ends the
 	// pass and is its error.
 	fault func(where string, err error)
-	// each is called with the live values of each page; nil: nobody asks.
-	each func(at place, live []change)
 
-	root    *root
-	units   []*unitRoot
-	views   []unitView
-	shared  tally
-	pieces  map[[2]uint64]tally // of each blob, by generation and number
-	orphans []string            // records that nobody reads
-	latest  uint64              // the highest generation of any record
-
-	page paged
+	root     *root
+	rootAt   uint32 // the segment that it stands in
+	views    []unitView
+	segments segments
+	shared   tally
+	pieces   map[spot]tally // of blobs in force, by where they are
+	stray    segments       // those that nobody reads
+	latest   uint32         // the highest of any record
+	drafts   map[*page]*pageDraft
 }
 
-// paged is the page that the pass is at.
-type paged struct {
-	at     place
-	open   bool
-	reader reader
-	keys   []string // of the records in reader
-	page   page
-	last   uint64 // the generation of the last record
-	bad    error  // why a record cannot be read that may be in force
+// pageDraft is what is known of a page only while it is read.
+type pageDraft struct {
+	bad error // why an entry cannot be read that may be in force
 }
 
 // report passes a fault on.
@@ -50,41 +44,59 @@ func (sv *survey) report(where string, err error) error {
 	return fmt.Errorf("%s: %w", where, corrupt(err))
 }
 
-// roots reads what is in force.
+// roots reads what is in force: the root in the last segment that has one.
 func (sv *survey) roots() error {
 	txn := sv.db.NewTransaction(false)
 	defer txn.Discard()
-	body, err := value(txn, rootKey())
-	if err != nil || body == nil {
+	record, segment, err := lastRoot(txn)
+	if err != nil || record == nil {
 		return corrupt(err)
+	}
+	body, rest, err := ReadRecord(record, recordVersion)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%w: %d bytes behind it", ErrCorrupt, len(rest))
+	}
+	if err != nil {
+		return fmt.Errorf("the root: %w", err)
 	}
 	if sv.root, err = decodeRoot(body); err != nil {
 		return corrupt(err)
 	}
+	sv.rootAt = segment
 	if sv.root.format != Format {
 		return fmt.Errorf("%w: its root is of format %d, must be %d", ErrCorrupt, sv.root.format, Format)
 	}
 	if sv.unitCount == 0 {
 		sv.unitCount = sv.root.units
 	}
-	for i := range sv.unitCount {
-		body, err := value(txn, unitKey(i))
-		if err != nil {
-			return corrupt(fmt.Errorf("unit %d: %w", i, err))
-		}
-		if body == nil {
-			return fmt.Errorf("%w: unit %d has no entry", ErrCorrupt, i)
-		}
-		u, err := decodeUnitRoot(body)
-		if err != nil {
-			return fmt.Errorf("unit %d: %w", i, err)
-		}
-		if u.generation != sv.root.generation || u.tick != sv.root.tick {
-			return fmt.Errorf("%w: unit %d is of generation %d and tick %d, must be %d and %d", ErrCorrupt, i, u.generation, u.tick, sv.root.generation, sv.root.tick)
-		}
-		sv.units = append(sv.units, u)
+	if sv.unitCount != sv.root.units {
+		return fmt.Errorf("%w: its root has %d units, must have %d", ErrCorrupt, sv.root.units, sv.unitCount)
 	}
 	return nil
+}
+
+// lastRoot returns the pieces of the last root, put together.
+func lastRoot(txn *badger.Txn) (record []byte, segment uint32, err error) {
+	back := txn.NewIterator(badger.IteratorOptions{Reverse: true})
+	defer back.Close()
+	for back.Rewind(); back.Valid(); back.Next() {
+		id, number, ok := parseChunkKey(back.Item().Key())
+		if !ok || number < rootNumber {
+			continue
+		}
+		if segment == 0 {
+			segment = id
+		}
+		if id != segment {
+			break
+		}
+		piece, err := back.Item().ValueCopy(nil)
+		if err != nil {
+			return nil, 0, err
+		}
+		record = append(piece, record...)
+	}
+	return record, segment, nil
 }
 
 // matches compares what is in force with what the sidecar says. The sidecar is
@@ -109,16 +121,22 @@ func (sv *survey) matches(side *sidecar) error {
 // run reads every record.
 func (sv *survey) run() error {
 	sv.views = make([]unitView, sv.unitCount)
-	for i, u := range sv.units {
+	for i := range sv.root.of {
+		u := &sv.root.of[i]
 		sv.views[i].tables = make(map[uint16]*tableView, len(u.tables))
 		for id, t := range u.tables {
-			if t.pages > 1<<26 { // 512 GiB of pages: the entry has been checked, so this is no store of ours
-				return fmt.Errorf("%w: unit %d, table %d has %d pages", ErrCorrupt, i, id, t.pages)
-			}
 			sv.views[i].tables[id] = &tableView{since: t.since, pages: make([]*page, t.pages)}
 		}
 	}
-	sv.pieces = map[[2]uint64]tally{}
+	for _, id := range sv.root.segments {
+		sv.segments = append(sv.segments, segment{id: id})
+	}
+	sv.pieces, sv.drafts = map[spot]tally{}, map[*page]*pageDraft{}
+	for _, b := range sv.root.blobs {
+		for _, s := range b.spots {
+			sv.pieces[s] = tally{}
+		}
+	}
 	txn := sv.db.NewTransaction(false)
 	defer txn.Discard()
 	it := newIterator(txn, nil)
@@ -130,172 +148,231 @@ func (sv *survey) run() error {
 			return corrupt(err)
 		}
 	}
-	return sv.endPage()
+	return sv.endPages()
 }
 
 // record looks at one record.
 func (sv *survey) record(key, record []byte) error {
-	if at, generation, part, ok := parsePageKey(key); ok {
-		return sv.pageRecord(at, generation, part, key, record)
+	id, number, ok := parseChunkKey(key)
+	if !ok {
+		return sv.report(fmt.Sprintf("record %x", key), fmt.Errorf("%w: a record of no known kind", ErrCorrupt))
 	}
-	if err := sv.endPage(); err != nil {
-		return err
-	}
-	if generation, number, _, ok := parseBlobKey(key); ok {
-		return sv.piece(generation, number, key, record)
-	}
-	if len(key) == 1 && key[0] == prefixRoot || len(key) == 3 && key[0] == prefixUnit {
+	sv.latest = max(sv.latest, id)
+	size := int64(len(key) + len(record))
+	seg, ok := sv.segments.find(id)
+	if !ok {
+		if n := len(sv.stray); n == 0 || sv.stray[n-1].id != id {
+			sv.stray = append(sv.stray, segment{id: id})
+		}
+		sv.stray[len(sv.stray)-1].total += size
 		return nil
 	}
-	return sv.report(fmt.Sprintf("record %x", key), fmt.Errorf("%w: a record of no known kind", ErrCorrupt))
-}
-
-// piece looks at a piece of a blob.
-func (sv *survey) piece(generation uint64, number uint32, key, record []byte) error {
-	sv.latest = max(sv.latest, generation)
-	id := [2]uint64{generation, uint64(number)}
-	inForce := slices.ContainsFunc(sv.named(), func(b blob) bool { return b.generation == generation && b.number == number })
-	if !inForce {
-		sv.orphans = append(sv.orphans, string(key))
+	seg.total += size
+	if number >= rootNumber {
 		return nil
 	}
-	if _, _, err := ReadRecord(record, recordVersion); err != nil {
-		return sv.report(fmt.Sprintf("blob %d of generation %d", number, generation), err)
+	entries, err := openChunk(record, id, number)
+	for err == nil && len(entries) > 0 {
+		var e entry
+		if e, entries, err = nextEntry(entries); err == nil {
+			err = sv.entry(e, spot{segment: id, number: number, bytes: uint32(len(e.all))}, seg)
+		}
 	}
-	t := sv.pieces[id]
-	t.add(key, record)
-	sv.pieces[id] = t
-	sv.shared.add(key, record)
+	if err != nil {
+		return sv.report(fmt.Sprintf("segment %d, chunk %d", id, number), err)
+	}
 	return nil
 }
 
-// pageRecord looks at a page's record.
-func (sv *survey) pageRecord(at place, generation uint64, part int, key, record []byte) error {
-	p := &sv.page
-	if !p.open || p.at != at {
-		if err := sv.endPage(); err != nil {
+// entry looks at an entry of a chunk.
+func (sv *survey) entry(e entry, s spot, seg *segment) error {
+	if e.kind == kindBlob {
+		if _, ok := sv.pieces[s]; ok {
+			var t tally
+			t.add(s, e.all)
+			sv.pieces[s] = t
+			sv.shared.plus(t)
+			seg.live += t.bytes
+		}
+		return nil
+	}
+	t := sv.tableOf(e.at, s.segment)
+	if t == nil {
+		return nil
+	}
+	p := t.pages[e.at.page]
+	if p == nil {
+		p = &page{}
+		t.pages[e.at.page] = p
+	}
+	if e.kind == kindBase && e.part == 0 { // what stands before it is over
+		sv.segments.gone(p.spots)
+		delete(sv.drafts, p)
+		*p = page{spots: p.spots[:0], prints: p.prints[:0]}
+	}
+	if e.kind == kindDelta && e.part == 0 {
+		p.deltas++
+	}
+	p.add(s, e.all)
+	seg.live += int64(len(e.all))
+	err := sv.changes(e, p, t, &s)
+	p.spots = append(p.spots, s)
+	if err != nil {
+		sv.draft(p).bad = errors.Join(sv.draft(p).bad, err)
+	}
+	return nil
+}
+
+// draft returns what is known of a page while it is read.
+func (sv *survey) draft(p *page) *pageDraft {
+	d := sv.drafts[p]
+	if d == nil {
+		d = &pageDraft{}
+		sv.drafts[p] = d
+	}
+	return d
+}
+
+// changes takes note of what an entry of a page says.
+func (sv *survey) changes(e entry, p *page, t *tableView, s *spot) error {
+	for body := e.body; len(body) > 0; {
+		c, rest, err := nextChange(body)
+		if err != nil {
 			return err
 		}
-		*p = paged{at: at, open: true, reader: p.reader, keys: p.keys[:0]}
-		p.reader.reset()
-	}
-	sv.latest = max(sv.latest, generation)
-	if !sv.inForce(at, generation) {
-		sv.orphans = append(sv.orphans, string(key))
-		return nil
-	}
-	body, _, err := ReadRecord(record, recordVersion)
-	var kind byte
-	var changes []byte
-	if err == nil {
-		kind, changes, err = kindOf(body)
-	}
-	if err != nil { // a base behind it may say that it is over
-		p.bad = errors.Join(p.bad, fmt.Errorf("generation %d, part %d: %w", generation, part, err))
-		return nil
-	}
-	if kind == kindBase && generation != p.page.first {
-		sv.orphans = append(sv.orphans, p.keys...)
-		p.keys, p.bad, p.page = p.keys[:0], nil, page{first: generation}
-		p.reader.reset()
-	}
-	if kind == kindDelta && generation != p.last {
-		p.page.deltas++
-	}
-	p.last = generation
-	p.keys = append(p.keys, string(key))
-	p.page.add(key, record)
-	if generation == p.page.first {
-		p.page.base = p.page.bytes
-	}
-	p.reader.arena = append(p.reader.arena, changes...)
-	p.reader.ends = append(p.reader.ends, len(p.reader.arena))
-	return nil
-}
-
-// inForce reports whether records of a page and generation may count.
-func (sv *survey) inForce(at place, generation uint64) bool {
-	if at.unit >= len(sv.units) {
-		return false
-	}
-	t, ok := sv.units[at.unit].tables[at.table]
-	return ok && int(at.page) < t.pages && generation >= t.since && generation <= sv.root.generation
-}
-
-// endPage takes a page that was read into the directory.
-func (sv *survey) endPage() error {
-	p := &sv.page
-	if !p.open {
-		return nil
-	}
-	p.open = false
-	if p.bad != nil {
-		return sv.report(p.at.String(), p.bad)
-	}
-	if len(p.keys) == 0 {
-		return nil
-	}
-	if p.page.first == 0 {
-		return sv.report(p.at.String(), fmt.Errorf("%w: %d records without a base", ErrCorrupt, len(p.keys)))
-	}
-	r := &p.reader
-	r.seal()
-	live, err := resolve(r.live[:0], r.bodies)
-	if r.live = live; err != nil {
-		return sv.report(p.at.String(), err)
-	}
-	t := sv.views[p.at.unit].tables[p.at.table]
-	prints := make([]uint16, len(live))
-	for i, c := range live {
 		h := hash(c.key)
-		if to := pageOf(h, len(t.pages)); to != p.at.page {
-			return sv.report(p.at.String(), fmt.Errorf("%w: key %016x%016x belongs to page %d", ErrCorrupt, c.key.Hi, c.key.Lo, to))
+		if to := pageOf(h, len(t.pages)); to != e.at.page {
+			return fmt.Errorf("%w: key %016x%016x belongs to page %d", ErrCorrupt, c.key.Hi, c.key.Lo, to)
 		}
-		prints[i] = printOf(h)
-		p.page.live += c.size()
+		s.among |= sixteenth(h)
+		if !c.gone {
+			p.prints = append(p.prints, printOf(h))
+		}
+		body = rest
 	}
-	slices.Sort(prints)
-	done := p.page
-	done.prints = slices.Clip(slices.Compact(prints))
-	done.keys = len(live)
-	_, in := t.set(p.at.page, &done)
-	sv.views[p.at.unit].plus(in)
-	if sv.each != nil {
-		sv.each(p.at, live)
+	switch {
+	case e.kind == kindBase:
+		p.base, p.keys = p.bytes, int32(len(p.prints))
+		s.among = math.MaxUint16
+	case len(p.spots) == 0:
+		return fmt.Errorf("%w: a change without a base", ErrCorrupt)
 	}
 	return nil
 }
 
-// named returns the blobs in force.
-func (sv *survey) named() []blob {
-	out := make([]blob, 0, len(sv.root.blobs))
-	for _, b := range sv.root.blobs {
-		out = append(out, b)
+// tableOf returns the table that an entry belongs to; nil where it is over.
+func (sv *survey) tableOf(at place, segment uint32) *tableView {
+	if at.unit >= len(sv.views) {
+		return nil
 	}
-	return out
+	t := sv.views[at.unit].tables[at.table]
+	if t == nil || int(at.page) >= len(t.pages) || segment < t.since {
+		return nil
+	}
+	return t
+}
+
+// endPages takes the pages that were read into the directory.
+func (sv *survey) endPages() error {
+	for unit := range sv.views {
+		for id, t := range sv.views[unit].tables {
+			for i, p := range t.pages {
+				if p == nil {
+					continue
+				}
+				t.pages[i] = nil
+				if d := sv.drafts[p]; d != nil && d.bad != nil {
+					if err := sv.report(place{unit, id, uint32(i)}.String(), d.bad); err != nil {
+						return err
+					}
+					continue
+				}
+				_, in := t.set(uint32(i), p.adopted())
+				sv.views[unit].plus(in)
+			}
+		}
+	}
+	return nil
+}
+
+// adopted counts what a page holds, whose fingerprints are those of its base and
+// behind them those of its deltas.
+func (p *page) adopted() *page {
+	base := slices.Clone(p.prints[:p.keys])
+	slices.Sort(base)
+	had := len(slices.Compact(base))
+	slices.Sort(p.prints)
+	p.prints = slices.Clone(slices.Compact(p.prints))
+	p.spots = slices.Clone(p.spots)
+	added := len(p.prints) - had
+	p.live = p.base
+	if p.keys > 0 {
+		p.live += p.base * int64(added) / int64(p.keys)
+	} else {
+		p.live = p.bytes
+	}
+	p.keys += int32(added)
+	return p
 }
 
 // compare compares what is there with what the root says must be: so nothing is
 // missing in silence.
 func (sv *survey) compare() error {
-	for i, u := range sv.units {
-		if got := sv.views[i].tally; got != u.tally {
-			err := fmt.Errorf("%w: %d records of %d bytes (sum %016x), must be %d of %d (sum %016x)", ErrCorrupt,
-				got.records, got.bytes, got.sum, u.tally.records, u.tally.bytes, u.tally.sum)
+	for i := range sv.root.of {
+		if got, want := sv.views[i].tally, sv.root.of[i].tally; got != want {
+			err := fmt.Errorf("%w: %d entries of %d bytes (sum %016x), must be %d of %d (sum %016x)", ErrCorrupt,
+				got.records, got.bytes, got.sum, want.records, want.bytes, want.sum)
 			if err := sv.report(fmt.Sprintf("unit %d", i), err); err != nil {
 				return err
 			}
 		}
 	}
 	for name, b := range sv.root.blobs {
-		if got := sv.pieces[[2]uint64{b.generation, uint64(b.number)}]; got != b.tally {
-			err := fmt.Errorf("%w: %d records of %d bytes, must be %d of %d", ErrCorrupt, got.records, got.bytes, b.tally.records, b.tally.bytes)
+		var got tally
+		for _, s := range b.spots {
+			got.plus(sv.pieces[s])
+		}
+		if got != b.tally {
+			name, _ := strings.CutPrefix(name, callerBlob(""))
+			err := fmt.Errorf("%w: %d pieces of %d bytes, must be %d of %d", ErrCorrupt, got.records, got.bytes, b.tally.records, b.tally.bytes)
 			if err := sv.report(fmt.Sprintf("blob %q", name), err); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// view returns what the root says, with a snapshot.
+func (sv *survey) view(now *snapshot) (*view, error) {
+	v := &view{
+		snapshot: now, generation: sv.root.generation, previous: sv.root.previous,
+		units: sv.views, segments: sv.segments, blobs: sv.root.blobs, shared: sv.shared,
+	}
+	return v, v.readFlip()
+}
+
+// waste returns the segments that nobody reads: those before the first one in force
+// are a run, the rest stand by themselves, but for the one with the root.
+func (sv *survey) waste(w *waste) (extra uint32) {
+	w.until = sv.rootAt
+	if len(sv.segments) > 0 {
+		w.until = min(w.until, sv.segments[0].id)
+	}
+	w.from = w.until
+	for _, seg := range sv.stray {
+		switch {
+		case seg.id == sv.rootAt:
+			extra = seg.id
+			continue
+		case seg.id < w.until:
+			w.from = min(w.from, seg.id)
+		default:
+			w.orphans = append(w.orphans, seg.id)
+		}
+		w.bytes.Add(seg.total)
+	}
+	return extra
 }
 
 // String says which page it is.

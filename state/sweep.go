@@ -10,51 +10,77 @@ const (
 	// sweepRounds is in how many checkpoints every page is looked at once for
 	// values that are over: an hour's, where there is one every ten seconds.
 	sweepRounds = 360
-	// sweepHurry is how many times faster that goes where the disk holds over
-	// twice what is alive.
-	sweepHurry = 8
 	// sweepWorth is which part of a page must be over to write it anew for that.
 	sweepWorth = 4
-	// sweepSlack is what the disk may hold in any case: logs of memtables, tables
-	// of which there are two until the old one is deleted.
-	sweepSlack = 64 << 20
 )
+
+// empty writes everything anew that is still alive in the segments before the
+// tail, so that they can be given up.
+func (w *writer) empty(ctx context.Context) error {
+	if w.tail == 0 {
+		return nil
+	}
+	for unit := range w.from.units {
+		for _, id := range slices.Sorted(maps.Keys(w.from.units[unit].tables)) {
+			for i, p := range w.from.units[unit].tables[id].pages {
+				if p == nil || !w.leaving(p) {
+					continue
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				at := place{unit, id, uint32(i)}
+				t := w.table(unit, id)
+				if i >= len(t.pages) || t.pages[i] != p { // it was written, joined or dropped
+					continue
+				}
+				if err := w.merge(at, t, nil); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.blobs)) {
+		b := w.blobs[name]
+		if b.spots[0].segment >= w.tail || name == flipBlob { // that comes with each checkpoint
+			continue
+		}
+		content, err := w.from.blob(b)
+		if err != nil {
+			return err
+		}
+		if err := w.blob(name, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // clean looks at some pages that this checkpoint does not write, in turn, and
 // writes those anew of which enough is over.
 func (w *writer) clean(ctx context.Context) error {
-	pages, bytes := 0, int64(0)
+	pages := 0
 	for i := range w.from.units {
 		for _, t := range w.from.units[i].tables {
 			pages += len(t.pages)
-			bytes += t.bytes
 		}
 	}
-	if pages == 0 {
+	if pages == 0 || w.c.keep == nil {
 		return nil
 	}
 	budget := pages/sweepRounds + 1
-	if float64(w.s.blocks.Load()) > 2*float64(bytes)*(1-w.s.dead)+sweepSlack {
-		budget *= sweepHurry
-	}
-	var looked, over int64
 	for next, ok := w.after(w.s.sweep); ok && budget > 0; next, ok = w.after(next) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		l, o, err := w.tidy(next)
-		if err != nil {
+		if err := w.tidy(next); err != nil {
 			return err
 		}
-		looked, over, budget = looked+l, over+o, budget-1
+		budget--
 		w.s.sweep = next
 	}
 	if _, ok := w.after(w.s.sweep); !ok {
 		w.s.sweep = place{unit: -1} // the next turn begins
-	}
-	if looked > 0 {
-		const weight = 0.1
-		w.s.dead += weight * (float64(over)/float64(looked) - w.s.dead)
 	}
 	return nil
 }
@@ -78,35 +104,31 @@ func (w *writer) after(at place) (next place, ok bool) {
 }
 
 // tidy writes a page anew where enough of it is over: values that keep does not
-// want, and changes that later ones replace. It returns how many bytes it looked
-// at and how many of them are over.
-func (w *writer) tidy(at place) (looked, over int64, err error) {
+// want, and changes that later ones replace.
+func (w *writer) tidy(at place) error {
+	was := w.from.units[at.unit].tables[at.table].pages[at.page]
 	t := w.table(at.unit, at.table)
-	if int(at.page) >= len(t.pages) || t.fresh[at.page] {
-		return 0, 0, nil
+	if was == nil || int(at.page) >= len(t.pages) || t.pages[at.page] != was {
+		return nil
 	}
-	p := t.pages[at.page]
-	if p == nil {
-		return 0, 0, nil
-	}
+	w.rest()
 	r := &w.read
-	if err := w.from.read(at, p, r); err != nil {
-		return 0, 0, err
+	if err := w.from.read(at, was, r); err != nil {
+		return err
 	}
+	var err error
 	if r.live, err = resolve(r.live[:0], r.bodies); err != nil {
-		return 0, 0, at.wrap(err)
+		return at.wrap(err)
 	}
 	r.live = w.alive(at, r.live)
 	alive := int64(0)
 	for _, c := range r.live {
 		alive += c.size()
 	}
-	looked = int64(len(r.arena))
-	over = max(looked-alive, 0)
+	looked := int64(len(r.arena))
+	over := max(looked-alive, 0)
 	if over*sweepWorth < looked || over == 0 {
-		return looked, over, nil
+		return nil
 	}
-	w.supersede(at, r.ids)
-	err = w.base(at, t, r.live)
-	return looked, over, err
+	return w.base(at, t, r.live)
 }

@@ -39,28 +39,19 @@ func (u *Unit) Get(table uint16, k Key, dst []byte) (value []byte, ok bool, err 
 	if t == nil {
 		return dst, false, nil
 	}
-	at := place{unit: u.index, table: table, page: pageOf(hash(k), len(t.pages))}
+	h := hash(k)
+	at := place{unit: u.index, table: table, page: pageOf(h, len(t.pages))}
 	p := t.pages[at.page]
 	if p == nil {
 		return dst, false, nil
 	}
 	r := readers.Get().(*reader)
 	defer readers.Put(r)
-	if err := v.read(at, p, r); err != nil {
+	c, found, err := v.find(at, p, k, h, r)
+	if err != nil || !found || c.gone {
 		return dst, false, err
 	}
-	for _, body := range slices.Backward(r.bodies) { // the newest record that has the key says its value
-		c, found, err := find(body, k)
-		switch {
-		case err != nil:
-			return dst, false, at.wrap(err)
-		case found && c.gone:
-			return dst, false, nil
-		case found:
-			return append(dst, c.value...), true, nil
-		}
-	}
-	return dst, false, nil
+	return append(dst, c.value...), true, nil
 }
 
 // Scan calls fn with every value of a table as of the last checkpoint, in no
@@ -76,9 +67,7 @@ func (u *Unit) Scan(table uint16, fn func(k Key, value []byte) error) error {
 	if t == nil {
 		return nil
 	}
-	r := readers.Get().(*reader)
-	defer readers.Put(r)
-	return v.scan(u.index, table, t, r, func(_ place, live []change) error {
+	return v.scan(u.index, table, t, func(_ place, live []change) error {
 		for _, c := range live {
 			if err := fn(c.key, c.value); err != nil {
 				return err

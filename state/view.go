@@ -1,21 +1,20 @@
 package state
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/dgraph-io/badger/v4"
 )
 
-// view is a generation in force. Its transaction sees the tree as it was when
-// the view was put into force, so what supersedes its records, and their
-// deletion, do not concern those who hold it.
+// view is a generation in force. Its snapshot sees the tree as it was when the view
+// was put into force, and no segment of it is given up while somebody holds it.
 type view struct {
+	*snapshot
 	generation, previous uint64
-	txn                  *badger.Txn
 	units                []unitView
+	segments             segments
 	blobs                map[string]blob
 	shared               tally // of the pieces of all blobs
 	flip                 Flip
@@ -25,18 +24,10 @@ type view struct {
 	gone *sync.WaitGroup
 }
 
-// unitView is a unit's tables and the tally of all their records.
+// unitView is a unit's tables and the tally of all their entries.
 type unitView struct {
 	tally
 	tables map[uint16]*tableView
-}
-
-// blob is where a blob is and how large.
-type blob struct {
-	generation uint64
-	number     uint32
-	tally      tally
-	size       uint64
 }
 
 // newView counts what the view takes in memory; its caller holds it.
@@ -51,7 +42,7 @@ func newView(v *view, gone *sync.WaitGroup) *view {
 			}
 		}
 	}
-	v.memory += int64(len(v.flip.Meta))
+	v.memory += int64(len(v.flip.Meta)) + 24*int64(cap(v.segments))
 	for _, u := range v.flip.Units {
 		v.memory += int64(len(u))
 	}
@@ -67,7 +58,7 @@ func newView(v *view, gone *sync.WaitGroup) *view {
 // release gives the view up.
 func (v *view) release() {
 	if v.refs.Add(-1) == 0 {
-		v.txn.Discard()
+		v.snapshot.close()
 		v.gone.Done()
 	}
 }
@@ -76,15 +67,10 @@ func (v *view) release() {
 type reader struct {
 	arena  []byte
 	ends   []int
-	bodies [][]byte // the changes of each record, oldest first
-	ids    []recordID
+	bodies [][]byte // the changes of each entry, oldest first
 	live   []change
-}
-
-// recordID tells the records of a page apart.
-type recordID struct {
-	generation uint64
-	part       int
+	key    []byte
+	got    tally
 }
 
 // readerMax is how large a reader may be that is kept for the next one.
@@ -96,7 +82,7 @@ func (r *reader) reset() {
 	if cap(r.arena) > readerMax {
 		*r = reader{}
 	}
-	r.arena, r.ends, r.bodies, r.ids = r.arena[:0], r.ends[:0], r.bodies[:0], r.ids[:0]
+	r.arena, r.ends, r.bodies, r.got = r.arena[:0], r.ends[:0], r.bodies[:0], tally{}
 }
 
 // seal makes bodies of what was read.
@@ -108,151 +94,114 @@ func (r *reader) seal() {
 	}
 }
 
-// read reads the records of a page.
-func (v *view) read(at place, p *page, r *reader) error {
-	it := newIterator(v.txn, at.prefix(nil))
-	defer it.Close()
-	it.Seek(at.record(nil, p.first, 0))
-	return at.wrap(readPage(it, at, p, r))
-}
-
-// readPage reads the records of a page from where the iterator stands.
-func readPage(it *badger.Iterator, at place, p *page, r *reader) error {
-	r.reset()
-	var got tally
-	for ; it.Valid() && got.records < p.records; it.Next() {
-		item := it.Item()
-		of, generation, part, ok := parsePageKey(item.Key())
-		if !ok || of != at {
-			break
-		}
-		err := item.Value(func(record []byte) error {
-			body, _, err := ReadRecord(record, recordVersion)
-			if err != nil {
-				return err
-			}
-			_, changes, err := kindOf(body)
-			r.arena = append(r.arena, changes...)
-			got.add(item.Key(), record)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		r.ends, r.ids = append(r.ends, len(r.arena)), append(r.ids, recordID{generation, part})
+// read reads the entries of a page.
+func (sn *snapshot) read(at place, p *page, r *reader) error {
+	it, err := sn.iterator()
+	if err != nil {
+		return at.wrap(err)
 	}
-	if got != p.tally {
-		return fmt.Errorf("%w: %d records of %d bytes, must be %d of %d", ErrCorrupt, got.records, got.bytes, p.records, p.bytes)
+	defer sn.done(it)
+	r.reset()
+	for _, s := range p.spots {
+		if err := it.entry(at, s, r); err != nil {
+			return err
+		}
+	}
+	if got := r.got; got != p.tally {
+		return at.wrap(fmt.Errorf("%w: %d entries of %d bytes, must be %d of %d", ErrCorrupt, got.records, got.bytes, p.records, p.bytes))
 	}
 	r.seal()
 	return nil
 }
 
-// scanRun is how many pages are read with one iterator: while there is one,
-// Badger cannot let go of what it has in memory.
-const scanRun = 64
+// find looks for a key in a page: the newest entry that has it says its value. It
+// reads those only that may have it.
+func (sn *snapshot) find(at place, p *page, k Key, h uint64, r *reader) (c change, found bool, err error) {
+	it, err := sn.iterator()
+	if err != nil {
+		return c, false, at.wrap(err)
+	}
+	defer sn.done(it)
+	for _, s := range slices.Backward(p.spots) {
+		if s.among&sixteenth(h) == 0 {
+			continue
+		}
+		r.reset()
+		if err := it.entry(at, s, r); err != nil {
+			return c, false, err
+		}
+		if c, found, err = find(r.arena, k); err != nil || found {
+			return c, found, at.wrap(err)
+		}
+	}
+	return c, false, nil
+}
 
-// scan reads all pages of a table, some at a time, and hands over the live
-// values of each.
-func (v *view) scan(unit int, table uint16, t *tableView, r *reader, fn func(place, []change) error) error {
-	for from := 0; from < len(t.pages); from += scanRun {
-		err := v.scanRun(unit, table, t, from, min(from+scanRun, len(t.pages)), r, fn)
+// entry reads an entry of a page.
+func (it *iterator) entry(at place, s spot, r *reader) error {
+	err := it.chunk(s, r, func(entries []byte) error {
+		e, err := ofPage(entries, at)
 		if err != nil {
 			return err
 		}
+		r.arena = append(r.arena, e.body...)
+		r.got.add(s, e.all)
+		return nil
+	})
+	if err != nil {
+		return at.wrap(fmt.Errorf("segment %d, chunk %d: %w", s.segment, s.number, err))
 	}
+	r.ends = append(r.ends, len(r.arena))
 	return nil
 }
 
-func (v *view) scanRun(unit int, table uint16, t *tableView, from, to int, r *reader, fn func(place, []change) error) error {
-	var it *badger.Iterator
-	defer func() {
-		if it != nil {
-			it.Close()
-		}
-	}()
-	for i := from; i < to; i++ {
-		p := t.pages[i]
-		if p == nil {
-			continue
-		}
-		if it == nil {
-			it = newIterator(v.txn, tablePrefix(nil, unit, table))
-		}
-		at := place{unit, table, uint32(i)}
-		seekPage(it, at, p)
-		if err := readPage(it, at, p, r); err != nil {
-			return at.wrap(err)
-		}
-		var err error
-		if r.live, err = resolve(r.live[:0], r.bodies); err != nil {
-			return at.wrap(err)
-		}
-		if err := fn(at, r.live); err != nil {
+// chunk calls fn with the entries of a chunk, which are valid until it returns.
+func (it *iterator) chunk(s spot, r *reader, fn func(entries []byte) error) error {
+	r.key = appendChunkKey(r.key[:0], s.segment, s.number)
+	if s.segment == it.at.segment && s.number == it.at.number+1 && it.Valid() {
+		it.Next()
+	} else {
+		it.Seek(r.key)
+	}
+	it.at = s
+	if !it.Valid() || !bytes.Equal(it.Item().Key(), r.key) {
+		return fmt.Errorf("%w: it is missing", ErrCorrupt)
+	}
+	return it.Item().Value(func(record []byte) error {
+		entries, err := openChunk(record, s.segment, s.number)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// seekPage moves the iterator to the first record of a page. Mostly it stands
-// there already, behind those of the page before.
-func seekPage(it *badger.Iterator, at place, p *page) {
-	if it.Valid() {
-		if of, generation, part, ok := parsePageKey(it.Item().Key()); ok && of == at && generation == p.first && part == 0 {
-			return
-		}
-	}
-	it.Seek(at.record(nil, p.first, 0))
-}
-
-// newIterator returns an iterator over the records whose keys have a prefix.
-func newIterator(txn *badger.Txn, prefix []byte) *badger.Iterator {
-	return txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		return fn(entries)
+	})
 }
 
 // blob reads a blob.
-func (v *view) blob(b blob) ([]byte, error) {
-	prefix := blobKey(nil, b.generation, b.number, 0)[:blobKeyLen-4]
-	it := newIterator(v.txn, prefix)
-	defer it.Close()
-	out := make([]byte, 0, b.size)
-	var got tally
-	for it.Rewind(); it.Valid(); it.Next() {
-		item := it.Item()
-		err := item.Value(func(record []byte) error {
-			body, _, err := ReadRecord(record, recordVersion)
-			if err != nil {
-				return err
-			}
-			got.add(item.Key(), record)
-			out = append(out, body...)
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	if got != b.tally || uint64(len(out)) != b.size {
-		return nil, fmt.Errorf("%w: %d records of %d bytes, must be %d of %d", ErrCorrupt, got.records, got.bytes, b.tally.records, b.tally.bytes)
-	}
-	return out, nil
-}
-
-// value reads one record; absent is nil.
-func value(txn *badger.Txn, key []byte) ([]byte, error) {
-	item, err := txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, nil
-	}
+func (sn *snapshot) blob(b blob) ([]byte, error) {
+	it, err := sn.iterator()
 	if err != nil {
 		return nil, err
 	}
-	var body []byte
-	err = item.Value(func(record []byte) error {
-		b, _, err := ReadRecord(record, recordVersion)
-		body = append([]byte{}, b...)
-		return err
-	})
-	return body, err
+	defer sn.done(it)
+	out := make([]byte, 0, b.size)
+	var got tally
+	var r reader
+	for _, s := range b.spots {
+		err := it.chunk(s, &r, func(entries []byte) error {
+			e, _, err := nextEntry(entries)
+			if err != nil {
+				return err
+			}
+			got.add(s, e.all)
+			out = append(out, e.body...)
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("segment %d, chunk %d: %w", s.segment, s.number, err)
+		}
+	}
+	if got != b.tally || uint64(len(out)) != b.size {
+		return nil, fmt.Errorf("%w: %d pieces of %d bytes, must be %d of %d", ErrCorrupt, got.records, got.bytes, b.tally.records, b.tally.bytes)
+	}
+	return out, nil
 }

@@ -28,6 +28,7 @@ type world struct {
 	fails  atomic.Int64 // how many
 	done   map[string]int
 	serial int64
+	lives  []int64 // bytes that were alive after the last commits
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -183,19 +184,63 @@ func (w *world) end(c *Checkpoint, next *model) {
 	}
 }
 
-// count fails where records are in the store that nobody reads.
+// count fails where what the store says of its segments is not so: how large they
+// are, how much of them is read; and where there are segments that it does not know.
 func (w *world) count() {
 	w.t.Helper()
+	v := w.s.current.Load()
+	found, live := map[uint32]int64{}, map[uint32]int64{}
 	txn := w.s.db.NewTransaction(false)
 	defer txn.Discard()
 	it := newIterator(txn, nil)
 	defer it.Close()
-	records := 0
 	for it.Rewind(); it.Valid(); it.Next() {
-		records++
+		id, _, ok := parseChunkKey(it.Item().Key())
+		if !ok {
+			w.t.Fatalf("a record %x", it.Item().Key())
+		}
+		found[id] += int64(len(it.Item().Key())) + it.Item().ValueSize()
 	}
-	if want := int(w.s.Stats().Records) + 1 + testUnits; records != want {
-		w.t.Fatalf("%d records are in the store, %d are in force", records, want)
+	note := func(spots []spot) {
+		for _, s := range spots {
+			live[s.segment] += int64(s.bytes)
+		}
+	}
+	for _, b := range v.blobs {
+		note(b.spots)
+	}
+	for i := range v.units {
+		for _, table := range v.units[i].tables {
+			for _, p := range table.pages {
+				if p != nil {
+					note(p.spots)
+				}
+			}
+		}
+	}
+	// Values go at once, and the segments that they were in behind that.
+	w.lives = append(w.lives, w.s.Stats().Bytes)
+	most := slices.Max(w.lives[max(len(w.lives)-4, 0):])
+	var total int64
+	for _, seg := range v.segments {
+		if seg.total != found[seg.id] || seg.live != live[seg.id] {
+			w.t.Fatalf("segment %d has %d bytes, of which %d are read; must be %d and %d", seg.id, seg.total, seg.live, found[seg.id], live[seg.id])
+		}
+		total += seg.total
+		delete(found, seg.id)
+		delete(live, seg.id)
+	}
+	if len(live) > 0 {
+		w.t.Fatalf("in segments that are not in force is what is read: %v", live)
+	}
+	if limit := 3*most + 3*w.cfg.sizes.slack + 2*w.cfg.sizes.segment; total > limit {
+		w.t.Fatalf("%d bytes are in the segments in force, of which %d are read", total, w.s.Stats().Bytes)
+	}
+	for id := range found {
+		known := id == w.s.extra || id >= w.s.waste.from && id < w.s.waste.until || slices.Contains(w.s.waste.orphans, id)
+		if !known {
+			w.t.Fatalf("segment %d of %d bytes is known to nobody: %+v", id, found[id], w.s.waste.orphans)
+		}
 	}
 }
 
@@ -291,6 +336,9 @@ func (w *world) look() {
 				}
 			}
 		}
+	}
+	if st := w.s.Stats(); st.Garbage > st.Bytes/4+64<<10 {
+		t.Errorf("after compacting there are %d bytes of garbage beside %d", st.Garbage, st.Bytes)
 	}
 }
 

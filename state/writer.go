@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -19,14 +20,21 @@ type writer struct {
 	units      []unitDraft
 	blobs      map[string]blob
 	shared     tally
-	numbers    uint32 // blobs written
+	segments   segments // those in force, and those that this checkpoint writes
+	first      uint32   // the first one that it writes
+	tail       uint32   // those before it are to be emptied
 
-	keys       []string // of all records written
-	superseded []string // records that nobody reads behind the flip
-	sinceCheck int64    // bytes written since the disk was looked at
+	chunk      []byte // the one that is being filled; nil: none is
+	at         spot   // where it will be
+	wrote      int64  // bytes
+	sinceCheck int64  // bytes written since the disk was looked at
+	worked     time.Time
 	committed  bool
 	read       reader
 	prints     []uint16
+	among      uint16 // the keys whose changes were checked
+	entry      []byte
+	body, one  []byte
 }
 
 // unitDraft is a unit as it will be behind the flip.
@@ -43,8 +51,9 @@ type tableDraft struct {
 
 func newWriter(c *Checkpoint) *writer {
 	s := c.store
+	s.reclaim()
 	s.generation++
-	w := &writer{c: c, s: s, generation: s.generation}
+	w := &writer{c: c, s: s, generation: s.generation, first: s.segment + 1, worked: time.Now()}
 	w.from = s.current.Load() // nobody else changes it while this checkpoint goes on
 	w.from.refs.Add(1)
 	w.units = make([]unitDraft, len(w.from.units))
@@ -52,6 +61,8 @@ func newWriter(c *Checkpoint) *writer {
 		w.units[i] = unitDraft{tally: w.from.units[i].tally, tables: map[uint16]*tableDraft{}}
 	}
 	w.blobs, w.shared = maps.Clone(w.from.blobs), w.from.shared
+	w.segments = slices.Clone(w.from.segments)
+	w.tail = w.segments.tail(s.cfg.sizes)
 	return w
 }
 
@@ -68,61 +79,83 @@ func (w *writer) close(err error) {
 	if !errors.Is(err, errAborted) {
 		w.s.log.Warn("a checkpoint failed, the one before stays in force", "generation", w.generation, "error", err)
 	}
-	w.s.discard(w.keys)
-}
-
-// discard deletes records that nobody reads. What cannot be deleted now is
-// before the next flip: behind that it would count.
-func (s *Store) discard(keys []string) {
-	s.garbage = append(s.garbage, keys...)
-	if len(s.garbage) == 0 || s.disk.check() != nil {
-		return
-	}
-	batch := s.db.NewWriteBatch()
-	defer batch.Cancel()
-	batch.SetMaxPendingTxns(pendingWrites)
-	err := guarded(func() error {
-		for _, k := range s.garbage {
-			if err := batch.Delete([]byte(k)); err != nil {
-				return err
-			}
-		}
-		return batch.Flush()
-	})
-	if err != nil {
-		s.log.Warn("superseded records could not be deleted yet", "records", len(s.garbage), "error", err)
-		return
-	}
-	s.garbage = nil
-}
-
-// open begins a batch, whose first writes are what earlier checkpoints could
-// not delete.
-func (w *writer) open() error {
-	if w.batch != nil {
-		return nil
-	}
-	w.batch = w.s.db.NewWriteBatch()
-	w.batch.SetMaxPendingTxns(pendingWrites)
-	for _, k := range w.s.garbage {
-		if err := w.batch.Delete([]byte(k)); err != nil {
-			return err
+	for id := w.first; id <= w.s.segment && id != 0; id++ {
+		if id != w.s.extra {
+			w.s.waste.orphans = append(w.s.waste.orphans, id)
 		}
 	}
-	return nil
+	w.s.waste.bytes.Add(w.wrote)
+}
+
+// open begins a batch.
+func (w *writer) open() {
+	if w.batch == nil {
+		w.batch = w.s.db.NewWriteBatch()
+		w.batch.SetMaxPendingTxns(pendingWrites)
+	}
 }
 
 // flush waits until all that was written can be read.
 func (w *writer) flush() error {
-	if err := w.open(); err != nil {
+	if err := w.endChunk(); err != nil {
 		return err
+	}
+	if w.batch == nil {
+		return nil
 	}
 	err := w.batch.Flush()
 	w.batch = nil
-	if err == nil {
-		w.s.garbage = nil
-	}
 	return err
+}
+
+// append puts an entry into the chunk that is being filled.
+func (w *writer) append(entry []byte) (spot, error) {
+	if w.chunk != nil && len(w.chunk)+len(entry) > chunkBytes {
+		if err := w.endChunk(); err != nil {
+			return spot{}, err
+		}
+	}
+	if w.chunk == nil {
+		if err := w.beginChunk(len(entry)); err != nil {
+			return spot{}, err
+		}
+	}
+	w.chunk = append(w.chunk, entry...)
+	s := w.at
+	s.bytes = uint32(len(entry))
+	w.segments[len(w.segments)-1].live += int64(len(entry))
+	if len(w.chunk) >= chunkBytes {
+		return s, w.endChunk()
+	}
+	return s, nil
+}
+
+// beginChunk begins the next chunk, and where a segment is full the next one.
+func (w *writer) beginChunk(size int) error {
+	w.at.number++
+	n := len(w.segments)
+	if w.at.segment == 0 || w.segments[n-1].total >= w.s.cfg.sizes.segment || w.at.number == rootNumber {
+		id, err := w.s.nextSegment()
+		if err != nil {
+			return err
+		}
+		w.at = spot{segment: id}
+		w.segments = append(w.segments, segment{id: id})
+	}
+	w.chunk, _ = BeginRecord(make([]byte, 0, recordHead+chunkHead+max(size, chunkBytes)))
+	w.chunk = appendChunkHead(w.chunk, w.at.segment, w.at.number)
+	return nil
+}
+
+// endChunk writes the chunk that is being filled.
+func (w *writer) endChunk() error {
+	if w.chunk == nil {
+		return nil
+	}
+	record := w.chunk
+	w.chunk = nil
+	EndRecord(record, 0, recordVersion)
+	return w.set(appendChunkKey(make([]byte, 0, chunkKeyLen), w.at.segment, w.at.number), record)
 }
 
 // checkEvery is how many bytes are written between looks at the disk.
@@ -130,9 +163,8 @@ const checkEvery = 16 << 20
 
 // set writes a record. Key and record belong to Badger from here on.
 func (w *writer) set(key, record []byte) error {
-	if err := w.open(); err != nil {
-		return err
-	}
+	w.rest()
+	w.open()
 	size := int64(len(key) + len(record))
 	if w.sinceCheck += size; w.sinceCheck > checkEvery {
 		w.sinceCheck = 0
@@ -141,7 +173,8 @@ func (w *writer) set(key, record []byte) error {
 		}
 	}
 	w.s.written.Add(size)
-	w.keys = append(w.keys, string(key))
+	w.wrote += size
+	w.segments[len(w.segments)-1].total += size
 	return w.batch.Set(key, record)
 }
 
@@ -154,7 +187,7 @@ func (w *writer) table(unit int, id uint16) *tableDraft {
 		if old := w.from.units[unit].tables[id]; old != nil {
 			t.tableView = old.clone()
 		} else {
-			t.tableView = &tableView{since: w.generation, pages: make([]*page, 1)}
+			t.tableView = &tableView{since: w.first, pages: make([]*page, 1)}
 		}
 		u.tables[id] = t
 	}
@@ -171,8 +204,9 @@ func (w *writer) place(at place, t *tableDraft, p *page) {
 }
 
 // put writes what changed in a page: behind what is there, or, where that has
-// become too much, together with it as a new base.
-func (w *writer) put(at place, record []byte) error {
+// become too much or is in a segment that is to be emptied, together with it as a
+// new base.
+func (w *writer) put(at place, changes []byte) error {
 	t := w.table(at.unit, at.table)
 	if int(at.page) >= len(t.pages) {
 		return fmt.Errorf("the table has %d pages", len(t.pages))
@@ -180,7 +214,6 @@ func (w *writer) put(at place, record []byte) error {
 	if t.fresh[at.page] {
 		return errors.New("the page came twice in a checkpoint")
 	}
-	changes := record[recordHead+1:]
 	if err := w.check(at, len(t.pages), changes); err != nil {
 		return err
 	}
@@ -188,15 +221,19 @@ func (w *writer) put(at place, record []byte) error {
 	switch {
 	case old == nil && len(t.pages) == 1:
 		return w.fill(at, t, changes)
-	case old == nil || old.deltas == maxDeltas || old.bytes-old.base+int64(len(record)) > old.base:
+	case old == nil || old.deltas == maxDeltas || old.bytes-old.base+int64(len(changes))+entryHead > old.base || w.leaving(old):
 		return w.merge(at, t, changes)
 	}
-	return w.delta(at, t, record)
+	return w.delta(at, t, changes)
 }
+
+// leaving reports whether a page must be written anew because a segment that it
+// is in is to be emptied.
+func (w *writer) leaving(p *page) bool { return p.spots[0].segment < w.tail }
 
 // check walks over changes and notes their fingerprints.
 func (w *writer) check(at place, pages int, changes []byte) error {
-	w.prints = w.prints[:0]
+	w.prints, w.among = w.prints[:0], 0
 	for rest := changes; len(rest) > 0; {
 		c, next, err := nextChange(rest)
 		if err != nil {
@@ -206,6 +243,7 @@ func (w *writer) check(at place, pages int, changes []byte) error {
 		if p := pageOf(h, pages); p != at.page {
 			return fmt.Errorf("key %016x%016x belongs to page %d", c.key.Hi, c.key.Lo, p)
 		}
+		w.among |= sixteenth(h)
 		if !c.gone {
 			w.prints = append(w.prints, printOf(h))
 		}
@@ -231,7 +269,6 @@ func (w *writer) merge(at place, t *tableDraft, changes []byte) error {
 		if err := w.from.read(at, old, r); err != nil {
 			return err
 		}
-		w.supersede(at, r.ids)
 	}
 	var err error
 	if r.live, err = resolve(r.live[:0], append(r.bodies, changes)); err != nil {
@@ -242,15 +279,7 @@ func (w *writer) merge(at place, t *tableDraft, changes []byte) error {
 		t.fresh[at.page] = true
 		return nil // there was nothing, and there is nothing
 	}
-	err = w.base(at, t, r.live)
-	return err
-}
-
-// supersede notes the records that were read as deleted behind the flip.
-func (w *writer) supersede(at place, ids []recordID) {
-	for _, id := range ids {
-		w.superseded = append(w.superseded, string(at.record(nil, id.generation, id.part)))
-	}
+	return w.base(at, t, r.live)
 }
 
 // fill writes the first values of a table, in as many pages as they need.

@@ -1,0 +1,87 @@
+package state
+
+import (
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// iteratorsKept is how many iterators a snapshot keeps for those who read next.
+const iteratorsKept = 8
+
+// snapshot reads the tree as it was at one time. It keeps the iterators that it
+// made: making one costs as much as reading some pages does, waits for Badger's
+// lock, which Badger holds while it lets go of segments, and a Get of Badger's
+// makes two copies that the collector has to clear up. An iterator holds what was
+// in memory when it was made, so those of a snapshot end with it.
+type snapshot struct {
+	txn  *badger.Txn
+	mu   sync.Mutex
+	idle []*iterator
+}
+
+// iterator is Badger's, over all keys.
+type iterator struct {
+	*badger.Iterator
+	at spot // of the chunk that was asked for last
+}
+
+// snapshot returns what the tree is like now.
+func (s *Store) snapshot() *snapshot { return &snapshot{txn: s.db.NewTransaction(false)} }
+
+// newIterator returns an iterator over the records whose keys have a prefix.
+func newIterator(txn *badger.Txn, prefix []byte) *badger.Iterator {
+	return txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+}
+
+// iterator lends an iterator; done takes it back.
+func (sn *snapshot) iterator() (it *iterator, err error) {
+	sn.mu.Lock()
+	if n := len(sn.idle); n > 0 {
+		it, sn.idle = sn.idle[n-1], sn.idle[:n-1]
+	}
+	sn.mu.Unlock()
+	if it != nil {
+		return it, nil
+	}
+	err = guarded(func() error {
+		it = &iterator{Iterator: newIterator(sn.txn, nil)}
+		return nil
+	})
+	return it, err
+}
+
+func (sn *snapshot) done(it *iterator) {
+	sn.mu.Lock()
+	if len(sn.idle) < iteratorsKept {
+		sn.idle, it = append(sn.idle, it), nil
+	}
+	sn.mu.Unlock()
+	if it != nil {
+		it.Close()
+	}
+}
+
+// prepare makes the iterators that some readers may need at once.
+func (sn *snapshot) prepare() error {
+	const readers = 4
+	var made []*iterator
+	for range readers {
+		it, err := sn.iterator()
+		if err != nil {
+			return err
+		}
+		made = append(made, it)
+	}
+	for _, it := range made {
+		sn.done(it)
+	}
+	return nil
+}
+
+func (sn *snapshot) close() {
+	for _, it := range sn.idle {
+		it.Close()
+	}
+	sn.txn.Discard()
+}
