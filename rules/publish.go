@@ -55,60 +55,146 @@ func (st *State) knows(f event.Field, second int64) bool {
 }
 
 // Publish returns the standing facts as of hour h (a whole hour that all units
-// have run), for the events of the hour that begins one hour later.
-func (st *State) Publish(h int64) *Standing {
+// have run), for the events of the hour that begins one hour later. Hours never
+// go back. each runs something for each unit, as many at once as it likes; nil:
+// one after the other.
+func (st *State) Publish(h int64, each func(do func(u *Unit))) *Standing {
 	s := NewStanding(st.defined(0, h+3600), st.plan.standingHash)
 	for f := range s.noKnown {
 		s.noKnown[f] = !st.defined(st.since.known[f], h+3600)
 		s.noSeen[f] = !st.defined(st.since.seen[f], h+3600)
 	}
-	for t := range st.plan.tables {
-		tb := &st.plan.tables[t]
-		known := tb.known != nil && s.KnowsOf(tb.fields[0])
-		seen := tb.seen != nil && s.SeesOf(tb.fields[0])
-		if tb.visits == nil && !known && !seen {
-			continue
-		}
-		for _, u := range st.units {
-			u.publish(t, h, known, seen, s)
+	sets := st.plan.factSets(s)
+	if each == nil {
+		each = func(do func(u *Unit)) {
+			for _, u := range st.units {
+				do(u)
+			}
 		}
 	}
+	each(func(u *Unit) { u.publish(h, sets) })
+	for t := range sets {
+		for i, set := range sets[t] {
+			if set == nil {
+				continue
+			}
+			n := 0
+			for _, u := range st.units {
+				n += len(u.found[t][i])
+			}
+			set.grow(set.n + n)
+			for _, u := range st.units {
+				for _, h := range u.found[t][i] {
+					set.add(h)
+				}
+			}
+		}
+	}
+	st.published = s.bytes()
 	return s
 }
 
-// publish adds what is so of the values of one table's field.
-func (u *Unit) publish(t int, h int64, known, seen bool, s *Standing) {
-	tb := &u.state.plan.tables[t]
-	f := tb.fields[0]
-	var values [][]byte
-	u.win.Scan(t, nil, func(slot uint32, _ uint64) (keep bool) {
-		var isKnown, isSeen bool
-		if known {
-			ok := u.win.Total(slot, tb.known.success, windows.W7d, h)
-			isKnown = ok > 0 && ok > u.win.Total(slot, tb.known.failure, windows.W7d, h)
+// facts are those of the keys of each table that standing is made of: known,
+// seen and visited, as far as there are such.
+func (p *Plan) facts() [][]windows.Fact {
+	facts := make([][]windows.Fact, len(p.tables))
+	for t := range p.tables {
+		tb := &p.tables[t]
+		if k := tb.known; k != nil {
+			facts[t] = append(facts[t], windows.Fact{More: k.success, Than: k.failure, Of: -1})
 		}
-		if seen {
-			isSeen = u.win.Total(slot, tb.seen.all, windows.W7d, h) > 0
+		if k := tb.seen; k != nil {
+			facts[t] = append(facts[t], windows.Fact{More: k.all, Than: -1, Of: -1})
 		}
-		visited := tb.visits != nil && u.win.Total(slot, tb.visits.assets, windows.W7d, h) > 0 &&
-			u.win.Total(slot, tb.visits.all, windows.W7d, h) >= visitRequests
-		if !isKnown && !isSeen && !visited {
-			return false
+		if k := tb.visits; k != nil {
+			facts[t] = append(facts[t], windows.Fact{More: k.assets, Than: -1, Of: k.all, Least: visitRequests})
 		}
-		values = u.win.AppendValues(slot, values[:0])
-		v := u.state.plan.hashValue(values[0])
-		if isKnown {
-			s.AddKnown(f, v)
+	}
+	return facts
+}
+
+// factSets returns for each of the plan's facts where its values are entered;
+// nil: nowhere, as it is not defined yet.
+func (p *Plan) factSets(s *Standing) [][]*hashSet {
+	sets := make([][]*hashSet, len(p.tables))
+	for t := range p.tables {
+		tb := &p.tables[t]
+		add := func(set *hashSet, defined bool) {
+			if !defined {
+				set = nil
+			}
+			sets[t] = append(sets[t], set)
 		}
-		if isSeen {
-			s.AddSeen(f, v)
+		if tb.known != nil {
+			add(&s.known[tb.fields[0]], s.KnowsOf(tb.fields[0]))
 		}
-		if visited {
-			s.visited.add(v)
+		if tb.seen != nil {
+			add(&s.seen[tb.fields[0]], s.SeesOf(tb.fields[0]))
 		}
-		return false
+		if tb.visits != nil {
+			add(&s.visited, true)
+		}
+	}
+	return sets
+}
+
+// publish finds the values of which facts are so that anybody asks for.
+func (u *Unit) publish(h int64, sets [][]*hashSet) {
+	p := u.state.plan
+	asked := make([]uint8, len(sets))
+	for t := range sets {
+		for i, set := range sets[t] {
+			if set != nil {
+				asked[t] |= 1 << i
+			}
+		}
+	}
+	if len(u.found) != len(sets) {
+		u.found = make([][windows.MaxFacts][]uint64, len(sets))
+	}
+	for t := range u.found {
+		for i := range u.found[t] {
+			u.found[t][i] = u.found[t][i][:0]
+		}
+	}
+	u.win.Facts(h, asked, func(t int, key uint64, facts uint8) {
+		v := p.tables[t].onlyValue(key)
+		for i := range sets[t] {
+			if facts>>i&1 != 0 {
+				u.found[t][i] = append(u.found[t][i], v)
+			}
+		}
 	})
+}
+
+// foundBytes is what found takes in memory.
+func (u *Unit) foundBytes() (n int64) {
+	for t := range u.found {
+		for i := range u.found[t] {
+			n += 8 * int64(cap(u.found[t][i]))
+		}
+	}
+	return n
+}
+
+// onlyValue returns the hash of the value of a key of a table of a single field,
+// from the key's Lo: what keyOf made of it can be undone.
+func (t *table) onlyValue(lo uint64) uint64 { return unmix(lo) - t.seed[1] }
+
+// unmix is the inverse of event.Mix.
+func unmix(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0x9cb4b2f8129337db
+	x ^= x >> 33
+	x *= 0x4f74430c22a54005
+	return x ^ x>>33
 }
 
 // visitRequests is how many requests make a visit, if an asset is among them.
 const visitRequests = 3
+
+// standingsKept is of how many hours the facts are in memory at once.
+const standingsKept = 4
+
+// standingBytes is a unit's share of them.
+func (st *State) standingBytes() int64 { return standingsKept * st.published / int64(st.of) }

@@ -1,6 +1,10 @@
 package rules
 
-import "weir/event"
+import (
+	"math/bits"
+
+	"weir/event"
+)
 
 // Standing holds the facts about values that were published at one whole hour:
 // which succeeded in the seven days before (more often than they failed), and
@@ -60,12 +64,31 @@ func (s *Standing) Seen(ev *event.Event, f event.Field) bool {
 	return ok && s.seen[f].has(h)
 }
 
+// bytes is what the facts take in memory.
+func (s *Standing) bytes() (n int64) {
+	for f := range s.known {
+		n += s.known[f].bytes() + s.seen[f].bytes()
+	}
+	return n + s.visited.bytes()
+}
+
 // hashSet is a set of keyed hashes: open addressing without pointers, since a
-// set of all addresses of a week is rebuilt every hour.
+// set of all addresses of a week is rebuilt every hour; at a load of at most
+// four fifths, since several of them are in memory at once.
 type hashSet struct {
 	slots []uint64
 	n     int
 	zero  bool
+}
+
+const leastSlots = 16
+
+func (s *hashSet) bytes() int64 { return 8 * int64(cap(s.slots)) }
+
+// home is where a hash's probe begins.
+func (s *hashSet) home(h uint64) int {
+	i, _ := bits.Mul64(h*0x9e3779b97f4a7c15, uint64(len(s.slots)))
+	return int(i)
 }
 
 func (s *hashSet) add(h uint64) {
@@ -73,11 +96,10 @@ func (s *hashSet) add(h uint64) {
 		s.zero = true
 		return
 	}
-	if 4*(s.n+1) > 3*len(s.slots) {
-		s.grow(s.n + 1)
+	if 5*(s.n+1) > 4*len(s.slots) {
+		s.resize(max(leastSlots, 2*len(s.slots)))
 	}
-	mask := uint64(len(s.slots) - 1)
-	for i := h & mask; ; i = (i + 1) & mask {
+	for i := s.home(h); ; {
 		switch s.slots[i] {
 		case h:
 			return
@@ -86,18 +108,20 @@ func (s *hashSet) add(h uint64) {
 			s.n++
 			return
 		}
+		if i++; i == len(s.slots) {
+			i = 0
+		}
 	}
 }
 
-// grow makes room for n values.
+// grow makes room for n values, and not for many more.
 func (s *hashSet) grow(n int) {
-	size := max(16, len(s.slots))
-	for 4*n > 3*size {
-		size *= 2
+	if 5*n > 4*len(s.slots) {
+		s.resize(max(leastSlots, n+n/4+1))
 	}
-	if n == 0 || size == len(s.slots) {
-		return
-	}
+}
+
+func (s *hashSet) resize(size int) {
 	old := s.slots
 	s.slots, s.n = make([]uint64, size), 0
 	for _, o := range old {
@@ -114,13 +138,15 @@ func (s *hashSet) has(h uint64) bool {
 	if s.n == 0 {
 		return false
 	}
-	mask := uint64(len(s.slots) - 1)
-	for i := h & mask; ; i = (i + 1) & mask {
+	for i := s.home(h); ; {
 		switch s.slots[i] {
 		case h:
 			return true
 		case 0:
 			return false
+		}
+		if i++; i == len(s.slots) {
+			i = 0
 		}
 	}
 }

@@ -120,7 +120,7 @@ func (u *Unit) Settle(ok bool) {
 }
 
 // shrunk returns a list emptied; a large one that was hardly used is given up.
-func shrunk(list []uint32) []uint32 {
+func shrunk[T any](list []T) []T {
 	if cap(list) > 4096 && len(list) < cap(list)/8 {
 		return nil
 	}

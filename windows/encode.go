@@ -12,22 +12,27 @@ const (
 	sliceBytes = 128 << 10 // that Encode hands over in one call
 	sliceKeys  = 2048      // that it looks up in one
 	roomBytes  = 64 << 10  // in which values are kept that were encoded early
+	keptSaved  = 4096      // of those values, for how many room is kept from one cut to the next
 )
 
 // encoder hands over the pending keys of a cut, page by page. Their pages are
-// looked up in slices, each sorted, and then merged.
+// looked up in slices, each sorted, and then merged. What it needs for that it
+// keeps for the next cut, so that cuts leave nothing for the collector.
 type encoder struct {
-	at    int   // how many of the pending slots were looked up
-	runs  []run // sorted by page; a heap by the first of each
-	done  bool
-	value []byte
-	page  []byte
+	at     int      // how many of the pending slots were looked up
+	places []pageOf // of all runs
+	runs   []run    // sorted by page; a heap by the first of each
+	done   bool
+	value  []byte
+	page   []byte
 
 	tombs []tomb // what to delete, looked up first
 	begun bool
 
 	saved map[uint32]saved // by slot, the pending keys that changed or went since
-	rooms [][]byte
+	rooms [][]byte         // of their values
+	room  int              // the one that is being filled
+	most  int              // keys that saved had at once
 }
 
 // run is pending changes, sorted by page.
@@ -57,9 +62,24 @@ type saved struct {
 
 var errNoStore = errors.New("no store is attached that keys could be written to")
 
-// reset forgets a cut.
+// reset forgets a cut. It keeps as much room as that took.
 func (e *encoder) reset() {
-	*e = encoder{value: e.value, page: e.page[:0]}
+	e.most = max(e.most, len(e.saved))
+	switch n := len(e.saved); {
+	case n == 0 || n > keptSaved:
+		e.saved, e.rooms, e.most = nil, nil, 0
+	default:
+		e.rooms = slices.Delete(e.rooms, e.room+1, len(e.rooms))
+	}
+	for i := range e.rooms {
+		e.rooms[i] = e.rooms[i][:0]
+	}
+	clear(e.saved)
+	clear(e.runs[:cap(e.runs)])
+	*e = encoder{
+		places: shrunk(e.places), runs: e.runs[:0], value: e.value, page: e.page[:0],
+		tombs: shrunk(e.tombs), saved: e.saved, rooms: e.rooms, most: e.most,
+	}
 	if cap(e.page) > sliceBytes {
 		e.page = nil
 	}
@@ -72,17 +92,24 @@ func (u *Unit) save(i uint32, s *slot) {
 		e.saved = map[uint32]saved{}
 	}
 	e.value = u.appendValue(e.value[:0], s)
-	n := len(e.rooms) - 1
-	if n < 0 || len(e.rooms[n])+len(e.value) > cap(e.rooms[n]) {
-		e.rooms = append(e.rooms, make([]byte, 0, max(roomBytes, len(e.value))))
-		n++
-	}
-	at := len(e.rooms[n])
-	e.rooms[n] = append(e.rooms[n], e.value...)
-	e.saved[i] = saved{s.key, s.table, e.rooms[n][at:]}
+	r := e.roomFor(len(e.value))
+	at := len(*r)
+	*r = append(*r, e.value...)
+	e.saved[i] = saved{s.key, s.table, (*r)[at:]}
 	if s.flags&near != 0 {
 		s.flags |= outlives
 	}
+}
+
+// roomFor returns a room with so many bytes left.
+func (e *encoder) roomFor(bytes int) *[]byte {
+	for ; e.room < len(e.rooms); e.room++ {
+		if r := &e.rooms[e.room]; len(*r)+bytes <= cap(*r) {
+			return r
+		}
+	}
+	e.rooms = append(e.rooms, make([]byte, 0, max(roomBytes, bytes)))
+	return &e.rooms[e.room]
 }
 
 // Encode hands over a slice of the keys that were pending at the last Cut, and
@@ -121,23 +148,22 @@ func (u *Unit) Encode(put func(table uint16, page uint32, changes []byte) error,
 func (u *Unit) lookUp() {
 	c := &u.changes
 	e := &c.encoder
-	var r run
-	add := func(table uint16, k Key, i uint32) {
-		number := u.stores[table]
-		r = append(r, pageOf{uint64(number)<<32 | uint64(u.outside.store.Page(number, k)), i})
-	}
 	if !e.begun {
 		e.begun = true
-		for k, b := range u.outside.buried {
-			if !b.pending {
-				continue // it died after the cut
-			}
-			add(b.table, k, tombBit|uint32(len(e.tombs)))
-			e.tombs = append(e.tombs, tomb{k, b.table})
+		u.lookUpTombs()
+		e.places = slices.Grow(e.places[:0], len(c.pending)+len(e.tombs))
+	}
+	from := len(e.places)
+	add := func(table uint16, k Key, i uint32) {
+		number := u.stores[table]
+		e.places = append(e.places, pageOf{uint64(number)<<32 | uint64(u.outside.store.Page(number, k)), i})
+	}
+	if e.at == 0 {
+		for i, t := range e.tombs {
+			add(t.table, t.key, tombBit|uint32(i))
 		}
 	}
 	end := min(e.at+sliceKeys, len(c.pending))
-	r = slices.Grow(r, end-e.at)
 	for _, i := range c.pending[e.at:end] {
 		if s := u.index.slot(i); s.used() && s.flags&c.flag != 0 {
 			add(s.table, s.key, i)
@@ -146,10 +172,20 @@ func (u *Unit) lookUp() {
 		}
 	}
 	e.at = end
-	if len(r) > 0 {
+	if r := run(e.places[from:]); len(r) > 0 {
 		slices.SortFunc(r, func(a, b pageOf) int { return cmp.Compare(a.page, b.page) })
 		e.runs = append(e.runs, r)
 		e.up(len(e.runs) - 1)
+	}
+}
+
+// lookUpTombs finds what is to be deleted.
+func (u *Unit) lookUpTombs() {
+	e := &u.changes.encoder
+	for k, b := range u.outside.buried {
+		if b.pending { // else it died after the cut
+			e.tombs = append(e.tombs, tomb{k, b.table})
+		}
 	}
 }
 
@@ -225,12 +261,10 @@ func (e *encoder) down() {
 
 // held returns the bytes that an encoder holds.
 func (e *encoder) held() (n int64) {
-	const pageOfBytes, savedBytes, tombBytes = 16, 96, 24
-	for _, r := range e.runs {
-		n += int64(cap(r)) * pageOfBytes
-	}
+	const pageOfBytes, runBytes, savedBytes, tombBytes = 16, 24, 96, 24
 	for _, r := range e.rooms {
 		n += int64(cap(r))
 	}
-	return n + int64(len(e.saved))*savedBytes + int64(cap(e.tombs))*tombBytes + int64(cap(e.value)+cap(e.page))
+	n += int64(cap(e.places))*pageOfBytes + int64(cap(e.runs))*runBytes
+	return n + int64(max(e.most, len(e.saved)))*savedBytes + int64(cap(e.tombs))*tombBytes + int64(cap(e.value)+cap(e.page))
 }

@@ -23,6 +23,8 @@ func (u *Unit) Load(resident int64) error {
 	width := (u.tick-from)/idleBins + 1
 	held := make([]int64, idleBins)
 	all := u.Resident()+u.bytes+u.bytes/8 <= resident // surely
+	u.clearNotes()
+	u.noting.most = resident / notesShare
 	err := u.eachStored(func(table int, k Key, h header, value []byte) error {
 		cost := int64(keyBytes + classBytes[h.class])
 		census.add(uint16(table), riskOf(h.ticks, h.near), census.start(h.last), cost)
@@ -33,7 +35,14 @@ func (u *Unit) Load(resident int64) error {
 			_, _, err := u.take(table, k, value)
 			return err
 		}
-		return nil
+		if u.noting.judgeOf(table) == nil {
+			return nil
+		}
+		blob, err := u.readBlob(table, k, h, value)
+		if err == nil {
+			u.note(table, k, h.last, riskOf(h.ticks, h.near), blob)
+		}
+		return err
 	})
 	if err == nil && !census.equal(&u.cohorts) {
 		err = errCohorts

@@ -187,6 +187,7 @@ func (u *Unit) take(table int, k Key, value []byte) (i uint32, ok bool, err erro
 	}
 	u.outside.keys--
 	u.outside.loaded++
+	u.unnote(table, k)
 	return i, true, nil
 }
 

@@ -38,6 +38,7 @@ type resident struct {
 	rng   *rand.Rand
 	l     *Layout
 	limit int64
+	facts [][]Fact // that are kept
 	store *state.Store
 	u     *Unit
 
@@ -179,6 +180,9 @@ func (r *resident) open() {
 		r.t.Fatal("an opened unit is not what its head says")
 	}
 	r.u = u
+	if r.facts != nil {
+		u.Keep(r.facts)
+	}
 	if r.rng.IntN(3) > 0 {
 		if err := u.Load(r.rng.Int64N(2 * (u.Resident() + u.Bytes()))); err != nil {
 			r.t.Fatal(err)

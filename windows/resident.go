@@ -12,11 +12,11 @@ const (
 )
 
 // Resident returns the bytes that the unit really holds: slots, index, blobs,
-// cohorts, what waits to be written, and its scratch.
+// cohorts, notes, what waits to be written, and its scratch.
 func (u *Unit) Resident() int64 {
 	c := &u.changes
 	n := int64(len(u.index.pages))<<slotShift*slotBytes + int64(len(u.index.entries)+cap(u.index.free))*4
-	n += u.arena.held + u.cohorts.held + 2*int64(u.door.bytes())
+	n += u.arena.held + u.cohorts.held + 2*int64(u.door.bytes()) + u.noting.held()
 	n += int64(cap(c.list)+cap(c.pending)) * 4
 	n += c.encoder.held() + int64(len(u.outside.buried))*burialBytes
 	n += int64(cap(u.touches)+cap(u.sortedTouches))*touchBytes + int64(cap(u.next)+cap(u.ends))*4
@@ -30,8 +30,9 @@ const burialBytes = 64
 // were last settled. Every slot may have another key afterwards.
 func (u *Unit) Evict(resident int64) (freed int64) {
 	before := u.Resident()
+	u.boundNotes(resident / notesShare)
 	if before <= resident {
-		return 0
+		return before - u.Resident()
 	}
 	u.touches = u.touches[:0]
 	for {
@@ -80,6 +81,9 @@ func (s *slot) held() int64 { return int64(slotBytes + 8 + classBytes[classOf(in
 
 // leave takes a key out of memory that the store has as it is.
 func (u *Unit) leave(i uint32, s *slot) {
+	if u.noting.judgeOf(int(s.table)) != nil {
+		u.note(int(s.table), s.key, s.last, s.risk(), u.blob(s))
+	}
 	u.remove(i, s)
 	u.outside.keys++
 	u.outside.left++

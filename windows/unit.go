@@ -32,6 +32,7 @@ type Unit struct {
 
 	changes changes
 	outside outside
+	noting  noting
 
 	// What the last Fold touched.
 	touches []Touch
