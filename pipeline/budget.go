@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"weir/rules"
@@ -42,7 +41,7 @@ const lookAtDisk = 200 * time.Millisecond
 // they are too many for memory.
 func (r *run) budget() error {
 	k := &r.keeping
-	var resident, dirty int64
+	resident, dirty := k.directory, int64(0) // keys make room for the directory of what left
 	for i := range r.state.Units() {
 		u := r.state.Unit(i)
 		resident += u.Resident()
@@ -56,9 +55,12 @@ func (r *run) budget() error {
 	if k.store == nil {
 		return nil
 	}
-	if now := time.Now(); !k.temporary && now.Sub(k.looked) >= lookAtDisk {
+	if now := time.Now(); now.Sub(k.looked) >= lookAtDisk {
 		k.looked = now
 		full, free := k.store.Full()
+		if full && r.cfg.Record == nil {
+			return spillFull(free)
+		}
 		if full && (!k.full || now.Sub(k.said) > 10*time.Second) {
 			r.cfg.Log.Error("the disk of the state is nearly full; input waits and nothing is written until it has room", "free", free)
 			k.said = now
@@ -88,17 +90,25 @@ func (r *run) budget() error {
 		k.due.Store(true)
 	}
 	// Waiting must have an end: there is a checkpoint, or one is going to be.
-	hold := k.full || resident > k.limit.hard && (dirty > k.limit.dirty/4 && r.current != k.at || k.cut != nil)
+	hold := k.full || resident > k.limit.hard && (dirty > k.limit.dirty/4 && r.current != k.at || k.cut != nil || k.tidying != nil)
+	k.pressed = hold || dirty > k.limit.dirty || resident > k.limit.resident
 	if k.held.Swap(hold) && !hold {
 		r.clock.nudge()
 	}
 	r.tellOfDegraded()
 	k.memory.Store(&MemoryStatus{Limit: k.limit.resident, Resident: resident, Dirty: dirty})
-	if now := time.Now(); resident > k.limit.resident && dirty <= k.limit.dirty/4 && k.cut == nil && now.Sub(k.tidied) > time.Second {
+	if now := time.Now(); resident > k.limit.resident && dirty <= k.limit.dirty/4 && k.cut == nil && k.tidying == nil && now.Sub(k.tidied) > time.Second {
 		k.tidied = now
 		r.makeRoom()
 	}
 	return nil
+}
+
+// weigh takes note of how much the store's directory takes of what may be
+// resident. It grows with the keys on disk, so that keys in memory have to make
+// room for it, but never so much that none are left.
+func (k *keeping) weigh() {
+	k.directory = min(k.store.Stats().Memory, k.limit.resident/3)
 }
 
 // tellOfDegraded logs when units begin to turn new keys away, and when none does
@@ -134,24 +144,33 @@ func (r *run) spill() (err error) {
 	return nil
 }
 
-// makeRoom has keys leave memory, each unit its share.
+// makeRoom has keys leave memory, each unit its share, in slices.
 func (r *run) makeRoom() {
 	k := &r.keeping
-	var resident int64
+	resident := k.directory
 	for i := range r.state.Units() {
 		resident += r.state.Unit(i).Resident()
 	}
 	if resident <= k.limit.resident*9/10 {
 		return
 	}
-	each := k.limit.evictTo / int64(r.state.Units())
-	var freed atomic.Int64
-	r.each(func(rd *reducer) {
-		for u := rd.first; u < rd.end; u++ {
-			freed.Add(r.state.Unit(u).Evict(each))
-		}
-	})
-	r.cfg.Log.Debug("keys left memory", "bytes", freed.Load())
+	each := max(k.limit.evictTo/2, k.limit.evictTo-k.directory) / int64(r.state.Units())
+	k.tidying = r.sweep(func(u int) { r.state.Unit(u).Evict(each) })
+}
+
+// tidy goes on with it.
+func (r *run) tidy() {
+	k := &r.keeping
+	began := time.Now()
+	if r.slice(k.tidying, r.sliceLength()); k.tidying.done() {
+		k.tidying = nil
+	}
+	// It belongs to the checkpoint before it.
+	if was := k.status.Load(); was != nil && time.Since(began) > was.Stall {
+		st := *was
+		st.Stall = time.Since(began)
+		k.status.Store(&st)
+	}
 }
 
 // Stores that only make room for a replay take as little memory as may be.

@@ -15,11 +15,6 @@ import (
 )
 
 const (
-	// A slice of a checkpoint stops the units for so long at most, and for a
-	// share of the time that passes meanwhile.
-	minSlice   = 2 * time.Millisecond
-	maxSlice   = 30 * time.Millisecond
-	sliceShare = 8
 	// retryCheckpoint is how long after a failure the next one is tried.
 	retryCheckpoint = 2 * time.Second
 	slowCommit      = 10 * time.Minute
@@ -43,8 +38,13 @@ type keeping struct {
 	failures  int            // since the last that succeeded
 	notBefore time.Time      // after a failure
 	stored    map[int64]bool // hours whose standing facts are in the store
-	sliced    time.Time
-	at        int64 // the tick of the last one
+	at        int64          // the tick of the last one
+	directory int64          // bytes that the store's directory of pages takes, as of the last one
+	density   float64        // bytes that the last one encoded, for each that was dirty; 0: not known
+	sliced    time.Time      // when the last slice ended
+	pressed   bool           // memory is short: nothing is put off
+	tidying   *sweep         // keys are leaving memory
+	alarm     *time.Timer    // has the coordinator look when a slice is due
 	status    atomic.Pointer[CheckpointStatus]
 	memory    atomic.Pointer[MemoryStatus]
 	saved     atomic.Pointer[[]Position]
@@ -71,9 +71,13 @@ type cut struct {
 	standing   map[int64]*rules.Standing
 	unreviewed bool
 	seals      []byte
+	spread     *spread
 	encoded    bool
-	stall      time.Duration // the longest that the units stood still for it
+	share      float64 // of the time, in which the store works at it
 	result     chan error
+	settling   *sweep // it has ended: the units are being told how
+	err        error
+	stall      time.Duration   // the longest that ticks were held up by it
 	hurry      context.Context // ends when there is no more time
 	late       context.CancelFunc
 }
@@ -89,6 +93,7 @@ func (k *keeping) init(r *run) {
 	if k.store == nil {
 		return
 	}
+	k.weigh()
 	if last, ok := k.store.Last(); ok {
 		if m, err := ReadMeta(last.Meta); err == nil {
 			for _, h := range m.standing {
@@ -124,15 +129,17 @@ func (k *keeping) schedule(r *run, in time.Duration) {
 	})
 }
 
-// wanted reports whether a checkpoint is to be begun.
+// wanted reports whether a checkpoint is to be begun. Where there is no timer,
+// with a store that only makes room, none has fired.
 func (k *keeping) wanted() bool {
-	return (k.due.Load() || k.passed.Load() == k.turn) && !time.Now().Before(k.notBefore)
+	return (k.due.Load() || k.turn > 0 && k.passed.Load() == k.turn) && !time.Now().Before(k.notBefore)
 }
 
 // keep goes on with the checkpoint that is under way, or begins one. The units
 // are at rest. busy says that there is more to do at once.
 func (r *run) keep() (busy bool, err error) {
 	k := &r.keeping
+	began := time.Now()
 	if err := r.sound(); err != nil {
 		return false, err
 	}
@@ -141,6 +148,10 @@ func (r *run) keep() (busy bool, err error) {
 	}
 	if k.store == nil || r.current < math.MinInt64/4 {
 		return false, nil
+	}
+	if k.tidying != nil {
+		r.tidy()
+		return true, nil // there may be room again
 	}
 	if k.cut == nil {
 		if !k.wanted() || k.full {
@@ -155,16 +166,35 @@ func (r *run) keep() (busy bool, err error) {
 		}
 	}
 	c := k.cut
-	if !c.encoded {
-		return true, r.encodeSlice(min(maxSlice, max(minSlice, time.Since(k.sliced)/sliceShare)))
+	busy, err = r.goOnWith(c)
+	c.stall = max(c.stall, time.Since(began))
+	if c.settling != nil && c.settling.done() {
+		r.settled(c)
+		if err == nil {
+			err = r.spillFailed(c.err)
+		}
 	}
-	select {
-	case err := <-c.result:
-		r.settle(err)
-		return true, nil // there may be room again
-	default:
-		return false, nil
+	return busy, err
+}
+
+// goOnWith does what is due of a checkpoint.
+func (r *run) goOnWith(c *cut) (busy bool, err error) {
+	if c.settling == nil {
+		r.paceStore(c)
 	}
+	switch {
+	case !c.encoded:
+		return r.encode(c)
+	case c.settling == nil:
+		select {
+		case c.err = <-c.result:
+			c.settling = r.settling(c)
+		default:
+			return false, nil
+		}
+	}
+	r.slice(c.settling, r.sliceLength())
+	return true, nil // there may be room again
 }
 
 // sound reports whether all that the state answered can be trusted.
@@ -191,59 +221,17 @@ func (r *run) beginCut() error {
 		c.seals = r.cfg.Seals()
 	}
 	c.positions = r.positions(r.current)
-	c.shared, c.units = r.state.Cut()
+	c.spread = r.spread()
+	c.shared, c.units = r.state.Shared(), make([][]byte, r.state.Units())
+	r.each(func(rd *reducer) {
+		for u := rd.first; u < rd.end; u++ {
+			c.units[u] = r.state.Unit(u).Cut()
+		}
+	})
 	c.standing = r.clock.facts()
 	c.checkpoint = k.store.Begin(r.state.Alive())
 	failpoint.Hit("pipeline.cut.after")
-	c.stall = time.Since(began)
 	k.cut, k.sliced = c, time.Now()
-	return nil
-}
-
-// encodeSlice encodes what is pending for a while, in all units at once.
-func (r *run) encodeSlice(d time.Duration) error {
-	k := &r.keeping
-	c := k.cut
-	if !c.checkpoint.Room() {
-		time.Sleep(300 * time.Microsecond) // the store is behind
-	}
-	began := time.Now()
-	until := began.Add(d)
-	var pending atomic.Bool
-	errs := make([]error, len(r.reducers))
-	r.each(func(rd *reducer) {
-		for u := rd.first; u < rd.end; u++ {
-			put := func(table uint16, page uint32, changes []byte) error {
-				return c.checkpoint.Put(u, table, page, changes)
-			}
-			for {
-				if !c.checkpoint.Room() || time.Now().After(until) {
-					pending.Store(true)
-					return
-				}
-				done, err := r.state.Unit(u).Encode(put, c.checkpoint.Room)
-				if err != nil {
-					errs[rd.index()] = err
-					return
-				}
-				if done {
-					break
-				}
-			}
-		}
-	})
-	k.sliced = time.Now()
-	c.stall = max(c.stall, k.sliced.Sub(began))
-	if err := errors.Join(errs...); err != nil {
-		c.checkpoint.Abort()
-		c.encoded = true
-		c.result <- err
-		return nil
-	}
-	if !pending.Load() {
-		c.encoded = true
-		go r.commit(c)
-	}
 	return nil
 }
 
@@ -293,34 +281,38 @@ func (r *run) tryCommit(ctx context.Context, c *cut) (err error) {
 
 func standingName(hour int64) string { return fmt.Sprintf("standing/%d", hour) }
 
-// settle takes note of how a checkpoint ended.
-func (r *run) settle(err error) {
-	k := &r.keeping
-	c := k.cut
-	k.cut = nil
+// settling has all units told how a checkpoint ended.
+func (r *run) settling(c *cut) *sweep {
 	c.late()
-	r.state.Settle(err == nil)
+	return r.sweep(func(u int) { r.state.Unit(u).Settle(c.err == nil) })
+}
+
+// settled takes note of how a checkpoint ended.
+func (r *run) settled(c *cut) {
+	k := &r.keeping
+	k.cut = nil
 	now := time.Now()
 	st := CheckpointStatus{}
 	if was := k.status.Load(); was != nil {
 		st = *was
 	}
 	st.Took, st.Stall = now.Sub(c.began), c.stall
-	if err != nil {
+	if c.err != nil {
 		st.Failed++
-		st.Why = err.Error()
+		st.Why = c.err.Error()
 		k.status.Store(&st)
 		pause := min(retryCheckpoint<<min(k.failures, 5), time.Minute)
 		k.failures++
 		k.notBefore = now.Add(pause)
-		r.cfg.Log.Error("a checkpoint failed; the one before it stays in force", "error", err, "next", pause)
+		r.cfg.Log.Error("a checkpoint failed; the one before it stays in force", "error", c.err, "next", pause)
 		k.schedule(r, pause)
 		return
 	}
 	k.failures = 0
 	st.Last, st.Tick, st.Why = now, c.tick, ""
 	k.status.Store(&st)
-	k.at = c.tick
+	k.at, k.density = c.tick, c.spread.density()
+	k.weigh()
 	k.saved.Store(&c.positions)
 	clear(k.stored)
 	for h := range c.standing {
@@ -349,95 +341,6 @@ func (r *run) passed(positions []Position) {
 	}
 }
 
-// leave writes a last checkpoint and says where another run can go on. All that
-// was decided up to the current tick has left.
-func (r *run) leave() error {
-	k := &r.keeping
-	if r.current < math.MinInt64/4 {
-		return nil
-	}
-	if err := r.sound(); err != nil {
-		return err
-	}
-	if k.store != nil && !k.temporary {
-		until := time.Now().Add(lastCheckpoint)
-		if err := r.finishCut(until); err != nil {
-			return err
-		}
-		if full, free := k.store.Full(); full {
-			r.cfg.Log.Error("no last checkpoint: the disk is full; the next start reads from the one before", "free", free)
-		} else if k.at != r.current {
-			if err := r.beginCut(); err != nil {
-				return err
-			}
-			if err := r.finishCut(until); err != nil {
-				return err
-			}
-			if k.at != r.current {
-				r.cfg.Log.Error("the last checkpoint did not succeed; the next start reads from the one before")
-			}
-		}
-	}
-	if r.cfg.Left != nil {
-		r.cfg.Left(&Resume{
-			Tick: r.current, State: r.state, Positions: r.positions(r.current), Standing: r.clock.facts(), Unreviewed: r.unreviewed,
-			Saved: k.store == nil || k.at == r.current && !k.temporary,
-		})
-	}
-	return nil
-}
-
-// finishCut goes on with the checkpoint that is under way until it has ended.
-func (r *run) finishCut(until time.Time) error {
-	k := &r.keeping
-	for k.cut != nil && !k.cut.encoded {
-		if !k.cut.checkpoint.Room() {
-			if time.Now().After(until) {
-				break
-			}
-			time.Sleep(time.Millisecond)
-			continue
-		}
-		if err := r.encodeSlice(maxSlice); err != nil {
-			return err
-		}
-	}
-	if k.cut == nil {
-		return nil
-	}
-	if !k.cut.encoded {
-		k.cut.checkpoint.Abort()
-		r.settle(errors.New("not written in time"))
-		return nil
-	}
-	timer := time.AfterFunc(time.Until(until), k.cut.late)
-	defer timer.Stop()
-	r.settle(<-k.cut.result)
-	return nil
-}
-
-// giveUp ends what is under way when the run ends.
-func (r *run) giveUp() {
-	k := &r.keeping
-	if k.timer != nil {
-		k.timer.Stop()
-	}
-	if c := k.cut; c != nil {
-		c.late()
-		if c.encoded {
-			<-c.result
-		} else {
-			c.checkpoint.Abort()
-		}
-		k.cut = nil
-	}
-	if k.temporary {
-		if err := k.store.Close(); err != nil {
-			r.cfg.Log.Warn("the temporary store could not be removed", "error", err)
-		}
-	}
-}
-
 // goOn begins where an earlier run stopped.
 func (r *run) goOn(from *Resume) {
 	r.state = from.State
@@ -452,7 +355,7 @@ func (r *run) goOn(from *Resume) {
 	// which nobody is going to publish again.
 	for _, h := range []int64{hourOf(from.Tick) - 3600, hourOf(from.Tick)} {
 		if r.clock.published[h] == nil {
-			r.clock.published[h] = r.state.Publish(h)
+			r.clock.published[h] = r.state.Publish(h, nil)
 		}
 	}
 }

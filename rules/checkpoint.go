@@ -12,10 +12,12 @@ import (
 
 // A checkpoint of a state goes like this, all units at rest where it says so:
 //
-//	at rest    cp := store.Begin(st.Alive()); shared, heads := st.Cut()
+//	at rest    cp := store.Begin(st.Alive()); shared := st.Shared(), and of each unit head := u.Cut()
 //	by unit    Encode until it is done, between ticks
 //	           cp.Commit with shared and heads
-//	at rest    st.Settle(err == nil)
+//	by unit    u.Settle(err == nil), between ticks
+//
+// What is done by unit may be done in several units at once.
 
 // Attach gives a state a store that has nothing yet, so that keys may leave
 // memory and the state may be kept. All units must be at rest.
@@ -130,6 +132,7 @@ func (st *State) openWindows(head []byte, cold *state.Unit) (*windows.Unit, erro
 	if err != nil {
 		return nil, err
 	}
+	win.Keep(st.plan.facts())
 	return win, win.Follow(st.layouts)
 }
 
@@ -152,20 +155,20 @@ func (u *Unit) restore(g *grant) {
 	}
 }
 
-// Cut takes the state as it is for a checkpoint. What is small is encoded at
-// once: what all units share, and for each its counters and what waits for the
-// next boundary, which at one is next to nothing. Keys, grants and on-states are
-// pending from then on, until Encode has written them. All units must be at
-// rest, and what was decided drained.
-func (st *State) Cut() (shared []byte, heads [][]byte) {
-	shared = st.appendShared()
-	for _, u := range st.units {
-		u.win.Cut()
-		u.granted.begin()
-		u.shownNow.begin()
-		heads = append(heads, u.win.AppendHead(u.appendHead()))
-	}
-	return shared, heads
+// Shared encodes what all units share, for a checkpoint. All units must be at
+// rest, and what was decided drained; between it and the last unit's Cut no tick
+// may run.
+func (st *State) Shared() []byte { return st.appendShared() }
+
+// Cut takes the unit as it is for a checkpoint. What is small is encoded at once:
+// its counters and what waits for the next boundary, which at one is next to
+// nothing. Keys, grants and on-states are pending from then on, until Encode has
+// written them.
+func (u *Unit) Cut() (head []byte) {
+	u.win.Cut()
+	u.granted.begin()
+	u.shownNow.begin()
+	return u.win.AppendHead(u.appendHead())
 }
 
 // Alive returns what Store.Begin asks of stored values: whether they are still
@@ -181,13 +184,11 @@ func (st *State) Alive() func(unit int, table uint16, value []byte) bool {
 }
 
 // Settle says what became of the checkpoint of the last Cut: it is on disk, or
-// failed, and what it had is dirty again. All units must be at rest.
-func (st *State) Settle(ok bool) {
-	for _, u := range st.units {
-		u.win.Settle(ok)
-		u.granted.settle(ok)
-		u.shownNow.settle(ok)
-	}
+// failed, and what it had is dirty again. It must be said before the next Cut.
+func (u *Unit) Settle(ok bool) {
+	u.win.Settle(ok)
+	u.granted.settle(ok)
+	u.shownNow.settle(ok)
 }
 
 // Encode hands over a slice of what is pending of the unit, each page once for
@@ -240,7 +241,7 @@ func (u *Unit) Resident() int64 { return u.win.Resident() + u.small() }
 
 // small is what the unit holds besides its windows.
 func (u *Unit) small() int64 {
-	return u.grantBytes + u.raisedBytes + u.mailBytes + u.granted.resident() + u.shownNow.resident()
+	return u.grantBytes + u.raisedBytes + u.mailBytes + u.granted.resident() + u.shownNow.resident() + u.foundBytes() + u.state.standingBytes()
 }
 
 // Dirty returns about how many bytes have changed since they were last settled.

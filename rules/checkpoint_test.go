@@ -72,7 +72,7 @@ func (s *survivor) open() {
 func (s *survivor) begin() {
 	s.cp = s.store.Begin(s.st.Alive())
 	s.flip = state.Flip{Tick: s.now}
-	s.flip.Meta, s.flip.Units = s.st.Cut()
+	s.flip.Meta, s.flip.Units = cut(s.st)
 	if s.now%Boundary != 0 && s.st.Pending() {
 		s.unaligned++
 	}
@@ -114,7 +114,7 @@ func (s *survivor) finish(ok bool) {
 		s.cp.Abort()
 		s.aborts++
 	}
-	s.st.Settle(ok)
+	settle(s.st, ok)
 	s.cp = nil
 }
 
@@ -331,4 +331,20 @@ func anyGrant(u *Unit) (g *grant) {
 		}
 	}
 	return g
+}
+
+// cut takes a whole state as it is.
+func cut(st *State) (shared []byte, heads [][]byte) {
+	shared = st.Shared()
+	for i := range st.Units() {
+		heads = append(heads, st.Unit(i).Cut())
+	}
+	return shared, heads
+}
+
+// settle says of all units what became of a checkpoint.
+func settle(st *State, ok bool) {
+	for i := range st.Units() {
+		st.Unit(i).Settle(ok)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,7 @@ type live struct {
 	dir        string        // of the store; empty: none
 	checkpoint time.Duration // how often the state is written
 	archive    string        // directory; empty: none
+	profile    string        // file for the processor profile; empty: none
 }
 
 // lived is what came of it.
@@ -183,11 +185,31 @@ func (l live) run(ctx context.Context) (r lived, err error) {
 			}
 		}
 	}()
-	r.sum, err = pipeline.Run(ctx, cfg)
+	err = profiled(l.profile, func() (err error) {
+		r.sum, err = pipeline.Run(ctx, cfg)
+		return err
+	})
 	r.took, r.cpu = time.Since(began), cpuTime()-cpu
 	close(stop)
 	<-watched
 	return r, err
+}
+
+// profiled writes the processor profile of what it does to a file, if there is one.
+func profiled(file string, do func() error) error {
+	if file == "" {
+		return do()
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	err = do()
+	pprof.StopCPUProfile()
+	return errors.Join(err, f.Close())
 }
 
 // percentile returns the wait that a share of events does not exceed.

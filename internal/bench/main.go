@@ -64,10 +64,15 @@ func run(out io.Writer) (err error) {
 	floodMinutes := flag.Int("minutes", budgetMinutes, "minutes of event time of -budget's floods")
 	caged := flag.Bool("caged", true, "put the floods into a memory cgroup")
 	keeping := flag.Bool("state", false, "measure what writing the state costs, instead")
-	seconds := flag.Int("seconds", 60, "how long each run of -state with a store lasts")
+	seconds := flag.Int("seconds", 60, "how long each run of -state with a store lasts, or each of its runs at a -pace")
+	pace := flag.Float64("pace", 0, "of -state only how long ticks wait at so many events a second")
+	profile := flag.String("profile", "", "where the processor profile of -state at a -pace, of its run with a store, or of -keys is written")
 	soaking := flag.Bool("soak", false, "replay a week of a generated log, of -lines events, instead")
 	archiving := flag.Bool("archive", false, "measure archives of events: of a generated log and of those named behind the flags, instead")
 	keyed := flag.Bool("million", false, "measure a checkpoint and a restore of a million keys, instead")
+	many := flag.Bool("keys", false, "keep -keysmillions million keys for a week of event time, instead")
+	keysMillions := flag.Float64("keysmillions", tenMillion/1e6, "million keys of -keys")
+	touches := flag.Int64("touches", mostTouchesDay, "how often a day a key of -keys is touched at most: 1000 is all, and takes much longer")
 	kafka := flag.Bool("kafka", false, "measure a topic read from an embedded broker, instead")
 	flag.Parse()
 	if *dir == "" {
@@ -80,7 +85,7 @@ func run(out io.Writer) (err error) {
 		return budget(out, *weir, *dir, *floodMinutes, *caged)
 	}
 	if *keeping {
-		return checkpoints(out, *dir, *lines, *densities, *seconds)
+		return checkpoints(out, *dir, *lines, *densities, costing{seconds: *seconds, pace: *pace, profile: *profile})
 	}
 	if *soaking {
 		return soak(out, *dir, *lines)
@@ -90,6 +95,9 @@ func run(out io.Writer) (err error) {
 	}
 	if *keyed {
 		return aMillion(out, *dir)
+	}
+	if *many {
+		return profiled(*profile, func() error { return manyKeys(out, *dir, int64(*keysMillions*million), keysDays, *touches) })
 	}
 	if *kafka {
 		return topics(out, *dir, *lines, *densities)

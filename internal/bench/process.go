@@ -16,17 +16,26 @@ func resetPeak() {
 }
 
 // peakRSS returns the highest memory use since resetPeak, in bytes.
-func peakRSS() (n int64) {
-	b, err := os.ReadFile("/proc/self/status")
+func peakRSS() int64 { return procNumber("/proc/self/status", "VmHWM:") << 10 }
+
+// anonymousRSS returns the memory in use that no file backs, in bytes.
+func anonymousRSS() int64 { return procNumber("/proc/self/status", "RssAnon:") << 10 }
+
+// writtenBytes returns how many bytes this process has had written to disks.
+func writtenBytes() int64 { return procNumber("/proc/self/io", "write_bytes:") }
+
+// procNumber returns the number behind a name in a file of the kernel's.
+func procNumber(file, name string) (n int64) {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return 0
 	}
-	if _, after, ok := bytes.Cut(b, []byte("VmHWM:")); ok {
+	if _, after, ok := bytes.Cut(b, []byte(name)); ok {
 		if _, err := fmt.Sscan(string(after[:min(len(after), 32)]), &n); err != nil {
 			return 0
 		}
 	}
-	return n << 10
+	return n
 }
 
 // cpuTime returns what this process has used of all processors.

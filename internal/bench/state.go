@@ -22,11 +22,20 @@ const (
 	checkpointEvery = 10 * time.Second
 )
 
+// costing is what of checkpoints' cost is measured.
+type costing struct {
+	seconds int
+	pace    float64 // 0: half of the speed that is found
+	profile string  // file; empty: none
+}
+
 // checkpoints measures what writing the state costs: the same lines with and
 // without a store, in turns; then at half of that speed how long events wait.
 // A run with a store lasts a minute at least, one without ends where the first
 // one did so far that both can be compared.
-func checkpoints(out io.Writer, dir string, lines int, densities string, seconds int) error {
+//
+// With a pace only the waits are measured.
+func checkpoints(out io.Writer, dir string, lines int, densities string, c costing) error {
 	load, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return err
@@ -43,7 +52,11 @@ func checkpoints(out io.Writer, dir string, lines int, densities string, seconds
 		if err != nil {
 			return err
 		}
-		err = checkpointsAt(out, dir, src, density, seconds)
+		if c.pace > 0 {
+			err = stall(context.Background(), out, dir, src, density, c)
+		} else {
+			err = checkpointsAt(out, dir, src, density, c)
+		}
 		faults = append(faults, err)
 		if err := errors.Join(src.close(), os.Remove(path)); err != nil {
 			return err
@@ -52,8 +65,8 @@ func checkpoints(out io.Writer, dir string, lines int, densities string, seconds
 	return errors.Join(faults...)
 }
 
-func checkpointsAt(out io.Writer, dir string, src *loop, density string, seconds int) error {
-	ctx := context.Background()
+func checkpointsAt(out io.Writer, dir string, src *loop, density string, c costing) error {
+	ctx, seconds := context.Background(), c.seconds
 	fmt.Fprintf(out, "\n%s events a second of event time, %s lines over and over\n", density, thousands(len(src.ends)))
 	var faults []error
 	// A first run warms caches and says how many lines a minute has.
@@ -93,18 +106,21 @@ func checkpointsAt(out io.Writer, dir string, src *loop, density string, seconds
 	if cost > mostCost {
 		faults = append(faults, fmt.Errorf("at %s: checkpoints cost %.1f %%, must be at most %.0f %%", density, 100*cost, 100*mostCost))
 	}
-	faults = append(faults, stall(ctx, out, dir, src, density, half))
+	faults = append(faults, stall(ctx, out, dir, src, density, costing{seconds: 25, pace: half}))
 	return errors.Join(faults...)
 }
 
 // stall measures, at a pace, how long a second's tick waits behind the line that
 // closes it, and a line until it is mapped, with and without checkpoints.
-func stall(ctx context.Context, out io.Writer, dir string, src *loop, density string, pace float64) error {
-	const paced = 25 * time.Second
-	lines := int64(pace * paced.Seconds())
+func stall(ctx context.Context, out io.Writer, dir string, src *loop, density string, c costing) error {
+	pace := c.pace
+	lines := int64(pace * float64(c.seconds))
 	var found [2]lived
 	for i, dir := range []string{"", dir} {
 		l := live{src: src.again(lines, pace, 0), dir: dir, checkpoint: checkpointEvery / 2}
+		if dir != "" {
+			l.profile = c.profile
+		}
 		r, err := l.run(ctx)
 		if err != nil {
 			return err
