@@ -31,6 +31,9 @@ type aboutPartition struct {
 	Last      int64 `json:"last"`
 	Events    int64 `json:"events"`
 	Latest    int64 `json:"latest_ns"` // the largest time up to here
+	// Follows is the offset behind the last event of the files before: where those
+	// that are there end earlier, one is lost. 0: there was none, or nobody knows.
+	Follows int64 `json:"follows,omitempty"`
 }
 
 // aboutGap is a run of offsets of which it is not known what was there.
@@ -67,7 +70,7 @@ func parseAbout(text string, groups int) (*about, error) {
 	}
 	seen := make(map[int32]bool, len(a.Partitions))
 	for _, p := range a.Partitions {
-		if p.Partition < 0 || p.Partition > maxPartition || p.First > p.Last || p.Events < 1 || seen[p.Partition] {
+		if p.Partition < 0 || p.Partition > maxPartition || p.First > p.Last || p.Events < 1 || p.Follows > p.First || seen[p.Partition] {
 			return nil, fmt.Errorf("metadata: partition %d with %d events from %d to %d", p.Partition, p.Events, p.First, p.Last)
 		}
 		seen[p.Partition] = true

@@ -130,7 +130,7 @@ func BenchmarkFinish(b *testing.B) {
 	cpu := processor(b)
 	for b.Loop() {
 		path := dir + "/x.parquet"
-		_, size, err := a.writeFile(sp, path)
+		_, size, err := a.writeFile(sp, path, nil)
 		must(b, err)
 		must(b, os.Remove(path))
 		n += events

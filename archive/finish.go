@@ -158,7 +158,7 @@ func (a *Archive) finish(sp *spool) error {
 	path := filepath.Join(sp.source.dir, sp.name.String())
 	began := time.Now()
 	a.hit("archive.finish")
-	about, size, err := a.writeFile(sp, path+fileSuffix+tempSuffix)
+	about, size, err := a.writeFile(sp, path+fileSuffix+tempSuffix, a.finishedOf(sp.source.Name))
 	if err != nil {
 		return err
 	}
@@ -187,4 +187,17 @@ func (a *Archive) finish(sp *spool) error {
 	}
 	a.retain()
 	return nil
+}
+
+// finishedOf returns up to where files have the partitions of a source.
+func (a *Archive) finishedOf(source string) map[int32]int64 {
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	before := make(map[int32]int64)
+	for p, m := range a.marks.parts {
+		if p.Source == source {
+			before[p.Partition] = m.done
+		}
+	}
+	return before
 }

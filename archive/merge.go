@@ -11,8 +11,9 @@ import (
 )
 
 // writeFile makes a file of a spool under a name for the time being. A spool in
-// which nothing is left makes none.
-func (a *Archive) writeFile(sp *spool, path string) (*about, int64, error) {
+// which nothing is left makes none. Before says up to where the files before it
+// have each partition.
+func (a *Archive) writeFile(sp *spool, path string, before map[int32]int64) (*about, int64, error) {
 	f, err := os.Open(sp.path)
 	if err != nil {
 		return nil, 0, err
@@ -39,7 +40,7 @@ func (a *Archive) writeFile(sp *spool, path string) (*about, int64, error) {
 		w.about.Gaps = append(w.about.Gaps, aboutGap{Partition: gap.Partition, From: gap.First, To: gap.Last})
 	}
 	defer a.making.Store(0)
-	m := merger{a: a, sp: sp, spool: f, w: w, group: newGroup()}
+	m := merger{a: a, sp: sp, spool: f, w: w, group: newGroup(), before: before}
 	for _, p := range slices.Sorted(maps.Keys(parts)) {
 		if err := m.partition(p, parts[p]); err != nil {
 			return nil, 0, errors.Join(err, w.f.Close(), os.Remove(path))
@@ -81,11 +82,16 @@ type merger struct {
 	group *group
 	frame frame
 	buf   []byte
+
+	before map[int32]int64
 }
 
 // partition writes the row groups of one partition.
 func (m *merger) partition(p int32, frames []entry) error {
 	all := aboutPartition{Partition: p, First: frames[0].First, Latest: math.MinInt64}
+	if at := m.before[p]; at <= all.First { // else this file is made once more
+		all.Follows = at
+	}
 	began := time.Now()
 	for i := range frames {
 		e := &frames[i]

@@ -55,7 +55,11 @@ type reader struct {
 	file   *shared // that it reads
 	groups []int   // its row groups that are still to be read
 	group  *groupReader
-	last   int64
+	last   int64 // the offset of the last event
+	time   int64 // its time
+	ended  bool
+
+	holes []hole // what is missing and was not told yet, by offset
 }
 
 // OpenFiles opens the files of an archive, or those in directories, and returns
@@ -223,13 +227,13 @@ func (s *Source) ReadEvents(ctx context.Context, p, max int, b *event.Batch, app
 			return appended, err
 		}
 	}
-	before, times := len(b.Events), len(appended)
+	before, times, last, at := len(b.Events), len(appended), r.last, r.time
 	appended, err := r.group.read(max, b, appended, s.appended)
 	if err == nil {
 		err = r.check(b.Events[before:])
 	}
 	if err != nil {
-		b.Events, appended = b.Events[:before], appended[:times]
+		b.Events, appended, r.last, r.time = b.Events[:before], appended[:times], last, at
 		return appended, r.fault(err)
 	}
 	if r.group.left == 0 {
@@ -248,7 +252,7 @@ func (r *reader) check(events []event.Event) error {
 		if e.Time < 0 || e.Time > latestTime {
 			return fmt.Errorf("time %d of partition %d, must be from 1970 to 2105", e.Time, r.number)
 		}
-		r.last = e.Offset
+		r.last, r.time = e.Offset, e.Time
 	}
 	return nil
 }
@@ -279,13 +283,16 @@ func (r *reader) open() error {
 		return err
 	}
 	if r.next == len(r.files) {
+		r.ended = true
 		return io.EOF
 	}
 	f := r.files[r.next]
+	r.lookForHoles(r.next)
 	r.next++
 	r.file = f
 	if err := f.enter(); err != nil {
 		r.file = nil
+		r.unreadable(f, f.about.partition(r.number).First)
 		return &ingest.ErrSource{File: f.path, Err: reason(err, f.path)}
 	}
 	for i, p := range f.about.RowGroups {
@@ -293,23 +300,13 @@ func (r *reader) open() error {
 			r.groups = append(r.groups, i)
 		}
 	}
-	for _, gap := range f.about.Gaps {
-		if gap.Partition == r.number {
-			// It does not end the file: only what lies in it is missing.
-			r.faults = append(r.faults, &ingest.ErrSource{File: f.path, Err: fmt.Errorf("events of partition %d from offset %d up to %d may be missing", r.number, gap.From, gap.To)})
-		}
-	}
-	if len(r.faults) > 0 {
-		err := r.faults[0]
-		r.faults = r.faults[1:]
-		return err
-	}
 	return nil
 }
 
 // fault gives the partition's file up.
 func (r *reader) fault(err error) error {
 	path := r.file.path
+	r.unreadable(r.file, max(r.last+1, r.file.about.partition(r.number).First))
 	return &ingest.ErrSource{File: path, Err: errors.Join(reason(err, path), r.leave())}
 }
 

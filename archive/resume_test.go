@@ -2,16 +2,13 @@ package archive
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
-
-	"weir/event"
-	"weir/ingest"
 )
 
 // story is what happens to an archive: partitions whose events go over several
@@ -295,17 +292,12 @@ func TestAGapIsSaid(t *testing.T) {
 	sources, err := OpenFiles([]string{dir}, ReadConfig{})
 	must(t, err)
 	defer sources[0].Close()
-	var b event.Batch
-	_, err = sources[0].ReadEvents(t.Context(), 0, 1000, &b, nil)
-	var gap *ingest.ErrSource
-	if !errors.As(err, &gap) || gap.Err.Error() != "events of partition 0 from offset 100 up to 400 may be missing" {
-		t.Errorf("%v, must say what is missing", err)
+	events, gaps := told(t, sources[0], 0)
+	if len(gaps) != 1 || gaps[0].From != 100 || gaps[0].To != 400 || !strings.Contains(string(gaps[0].Why), "the archive was off meanwhile") {
+		t.Errorf("%+v, must be what is missing", gaps)
 	}
-	for !errors.Is(err, io.EOF) {
-		_, err = sources[0].ReadEvents(t.Context(), 0, 1000, &b, nil)
-	}
-	if len(b.Events) != 110 {
-		t.Errorf("%d events, must be 110", len(b.Events))
+	if len(events) != 110 {
+		t.Errorf("%d events, must be 110", len(events))
 	}
 }
 
@@ -354,19 +346,12 @@ func TestADamagedSpoolIsSaidAndTheRestIsKept(t *testing.T) {
 			sources, err := OpenFiles([]string{dir}, ReadConfig{})
 			must(t, err)
 			defer sources[0].Close()
-			var batch event.Batch
-			faults := 0
-			for {
-				_, err := sources[0].ReadEvents(t.Context(), 0, 1000, &batch, nil)
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					faults++
-				}
+			events, gaps := told(t, sources[0], 0)
+			if len(gaps) != 1 || len(events) != tt.want || events[len(events)-1] != 209 {
+				t.Fatalf("%+v and %d events, must be one gap and %d", gaps, len(events), tt.want)
 			}
-			if faults != 1 || len(batch.Events) != tt.want || batch.Events[len(batch.Events)-1].Offset != 209 {
-				t.Errorf("%d faults and %d events, must be 1 and %d", faults, len(batch.Events), tt.want)
+			if i := slices.IndexFunc(events, func(o int64) bool { return o >= gaps[0].From && o < gaps[0].To }); i >= 0 {
+				t.Errorf("%+v holds event %d", gaps[0], events[i])
 			}
 		})
 	}

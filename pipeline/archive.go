@@ -3,8 +3,10 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"weir/archive"
+	"weir/ingest"
 )
 
 func parts(positions []Position) map[archive.Part]int64 {
@@ -58,4 +60,59 @@ func (r *run) archivePassed(at []Position) {
 	if err := r.cfg.Archive.Passed(context.WithoutCancel(r.ctx), parts(at)); err != nil {
 		r.cfg.Log.Error("archive: hours that are over are not made into files", "error", err)
 	}
+}
+
+// lossy is a source of events that knows which of them are missing: in front of
+// or among those that it returned last, or behind all of them.
+type lossy interface {
+	Missing(p int) []ingest.Gap
+}
+
+// lookForLost notes what a chunk's source lacks. Whoever replays is told at the
+// end, too: what was decided is not what a run on the whole log decides.
+func (p *partition) lookForLost(c *chunk) {
+	s, ok := p.events.(lossy)
+	if !ok {
+		return
+	}
+	for _, g := range s.Missing(p.local) {
+		if g.To <= p.skip {
+			continue // it was told before the run began
+		}
+		c.recs.Gaps = append(c.recs.Gaps, g)
+		from := ""
+		if !g.Since.IsZero() {
+			from = ", from " + g.Since.UTC().Format(time.RFC3339) + " on"
+		}
+		p.run.count.broken(fmt.Errorf("source %s, partition %d: its events from offset %d up to %d are missing%s: %s; decisions that look back behind them are marked incomplete",
+			p.id().source, p.local, g.From, g.To, from, g.Why))
+	}
+}
+
+// behindLost returns the second of the first event behind all that a chunk's
+// source lacks; 0 where there is none yet.
+func (p *partition) behindLost(c *chunk) (second int64) {
+	if len(p.missing) == 0 {
+		return 0
+	}
+	to := p.missing[len(p.missing)-1].To
+	for i := range c.batch.Events {
+		if ev := &c.batch.Events[i]; ev.Offset >= to && ev.Time >= 0 && ev.Time <= LastSecond*nanos {
+			return max(1, floorDiv(ev.Time, nanos))
+		}
+	}
+	return 0
+}
+
+// blindFrom returns from which second on nobody has seen what a partition misses
+// before an event of a second. Events that were recorded say it themselves: how
+// far the clock has come by now depends on how fast they are read.
+func (p *partition) blindFrom(second int64) int64 {
+	if p.events == nil {
+		return max(1, p.w)
+	}
+	if since := p.missing[0].Since; !since.IsZero() {
+		return max(1, min(second, since.Unix()+1))
+	}
+	return second
 }

@@ -1,0 +1,155 @@
+package archive
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/event"
+	"weir/ingest"
+)
+
+// told reads a partition to its end: the offsets of its events, and what it says
+// is missing, each gap behind the events that come before it.
+func told(t *testing.T, s *Source, p int) (offsets []int64, gaps []ingest.Gap) {
+	t.Helper()
+	for {
+		var b event.Batch
+		_, err := s.ReadEvents(t.Context(), p, 7, &b, nil)
+		for _, g := range s.Missing(p) {
+			if n := len(b.Events); n > 0 && b.Events[n-1].Offset < g.To {
+				t.Errorf("%+v is told with the events up to %d, must be with those behind it", g, b.Events[n-1].Offset)
+			}
+			gaps = append(gaps, g)
+		}
+		for i := range b.Events {
+			offsets = append(offsets, b.Events[i].Offset)
+		}
+		if errors.Is(err, io.EOF) {
+			return offsets, gaps
+		}
+		if err != nil && !errors.As(err, new(*ingest.ErrSource)) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// threeFiles writes an archive of two partitions in three files. Of partition 1
+// lines were rejected between the files: there are no such offsets.
+func threeFiles(t *testing.T) (dir string, files []string) {
+	t.Helper()
+	dir = t.TempDir()
+	a := opened(t, config(dir, "edge"), nil)
+	for i := range int64(3) {
+		at := start + i*2*hour
+		must(t, a.Add(t.Context(), Part{"edge", 0}, uint64(i), simple(i*100, at, 100), nil))
+		must(t, a.Add(t.Context(), Part{"edge", 1}, uint64(i), simple(i*1000+5, at, 10), nil))
+		must(t, a.Finish(t.Context()))
+	}
+	must(t, a.Close())
+	files, err := filepath.Glob(filepath.Join(dir, "edge", "*.parquet"))
+	must(t, err)
+	if len(files) != 3 {
+		t.Fatal(files)
+	}
+	return dir, files
+}
+
+func TestAFileThatIsLostIsMissed(t *testing.T) {
+	dir, files := threeFiles(t)
+	sources, err := OpenFiles([]string{dir}, ReadConfig{})
+	must(t, err)
+	for p := range 2 {
+		if _, gaps := told(t, sources[0], p); len(gaps) > 0 {
+			t.Errorf("nothing is missing of partition %d, and yet: %+v", p, gaps)
+		}
+	}
+	must(t, sources[0].Close())
+	for name, lose := range map[string]func() error{
+		"deleted": func() error { return os.Rename(files[1], files[1]+".away") },
+		"emptied": func() error { return os.WriteFile(files[1], nil, 0o600) },
+	} {
+		must(t, lose())
+		sources, err := OpenFiles([]string{dir}, ReadConfig{})
+		must(t, err)
+		offsets, gaps := told(t, sources[0], 0)
+		want := []ingest.Gap{{
+			Partition: 0, From: 100, To: 200, Since: time.Unix(0, start+99*int64(time.Second)).UTC(),
+			Why: "the archive's files between 2026-03-06T04-0001.parquet and 2026-03-06T08-0001.parquet are not there, or cannot be read",
+		}}
+		if !reflect.DeepEqual(gaps, want) || len(offsets) != 200 {
+			t.Errorf("%s: %d events and %+v,\nmust be 200 and %+v", name, len(offsets), gaps, want)
+		}
+		// What the offsets between files alone would say is wrong: 15 to 1004 never were.
+		if _, gaps = told(t, sources[0], 1); len(gaps) != 1 || gaps[0].From != 15 || gaps[0].To != 1015 {
+			t.Errorf("%s: %+v", name, gaps)
+		}
+		must(t, sources[0].Close())
+	}
+}
+
+func TestTheFirstFilesOfAnArchiveMayBeGone(t *testing.T) {
+	_, files := threeFiles(t)
+	sources, err := OpenFiles(files[1:], ReadConfig{})
+	must(t, err)
+	defer sources[0].Close()
+	if offsets, gaps := told(t, sources[0], 0); len(gaps) > 0 || len(offsets) != 200 {
+		t.Errorf("%d events, %+v: a limit on its size, or who replays, may well leave them out", len(offsets), gaps)
+	}
+}
+
+func TestWhatAFileCannotGiveIsMissed(t *testing.T) {
+	dir, files := threeFiles(t)
+	b, err := os.ReadFile(files[1])
+	must(t, err)
+	for i := range 600 { // its first row group, not what it says of itself
+		b[4+i] ^= 0x55
+	}
+	must(t, os.WriteFile(files[1], b, 0o600))
+	sources, err := OpenFiles([]string{dir}, ReadConfig{})
+	must(t, err)
+	defer sources[0].Close()
+	offsets, gaps := told(t, sources[0], 0)
+	if len(gaps) != 1 || gaps[0].From > 200 || gaps[0].To != 200 || !strings.Contains(string(gaps[0].Why), filepath.Base(files[1])+" cannot be read") {
+		t.Errorf("%+v", gaps)
+	}
+	if slices.ContainsFunc(offsets, func(o int64) bool { return o >= gaps[0].From && o < gaps[0].To }) {
+		t.Errorf("%v holds some of %+v", offsets, gaps)
+	}
+}
+
+func TestAFileThatIsMadeOnceMoreHasNoFileBeforeItLost(t *testing.T) {
+	dir := t.TempDir()
+	part := Part{"edge", 0}
+	a := opened(t, config(dir, "edge"), nil)
+	must(t, a.Add(t.Context(), part, 0, simple(10, start, 100), nil))
+	a.syncing.Lock()
+	a.marks.finished(part, 109, start) // as when its first file was lost behind that
+	a.syncing.Unlock()
+	must(t, a.Finish(t.Context()))
+	must(t, a.Close())
+	files, err := filepath.Glob(filepath.Join(dir, "edge", "*.parquet"))
+	must(t, err)
+	f, err := openFile(files[0])
+	must(t, err)
+	defer f.close()
+	if at := f.about.Partitions[0].Follows; at != 0 {
+		t.Errorf("it follows %d, must follow nothing that is known", at)
+	}
+}
+
+func TestHolesAreToldUpToALimit(t *testing.T) {
+	r := &reader{}
+	for i := range int64(maxHoles + 5) {
+		r.miss(hole{from: 10 * i, to: 10*i + 1})
+	}
+	if n := len(r.holes); n != maxHoles || r.holes[n-1].to != 10*(maxHoles+4)+1 {
+		t.Errorf("%d holes up to %d", n, r.holes[len(r.holes)-1].to)
+	}
+}
