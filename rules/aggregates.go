@@ -29,6 +29,7 @@ var aggregates = [NumFuncs]struct {
 	Rate: {"rate", optionalCond}, Ratio: {"ratio", neededCond}, RatioLow: {"ratio_low", neededCond},
 	Distinct: {"distinct", keyField}, Top: {"top", keyField}, Entropy: {"entropy", keyField},
 	Cadence: {"cadence", optionalCond}, First: {"first", optionalCond}, Last: {"last", optionalCond},
+	Surge: {"surge", optionalCond},
 }
 
 // String returns the function as rules write it.
@@ -89,9 +90,6 @@ func (c *checker) aggregate(n ast.Node) (a Aggregate, ok bool) {
 	}
 	f, known := funcByName(callee.Value)
 	switch {
-	case callee.Value == "surge":
-		c.bad(call, "surge is not available in this version")
-		return a, false
 	case !known && slices.Contains(functionNames, callee.Value):
 		c.bad(call, "%s is not an aggregate (there are %s)", callee.Value, list(aggregateNames))
 		return a, false

@@ -19,7 +19,7 @@ func (c *checker) call(n *ast.CallNode) *node {
 	switch {
 	case aggregate && c.feat == nil:
 		return c.bad(n, "%s is an aggregate; a condition on one event cannot use it", callee.Value)
-	case aggregate || callee.Value == "surge" && c.feat != nil:
+	case aggregate:
 		return c.inline(n)
 	case callee.Value == "signal" && c.feat == nil:
 		return c.bad(n, "signal is about keys; a condition on one event cannot use it")

@@ -33,6 +33,9 @@ func (st *State) judgeRule(i int, done []bool) int64 {
 	r, rp := st.plan.Rules[i], &st.plan.rules[i]
 	from := st.plan.Complete(i)
 	if st.blind > 0 {
+		if rp.surges {
+			from = max(from, wholeFrom(st.blind, windows.W7d))
+		}
 		from = max(from, wholeFrom(st.blind, rp.longest))
 		if known, seen := standingFields(r); len(known)+len(seen) > 0 {
 			// What is published at an hour is used for the events of the next one.

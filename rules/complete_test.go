@@ -137,7 +137,7 @@ func TestStandingOfAFieldThatIsNewIsUndefinedForADay(t *testing.T) {
 	st.Begin(begin)
 	at := int64(begin + 30*hour)
 	plan := storyPlan(t, PlanOptions{Inherit: &without.Layout, Tick: at}, storyRules...)
-	old := st.Publish(floor(at, 3600))
+	old := st.Publish(floor(at, 3600), nil)
 	if old.KnowsOf(event.FieldIP) || old.SeesOf(event.FieldIP) {
 		t.Error("it knows of a field that nobody asked about")
 	}

@@ -84,6 +84,9 @@ func (r *reader) entry(rule *Rule, it *item, key string) {
 	if action != nil {
 		r.harm(rule, &c, action.key, have["if"], key)
 	}
+	if c.If != nil {
+		r.surges(c.If.Inline, append(c.Members(rule.Key), rule.Key...), have["if"].off, key+".if")
+	}
 	rule.Then = append(rule.Then, c)
 }
 
@@ -164,7 +167,7 @@ func (r *reader) rate(c *Consequence, to, entry *item, key string) {
 		if !ok {
 			return
 		}
-		if err := checkLimit(s); err != nil {
+		if _, _, err := limitRate(s); err != nil {
 			r.fail(to.off, key+".to", "%s", err)
 		}
 		c.To = s

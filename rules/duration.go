@@ -40,17 +40,18 @@ func parseDuration(s string) (time.Duration, error) {
 	return 0, bad
 }
 
-// checkLimit checks the rate of a limit: 10/1m.
-func checkLimit(s string) error {
+// limitRate reads the rate of a limit, 10/1m: requests in so many seconds.
+func limitRate(s string) (requests, seconds int64, err error) {
 	n, per, ok := strings.Cut(s, "/")
 	count, err := strconv.ParseUint(n, 10, 31)
 	if !ok || err != nil || count < 1 {
-		return fmt.Errorf("%q is not a rate, such as 10/1m", s)
+		return 0, 0, fmt.Errorf("%q is not a rate, such as 10/1m", s)
 	}
-	if _, err := parseDuration(per); err != nil {
-		return fmt.Errorf("%q is not a rate, such as 10/1m: %w", s, err)
+	d, err := parseDuration(per)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%q is not a rate, such as 10/1m: %w", s, err)
 	}
-	return nil
+	return int64(count), int64(d / time.Second), nil
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -135,6 +135,8 @@ func (u *Unit) load(slot uint32, r *reading, tick int64) float64 {
 		return orNaN(u.win.Top(slot, r.a, r.window, tick))
 	case Entropy:
 		return orNaN(u.win.Entropy(slot, r.a, r.window, tick))
+	case Surge:
+		return u.win.Surge(slot, r.a, r.window, tick)
 	case Cadence:
 		return orNaN(u.win.Cadence(slot, r.a, r.window, tick))
 	}

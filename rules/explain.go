@@ -87,6 +87,8 @@ func (f Func) note() string {
 		return "lower end of the 99 % Wilson interval; undefined without an event"
 	case Ratio, Min, Max, First, Last:
 		return "undefined without an event"
+	case Surge:
+		return "in spreads above the median of its past; 0 with less than a day of it, so a rule states a floor of its own beside it"
 	case Cadence:
 		return "undefined below three active seconds"
 	}

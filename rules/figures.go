@@ -18,7 +18,7 @@ import (
 // that shape, or nothing is held of this one. All units must be at rest.
 func (st *State) Figures(target event.Target, tick int64) (good, tried float64, ok bool) {
 	p := st.plan
-	fields, values, ok := p.parseTarget(target)
+	fields, values, ok := p.ParseTarget(target)
 	if !ok {
 		return 0, 0, false
 	}
@@ -53,8 +53,10 @@ func (t *table) actors() (good, tried int, ok bool) {
 	return 0, 0, false
 }
 
-// parseTarget takes apart what format wrote, ordered by field.
-func (p *Plan) parseTarget(t event.Target) (fields []event.Field, values [][]byte, ok bool) {
+// ParseTarget takes apart the target of a decision: its fields, ascending, and
+// their values as event.AppendValue writes them. ok is false where it is not
+// one that these rules could name.
+func (p *Plan) ParseTarget(t event.Target) (fields []event.Field, values [][]byte, ok bool) {
 	type value struct {
 		field event.Field
 		raw   []byte

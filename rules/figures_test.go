@@ -28,7 +28,7 @@ func TestATargetIsFoundAgainByWhatDecisionsShow(t *testing.T) {
 		}
 		target := plan.format(fields, raw)
 		slices.Reverse(target) // however it is ordered
-		gotFields, got, ok := plan.parseTarget(target)
+		gotFields, got, ok := plan.ParseTarget(target)
 		if !ok || !slices.Equal(gotFields, fields) || !slices.EqualFunc(got, raw, slices.Equal[[]byte]) {
 			t.Errorf("%v is read as %v %q, %v; want %v %q", target, gotFields, got, ok, fields, raw)
 		}
@@ -44,7 +44,7 @@ func TestATargetIsFoundAgainByWhatDecisionsShow(t *testing.T) {
 		{Field: "net", Text: "198.51.100.1/24"}, {Field: "net", Text: "198.51.0.0/16"}, {Field: "ip"}, {Field: "agent"},
 		{Field: "x.owner", Text: "a"}, {Field: "", Text: "a"}, {Field: "colour", Text: "a"},
 	} {
-		if _, got, ok := plan.parseTarget(event.Target{v}); ok {
+		if _, got, ok := plan.ParseTarget(event.Target{v}); ok {
 			t.Errorf("%v is read as %q", v, got)
 		}
 	}

@@ -67,3 +67,12 @@ func (r *decoder) lineage() (l lineage) {
 	r.check(len(l) > 0, "no layout")
 	return l
 }
+
+// Layouts returns how many layouts keys on disk may have been written under, and
+// the tick behind which a reload can forget the oldest of them.
+func (st *State) Layouts() (n int, until int64) {
+	if n = len(st.layouts); n > 1 {
+		until = st.layouts[1].Began + longestIdle
+	}
+	return n, until
+}

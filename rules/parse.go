@@ -157,6 +157,7 @@ func (r *reader) rule(root *item) *Rule {
 	if it := have["when"]; it != nil {
 		rule.When = r.cond(it, "when", rule.Features, false)
 	}
+	r.surgesOf(rule, have)
 	if it := have["then"]; it != nil {
 		r.then(rule, it)
 	}
@@ -250,7 +251,7 @@ func (r *reader) features(rule *Rule, it *item) {
 		case event.FieldByName(name) != event.NoField:
 			r.fail(p.key.off, "features", "%s is the name of a field (call the feature something else)", name)
 			continue
-		case slices.Contains(functionNames, name) || name == "surge":
+		case slices.Contains(functionNames, name):
 			r.fail(p.key.off, "features", "%s is the name of a function (call the feature something else)", name)
 			continue
 		case slices.Contains(reserved, name):

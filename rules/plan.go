@@ -108,6 +108,7 @@ type rulePlan struct {
 	entries  []entryPlan
 	on       int64 // seconds that it stays on
 	longest  windows.Window
+	surges   bool // it looks back seven days for what is usual
 	// shared reports whether other keys look at its on-states: it has member
 	// entries or another rule asks for its signal.
 	shared bool

@@ -50,6 +50,7 @@ func (p *planner) planRule(i int, index map[string]int) {
 		evaluation{rule: i, bit: p.bit(rp.table, where, noCond)})
 	for _, f := range r.Features {
 		rp.features = append(rp.features, p.read(rp.table, where, f.Aggregate))
+		rp.surges = rp.surges || f.Func == Surge
 		rp.longest = max(rp.longest, f.Window)
 	}
 	rp.when = p.condPlan(rp, rp.table, where, r.When, r, index)
@@ -85,6 +86,7 @@ func (p *planner) condPlan(rp *rulePlan, t, where int, c *Cond, r *Rule, index m
 	}
 	for _, a := range c.Inline {
 		cp.inline = append(cp.inline, p.read(t, where, a))
+		rp.surges = rp.surges || a.Func == Surge
 		rp.longest = max(rp.longest, a.Window)
 	}
 	for _, s := range c.Signals {
@@ -273,6 +275,9 @@ func (p *planner) read(t, where int, a Aggregate) reading {
 		rd.a = p.series(t, windows.Buckets, bit, p.observe(a.Field, false), a.Window)
 	case Cadence:
 		rd.a = p.series(t, windows.Active, bit, 0, a.Window)
+	case Surge:
+		rd.a = p.series(t, windows.Count, bit, 0, a.Window)
+		p.series(t, windows.Count, bit, 0, windows.W7d) // of the same one: its past
 	case First, Last:
 		rd.a = p.series(t, windows.Span, bit, 0, a.Window)
 	}

@@ -30,6 +30,7 @@ func (st *State) recode(i int) error {
 	if u.win, err = windows.RestoreUnit(&st.plan.Layout, st.share(), was.win.AppendSnapshot(nil)); err != nil {
 		return err
 	}
+	u.win.Keep(st.plan.facts())
 	for _, gs := range was.grants {
 		for _, g := range gs {
 			again, err := st.readGrant(g.place, g.append(nil))

@@ -15,7 +15,7 @@ import (
 // checkpoint writes one of a state that has a store.
 func checkpoint(t testing.TB, st *State, s *state.Store, tick int64) {
 	t.Helper()
-	meta, heads := st.Cut()
+	meta, heads := cut(st)
 	cp := s.Begin(st.Alive())
 	for i := range st.Units() {
 		for done := false; !done; {
@@ -31,7 +31,7 @@ func checkpoint(t testing.TB, st *State, s *state.Store, tick int64) {
 	if err := cp.Commit(context.Background(), state.Flip{Tick: tick, Meta: meta, Units: heads}); err != nil {
 		t.Fatal(err)
 	}
-	st.Settle(true)
+	settle(st, true)
 }
 
 // reloaded lives a story and takes other rules at its first boundary at or
@@ -279,7 +279,7 @@ func TestAReloadThatCannotBeIsRefused(t *testing.T) {
 		{"no boundary", plan, 1_780_000_001, func(*State, *state.Store) {}, "tick 1780000001, must be a multiple of 10"},
 		{"on its way", plan, 1_780_000_000, func(st *State, _ *state.Store) { st.units[1].mail[mailKey{}] = &message{} }, "unit 1 has 1 candidates"},
 		{"not drained", plan, 1_780_000_000, func(st *State, _ *state.Store) { st.units[1].decisions = make([]event.Decision, 3) }, "unit 1 has 3 decisions"},
-		{"a checkpoint", plan, 1_780_000_000, func(st *State, s *state.Store) { st.Attach(s); st.Cut() }, "checkpoint that is going on"},
+		{"a checkpoint", plan, 1_780_000_000, func(st *State, s *state.Store) { st.Attach(s); cut(st) }, "checkpoint that is going on"},
 		{"no store", other, 1_780_000_000, func(*State, *state.Store) {}, "in memory alone"},
 		{"not on disk", other, 1_780_000_000, func(st *State, s *state.Store) { st.Attach(s); live2(st) }, "are not in the store"},
 		{"another layout", foreign, 1_780_000_000, func(*State, *state.Store) {}, "another layout 0"},

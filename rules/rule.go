@@ -61,12 +61,13 @@ const (
 	Cadence
 	First
 	Last
+	Surge
 	NumFuncs = iota
 )
 
 // Aggregate is a function of the events of a key in a window. Cond, where it
 // is not nil, holds back events of the rule's where (count, rate, sum, min,
-// max, distinct, top, entropy, cadence, first, last) or is what the share is
+// max, distinct, top, entropy, cadence, first, last, surge) or is what the share is
 // taken of (ratio, ratio_low).
 type Aggregate struct {
 	Func   Func

@@ -173,7 +173,7 @@ func (l *life) exchange(tick int64) {
 		l.st.Boundary(tick)
 	}
 	if tick%3600 == 0 {
-		l.standing[tick] = l.st.Publish(tick)
+		l.standing[tick] = l.st.Publish(tick, nil)
 		delete(l.standing, tick-4*3600)
 	}
 	l.decisions = l.st.Drain(l.decisions)

@@ -28,7 +28,8 @@ type State struct {
 	limits limits
 	given  Limits
 
-	layouts lineage
+	layouts   lineage
+	published int64 // bytes of the standing facts of the latest hour
 }
 
 // Boundary is how often units exchange what they know, in seconds.

@@ -38,6 +38,7 @@ type Unit struct {
 	rows   []windows.Row
 	from   []*windows.Deltas
 	values [][]byte
+	found  [][windows.MaxFacts][]uint64 // by table, of each fact the values of which it is so
 }
 
 func newUnit(st *State, win *windows.Unit) *Unit {
@@ -48,6 +49,9 @@ func newUnit(st *State, win *windows.Unit) *Unit {
 	u.granted = records{table: grantTable, value: func(dst []byte, place windows.Key) []byte { return u.placed(place).append(dst) }}
 	u.shownNow = records{table: onStateTable, value: func(dst []byte, place windows.Key) []byte { return u.state.appendOnState(dst, u.shown[place]) }}
 	u.ev = newEvaluator(u)
+	if win != nil {
+		win.Keep(st.plan.facts())
+	}
 	return u
 }
 

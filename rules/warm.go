@@ -68,6 +68,9 @@ func (p *Plan) completeReading(t int, rd reading) (from int64) {
 	if rd.fn == Ratio || rd.fn == RatioLow {
 		from = max(from, p.whole(t, rd.b, rd.window))
 	}
+	if since := p.since(t, rd.a, windows.W7d); rd.fn == Surge && since > 0 {
+		from = max(from, since+int64(windows.W7d))
+	}
 	return from
 }
 
