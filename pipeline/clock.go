@@ -27,10 +27,11 @@ type clock struct {
 
 	needsStanding bool
 	published     map[int64]*rules.Standing // by the hour as of which they hold
+	lists         int64                     // the latest minute whose list of what is refused was published
 }
 
 func newClock(needsStanding bool, limit int) *clock {
-	c := &clock{needsStanding: needsStanding, limit: limit, granted: -1 << 62, published: map[int64]*rules.Standing{}}
+	c := &clock{needsStanding: needsStanding, limit: limit, granted: -1 << 62, lists: -1 << 62, published: map[int64]*rules.Standing{}}
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }
@@ -190,6 +191,9 @@ func (c *clock) standing(hour int64) (*rules.Standing, bool) {
 
 // awaitStanding waits until the facts as of an hour are published.
 func (c *clock) awaitStanding(ctx context.Context, hour int64) (*rules.Standing, bool) {
+	if !c.needsStanding {
+		return nil, true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
@@ -201,4 +205,33 @@ func (c *clock) awaitStanding(ctx context.Context, hour int64) (*rules.Standing,
 		}
 		c.changed.Wait()
 	}
+}
+
+// listed says that the list of a minute was published.
+func (c *clock) listed(minute int64) {
+	c.mu.Lock()
+	c.lists = minute
+	c.mu.Unlock()
+	c.changed.Broadcast()
+}
+
+// hasList reports whether the list of a minute was published.
+func (c *clock) hasList(minute int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lists >= minute
+}
+
+// awaitList waits until the list of a minute is published; it returns false
+// after a cancellation.
+func (c *clock) awaitList(ctx context.Context, minute int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.lists < minute {
+		if c.stopped || ctx.Err() != nil {
+			return false
+		}
+		c.changed.Wait()
+	}
+	return true
 }

@@ -121,6 +121,9 @@ func (r *run) step(target int64) error {
 	if u := r.cfg.Until; u > r.current {
 		next = min(next, u)
 	}
+	if m, ok := r.nextMinute(target); ok {
+		next = min(next, m)
+	}
 	if r.cfg.Break != nil && r.cfg.Break() {
 		next = min(next, boundary(r.current+1))
 	}
@@ -133,7 +136,7 @@ func (r *run) step(target int64) error {
 	r.current = next
 	r.ran.Store(next)
 	if next%3600 == 0 && r.clock.needsStanding {
-		r.clock.publish(next, r.state.Publish(next))
+		r.clock.publish(next, r.state.Publish(next, r.eachUnit))
 	}
 	if err := r.sound(); err != nil {
 		return err // what was decided without some of its keys must not leave
@@ -149,9 +152,35 @@ func (r *run) step(target int64) error {
 	}
 	if r.unreviewed && next%rules.Boundary == 0 {
 		r.unreviewed = false
-		return r.cfg.Review(next, func(t event.Target) (good, tried float64, ok bool) { return r.state.Figures(t, next) })
+		err := r.cfg.Review(next, func(t event.Target) (good, tried float64, ok bool) { return r.state.Figures(t, next) })
+		if err != nil {
+			return err
+		}
 	}
+	r.list(next)
 	return nil
+}
+
+// nextMinute returns the next whole minute up to target of which some event may
+// need the list of what is refused.
+func (r *run) nextMinute(target int64) (minute int64, ok bool) {
+	if r.cfg.Enforce == nil {
+		return 0, false
+	}
+	return r.cfg.Enforce.nextMinute(r.current, target)
+}
+
+// list publishes what is refused from a tick on, if it is a whole minute.
+func (r *run) list(tick int64) {
+	e := r.cfg.Enforce
+	if e == nil {
+		return
+	}
+	e.take(r.decisions)
+	if tick%60 == 0 {
+		e.publish(tick, r.cfg.Plan, r.state, r.clock.standing)
+		r.clock.listed(tick)
+	}
 }
 
 // emit hands out decisions, behind the marks of what they were made without.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"time"
 
 	"weir/event"
@@ -16,6 +17,9 @@ func (p *partition) missed(c *chunk) (second int64) {
 	p.missing = append(p.missing, c.recs.Gaps...)
 	if n := len(p.missing); n > maxGaps {
 		p.missing = append(p.missing[:0], p.missing[n-maxGaps:]...)
+	}
+	if p.events != nil {
+		return p.behindLost(c)
 	}
 	if len(c.recs.Gaps) > 0 {
 		p.skip = 0 // a log that was begun anew has lower offsets
@@ -42,7 +46,7 @@ func (c *clock) gap(p *partition, offset, second int64) (made []Mark) {
 	}
 	m := Mark{
 		Event: MarkGap, Source: p.run.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: offset,
-		Watermark: second, Since: max(1, p.w),
+		Watermark: second, Since: p.blindFrom(second),
 	}
 	if p.live {
 		m.Since = max(m.Since, c.granted)
@@ -77,15 +81,47 @@ func (r *run) blind(target int64) int64 {
 	return target
 }
 
-// tellOfGaps says which interval cannot be seen.
-func (r *run) tellOfGaps(p *partition, gaps []ingest.Gap, second int64) {
-	for _, g := range gaps {
-		from := "an unknown time"
-		if !g.Since.IsZero() {
+// tellOfGaps says of what time nothing is known, and how much is missing.
+func (r *run) tellOfGaps(p *partition, second int64) {
+	c := r.clock
+	c.mu.Lock()
+	seen := p.w // all before it was read
+	c.mu.Unlock()
+	_, topic := r.cfg.Sources[p.source].Source.(interface{ ID() string })
+	until := time.Unix(second, 0)
+	for _, g := range p.missing {
+		from, span := "the beginning of the log", ""
+		switch {
+		case !g.Since.IsZero():
 			from = g.Since.UTC().Format(time.RFC3339)
+			span = lasting(until.Sub(g.Since))
+		case seen > 0:
+			from = time.Unix(seen, 0).UTC().Format(time.RFC3339)
+			span = lasting(until.Sub(time.Unix(seen, 0)))
 		}
-		r.cfg.Log.Error("the log does not have what comes next: decisions that look back behind its end are marked incomplete",
-			"source", p.id().source, "partition", p.local, "offsets", []int64{g.From, g.To}, "why", string(g.Why),
-			"from", from, "to", time.Unix(second, 0).UTC().Format(time.RFC3339))
+		r.cfg.Log.Error("part of the log cannot be read any more: weir has not seen what this source logged in that time, and decisions that look back into it are marked incomplete",
+			"source", p.id().source, "partition", p.local, "from", from, "until", until.UTC().Format(time.RFC3339),
+			"blind_for", span, "missing", amount(g, topic), "why", string(g.Why))
+	}
+}
+
+// lasting returns a duration as text; what is below a second, or negative where
+// times overlap, is less than one.
+func lasting(d time.Duration) string {
+	if d < time.Second {
+		return "less than a second"
+	}
+	return d.Truncate(time.Second).String()
+}
+
+// amount says how much a gap has, where offsets can tell.
+func amount(g ingest.Gap, topic bool) string {
+	switch n := g.To - g.From; {
+	case n <= 0:
+		return "nobody knows how much"
+	case topic:
+		return fmt.Sprintf("%d records", n)
+	default:
+		return fmt.Sprintf("%d bytes", n)
 	}
 }

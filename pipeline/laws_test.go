@@ -30,6 +30,7 @@ type world struct {
 	partitions int
 	options    rules.PlanOptions
 	review     func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error
+	enforce    func() *pipeline.Enforcement // nil: what is decided is not applied
 }
 
 type worldSource struct {
@@ -91,14 +92,17 @@ func newWorld(t testing.TB, sources ...worldSource) *world {
 }
 
 // oracle returns what the oracle makes of the world.
-func (w *world) oracle() *oracle {
+func (w *world) oracle() *oracle { return w.oracleWith(nil) }
+
+// oracleWith returns what it makes of it where points answer events so.
+func (w *world) oracleWith(answer func(ev *event.Event) event.Action) *oracle {
 	var parts []*oraclePartition
 	for _, s := range w.sources {
 		for i, records := range s.records {
 			p := &oraclePartition{
 				source: s.name, number: int32(i), order: s.partitionsBefore + i, records: records,
 				decode:   func(line []byte, ev *event.Event) error { return testkit.Decode(line, ev, &event.Arena{}) },
-				disorder: s.disorder, maxLateness: s.latest,
+				disorder: s.disorder, maxLateness: s.latest, answer: answer,
 			}
 			if s.only != nil {
 				p.only = func(ev *event.Event) bool { return s.only.Match(ev, &rules.Facts{Lookups: lookups}) }
@@ -137,6 +141,9 @@ func (w *world) decide(t testing.TB, s shape) ([]event.Decision, pipeline.Summar
 			Source: newShuffled(src.name, src.records, s.seed+uint64(i)),
 			Decode: testkit.Decode, Disorder: src.disorder, MaxLateness: src.latest, Only: src.only,
 		})
+	}
+	if w.enforce != nil {
+		cfg.Enforce = w.enforce()
 	}
 	if s.recode {
 		cfg.Recode = func(unit int, tick int64) bool {

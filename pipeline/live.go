@@ -16,6 +16,12 @@ const (
 // begin returns the marks of partitions that the journal does not know yet:
 // where reading them begins.
 func (r *run) begin() (made []Mark) {
+	if err := r.linedUp(r.cfg.Resume); err != nil {
+		r.fail(err)
+	}
+	if r.ctx.Err() != nil {
+		return nil // a run that cannot go on leaves nothing in the journal
+	}
 	c := r.clock
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +57,7 @@ func (c *clock) join(p *partition) []Mark {
 func (r *run) monitor() {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
-	grown, observed := time.Now(), time.Now()
+	grown, observed := time.Now(), time.Time{} // what an earlier life said is over
 	for {
 		select {
 		case <-r.ctx.Done():
@@ -90,6 +96,10 @@ func (r *run) lookForNew() error {
 		}
 		for ; r.begun[i] < n; r.begun[i]++ {
 			p := newPartition(r, i, r.begun[i])
+			if p.resumed {
+				// Its events were counted up to a tick that the clock has left behind.
+				return fmt.Errorf("source %s: partition %d, which an earlier life has read, appeared when the clock had gone on without it: start again", tail.Name(), p.local)
+			}
 			c := r.clock
 			c.mu.Lock()
 			c.partitions = append(c.partitions, p)
@@ -180,6 +190,7 @@ func (r *run) status(now time.Time) *Status {
 		s.Partitions = append(s.Partitions, PartitionStatus{
 			Source: r.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: p.next, Watermark: max(-1, p.w),
 			Saved: saved[p.id()], Lag: -1, Idle: p.wait.idle, Lost: p.wait.lost,
+			Topic: topicOf(r.cfg.Sources[p.source].Source) != "",
 		})
 		tails = append(tails, p.tail)
 	}

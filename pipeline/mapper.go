@@ -213,29 +213,57 @@ func (m *mapper) mapChunk(c *chunk) *mapper {
 	events := c.batch.Events
 	f := r.pool.frame()
 	for i := 0; i < len(events); {
+		j := m.together(events, i)
 		hour := hourOf(events[i].Second)
-		j := i + 1
-		for j < len(events) && hourOf(events[j].Second) == hour {
-			j++
-		}
 		st, ok := r.clock.standing(hour - 3600)
-		if !ok {
+		if !ok || !m.listed(events[i].Second) {
 			// What was mapped goes out first: the units may have to run it before
 			// they can publish what the rest needs.
 			r.deliver(f)
 			f = r.pool.frame()
 			r.clock.reach(c, min(c.after[i], events[i].Second))
 			r.mappers <- m
-			if st, ok = r.clock.awaitStanding(r.ctx, hour-3600); !ok {
+			if st, ok = r.clock.awaitStanding(r.ctx, hour-3600); !ok || !r.awaitList(events[i].Second) {
 				return nil
 			}
 			m = <-r.mappers
+		}
+		if r.cfg.Enforce != nil {
+			r.count.refused.Add(r.cfg.Enforce.refuse(events[i:j], st))
 		}
 		m.rules.Map(events[i:j], c.part.number, st, &f.deltas)
 		i = j
 	}
 	r.deliver(f)
 	return m
+}
+
+// together returns the end of the events from i on for which the same was
+// published: those of an hour, or where somebody refuses of a minute.
+func (m *mapper) together(events []event.Event, i int) int {
+	span := hourOf
+	if m.run.cfg.Enforce != nil {
+		span = minuteOf
+	}
+	at := span(events[i].Second)
+	j := i + 1
+	for j < len(events) && span(events[j].Second) == at {
+		j++
+	}
+	return j
+}
+
+// listed reports whether the list of what is refused that events of a second
+// meet was published, if anybody refuses.
+func (m *mapper) listed(second int64) bool {
+	e := m.run.cfg.Enforce
+	return e == nil || m.run.clock.hasList(e.listOf(second))
+}
+
+// awaitList waits for it.
+func (r *run) awaitList(second int64) bool {
+	e := r.cfg.Enforce
+	return e == nil || r.clock.awaitList(r.ctx, e.listOf(second))
 }
 
 // filter takes out events that the source's `only` does not hold of.

@@ -25,7 +25,8 @@ type Meta struct {
 	Positions []PartitionPosition
 	Tables    []TableMeta
 	Layout    *windows.Layout
-	Seals     []byte // what Config.Seals said when it was cut; empty: nothing
+	Seals     []byte   // what Config.Seals said when it was cut; empty: nothing
+	Sources   []string // by their numbers, which decisions that rest on the state name them by
 
 	positions  []Position
 	unreviewed bool
@@ -38,6 +39,9 @@ type Kept struct {
 	Era    int64        // which `config` mark of the journal it is decided by
 	Config string       // its hash
 	Extras event.Extras // the names of the extra fields, which are numbers on disk
+	// Sources are the names of sources, which are numbers on disk; those that are
+	// not read any more keep theirs.
+	Sources []string
 }
 
 // PartitionPosition is from where on a partition is read after a restart.
@@ -84,6 +88,10 @@ func (r *run) meta(c *cut, standing []int64) []byte {
 	w.String(string(r.cfg.Plan.Layout.Append(nil)))
 	w.String(string(c.shared))
 	w.String(string(c.seals))
+	w.Uint(uint64(len(r.cfg.Kept.Sources)))
+	for _, name := range r.cfg.Kept.Sources {
+		w.String(name)
+	}
 	state.EndRecord(w.B, start, metaVersion)
 	return w.B
 }
@@ -121,6 +129,11 @@ func ReadMeta(b []byte) (m Meta, err error) {
 	m.shared = []byte(r.String())
 	if r.Err == nil && len(r.B) > 0 { // an older version has none
 		m.Seals = []byte(r.String())
+	}
+	if r.Err == nil && len(r.B) > 0 {
+		for range r.Len() {
+			m.Sources = append(m.Sources, r.String())
+		}
 	}
 	if r.Err == nil && len(r.B)+len(rest) > 0 {
 		r.Err = fmt.Errorf("%w: %d bytes too many", state.ErrCorrupt, len(r.B)+len(rest))

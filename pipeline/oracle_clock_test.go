@@ -20,6 +20,7 @@ type oraclePartition struct {
 	disorder    time.Duration
 	maxLateness time.Duration
 	marks       []oracleMark
+	answer      func(ev *event.Event) event.Action // nil, or what a point answers an event that the log does not say was refused
 }
 
 // oracleMark is an entry of the journal: from this offset on, W is at least this.

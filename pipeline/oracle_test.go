@@ -48,6 +48,9 @@ func newOracle(rs []*rules.Rule, ceiling event.Stage, lookups map[string]func(st
 		o.end = max(o.end, c.end())
 		o.tally.add(&c.tally)
 		for _, ev := range c.out {
+			if p.answer != nil && ev.Refused == event.NoAction {
+				ev.Refused = p.answer(ev.Event)
+			}
 			row := &oracleRow{oracleEvent: ev, where: map[*rules.Rule]bool{}, conds: map[*rules.EventCond]bool{}}
 			if ev.Refused == event.NoAction {
 				o.rows = append(o.rows, row)

@@ -114,6 +114,8 @@ func aggregate(a *rules.Aggregate, rows []*oracleRow, tick int64) float64 {
 		return entropy(values(some, a.Field))
 	case rules.Cadence:
 		return cadence(some)
+	case rules.Surge:
+		return surge(a, rows, tick)
 	case rules.First:
 		if len(some) == 0 {
 			return math.NaN()

@@ -29,6 +29,8 @@ type partitionClock struct {
 	disorder int64 // ns
 	lateness int64 // s
 	marks    []Mark
+	paces    []Pace // by which it still goes
+	final    Pace   // and behind them
 
 	next    int64 // the offset of the record that comes next, or less
 	started bool
@@ -215,6 +217,7 @@ func (c *partitionClock) raise(w int64) {
 		}
 	}
 	c.w = w
+	c.keepPace()
 }
 
 // journal applies the marks up to an offset.

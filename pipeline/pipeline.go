@@ -27,6 +27,7 @@ type Source struct {
 	Adjust      func(*event.Batch) // nil, or sees each batch behind Enrich and may change its events; called by several goroutines
 	Disorder    time.Duration      // how far out of order its lines may be
 	MaxLateness time.Duration      // what is later still is dropped
+	Before      []Pace             // what these two were, in their order
 	Unjudged    bool               // its lines do not say what came of a request; see docs/adr/0003
 	Only        *rules.EventCond   // events that it does not hold of are passed by; nil: none
 	Slow        bool               // its batches come minutes late: it never holds the clock back in a live run
@@ -43,7 +44,8 @@ const (
 // Config is all that a run depends on.
 type Config struct {
 	Sources []Source
-	// SourceNames are their names, for a state that outlives them; nil: they are asked.
+	// SourceNames are names by number, for a state that outlives its sources; those
+	// that it does not name come behind.
 	SourceNames []string
 	Enrich      *enrich.Tables // nil: events stay as they were decoded
 	Plan        *rules.Plan
@@ -105,6 +107,9 @@ type Config struct {
 	// succeeded with a target in seven days and how many tried; of the empty
 	// target, with anything. It may be called only within Review.
 	Review func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error
+	// Enforce, if set, applies what is decided to the events that come after, as
+	// enforcement points would; nil: what was refused is what the log says.
+	Enforce *Enforcement
 	// Recode, if set, is asked after each tick of each unit that had events
 	// whether the unit is to be encoded, dropped and decoded. Positions and
 	// pending seconds are then, always.
@@ -121,7 +126,17 @@ func (c *Config) sourceName(number int32) (source string, partition int32) {
 	if at < len(c.SourceNames) {
 		return c.SourceNames[at], local
 	}
-	return c.Sources[at].Name(), local
+	return c.Sources[at-len(c.SourceNames)].Name(), local
+}
+
+// number returns the number of a source's partition: by its place among
+// SourceNames, so that it is the same whatever other sources come and go.
+func (c *Config) number(source, local int) int32 {
+	at := slices.Index(c.SourceNames, c.Sources[source].Name())
+	if at < 0 {
+		at = len(c.SourceNames) + source
+	}
+	return numberOf(at, local)
 }
 
 // Stage returns the highest stage that a rule gets.
@@ -139,6 +154,9 @@ func (c *Config) Validate() (err error) {
 	}
 	if len(c.Sources) > maxSources {
 		err = errors.Join(err, fmt.Errorf("sources: %d, must be at most %d", len(c.Sources), maxSources))
+	}
+	if n := len(c.SourceNames); n > maxSources {
+		err = errors.Join(err, fmt.Errorf("sources: the state knows %d, with those that are not read any more, must be at most %d: begin a new state", n, maxSources))
 	}
 	if c.Record != nil && !slices.ContainsFunc(c.Sources, func(s Source) bool { return !s.Slow }) {
 		err = errors.Join(err, errors.New("sources: all are slow, must have one that is not: nothing would move the clock"))
@@ -162,6 +180,14 @@ func (c *Config) Validate() (err error) {
 	}
 	if c.Until%rules.Boundary != 0 {
 		err = errors.Join(err, fmt.Errorf("until: %d, must be a whole ten seconds", c.Until))
+	}
+	if c.Enforce != nil && c.Record != nil {
+		err = errors.Join(err, errors.New("enforce: in a live run the points do, and the log says what they refused"))
+	}
+	for _, s := range c.Sources {
+		if c.Enforce != nil && s.Disorder > c.Enforce.cfg.Disorder {
+			err = errors.Join(err, fmt.Errorf("enforce: disorder %v, must be at least that of source %s, %v", c.Enforce.cfg.Disorder, s.Name(), s.Disorder))
+		}
 	}
 	if c.Store != nil && c.Checkpoint <= 0 {
 		err = errors.Join(err, fmt.Errorf("checkpoint: %v, must be above 0", c.Checkpoint))
@@ -264,6 +290,9 @@ type run struct {
 func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *run {
 	r := &run{cfg: cfg, ctx: ctx, cancel: cancel, current: -1 << 62, from: -1 << 62}
 	r.clock = newClock(cfg.Plan.NeedsStanding(), underWay*cfg.Workers)
+	if cfg.Enforce != nil { // an earlier run may have made lists
+		r.clock.lists = cfg.Enforce.published
+	}
 	var all []partitionID
 	for i := range cfg.Sources {
 		r.begun = append(r.begun, cfg.Sources[i].Partitions())

@@ -67,6 +67,7 @@ func (c *partitionClock) restorePosition(b []byte) error {
 	if len(r.B)+len(rest) > 0 {
 		return fmt.Errorf("position: %w: %d bytes too many", state.ErrCorrupt, len(r.B)+len(rest))
 	}
+	c.keepPace()
 	// Marks may have been made at this offset since: an idle partition's stay where it is.
 	c.journal(c.next)
 	return nil

@@ -59,7 +59,7 @@ type partition struct {
 func newPartition(r *run, source, local int) *partition {
 	s := &r.cfg.Sources[source]
 	p := &partition{
-		run: r, source: source, local: local, number: numberOf(source, local),
+		run: r, source: source, local: local, number: r.cfg.number(source, local),
 		live: r.cfg.Record != nil, marked: -1, turn: make(chan struct{}, 1),
 	}
 	p.tail, _ = s.Source.(ingest.Tail)
@@ -103,8 +103,8 @@ func (p *partition) id() partitionID {
 }
 
 // numberOf returns a partition's number in the rows that come of it. It is the
-// same whenever the partition appeared, and in the order of sources and their
-// partitions, as spans are.
+// same whenever the partition appeared, and in the order of the numbers of
+// sources and their partitions, as spans are.
 func numberOf(source, local int) int32 { return int32(source*maxLocal + local) }
 
 // numbered returns the source and its partition of a number.
@@ -115,7 +115,9 @@ func numbered(number int32) (source int, local int32) {
 // newClock makes the partition's clock as it is before the first record.
 func (p *partition) newClock(marks []Mark) *partitionClock {
 	s := &p.run.cfg.Sources[p.source]
-	return newPartitionClock(s.Disorder, s.MaxLateness, marks, p.share)
+	c := newPartitionClock(s.Disorder, s.MaxLateness, marks, p.share)
+	c.follow(s.Before)
+	return c
 }
 
 // read reads the partition to its end, a chunk at a time, and starts a
@@ -143,7 +145,7 @@ func (p *partition) read() {
 		}
 		second := p.missed(c)
 		if second != 0 {
-			r.tellOfGaps(p, p.missing, second)
+			r.tellOfGaps(p, second)
 		}
 		made, ok := r.clock.enter(p, c, second)
 		if !ok {
@@ -171,7 +173,7 @@ func (p *partition) fill(c *chunk) error {
 	}
 	for {
 		err := p.readSome(c)
-		if p.skip > 0 && len(c.recs.Gaps) == 0 {
+		if p.skip > 0 && (p.events != nil || len(c.recs.Gaps) == 0) {
 			c.passOver(p.skip)
 		}
 		_, _, n := c.span()
@@ -194,6 +196,7 @@ func (p *partition) readSome(c *chunk) (err error) {
 	if c.read = len(c.batch.Events); c.read > 0 {
 		c.first, c.behind = c.batch.Events[0].Offset, c.batch.Events[c.read-1].Offset+1
 	}
+	p.lookForLost(c)
 	return err
 }
 

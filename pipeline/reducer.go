@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"weir/rules"
 	"weir/windows"
 )
 
@@ -66,6 +67,15 @@ func (r *run) each(do func(rd *reducer)) {
 	for _, rd := range r.reducers {
 		<-rd.done
 	}
+}
+
+// eachUnit does something with every unit, several at once.
+func (r *run) eachUnit(do func(u *rules.Unit)) {
+	r.each(func(rd *reducer) {
+		for u := rd.first; u < rd.end; u++ {
+			do(r.state.Unit(u))
+		}
+	})
 }
 
 // drain sorts what came in by second.

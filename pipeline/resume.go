@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -65,7 +66,7 @@ func (r *Resume) position(id partitionID) *Position {
 func (p *partition) resume(r *Resume) error {
 	at := r.position(p.id())
 	if at == nil {
-		return nil
+		return p.appearedBehind(r.Tick)
 	}
 	if err := p.clock.restorePosition(at.Clock); err != nil {
 		return fmt.Errorf("source %s, partition %d: %w", at.Source, at.Partition, err)
@@ -74,6 +75,39 @@ func (p *partition) resume(r *Resume) error {
 	p.next = max(p.next, p.clock.next)
 	if s, ok := p.run.cfg.Sources[p.source].Source.(ingest.Seeker); ok && p.tail == nil {
 		return s.Seek(p.local, p.skip)
+	}
+	return nil
+}
+
+// ErrNoPosition is what an error wraps of a partition that was read before, and
+// of which a state does not say how far: it could count twice, or not at all.
+var ErrNoPosition = errors.New("it was read before, and the state does not say how far")
+
+// appearedBehind returns an error unless the partition came to be read behind a
+// tick, or never was.
+func (p *partition) appearedBehind(tick int64) error {
+	id := p.id()
+	for _, m := range p.run.starts.marks[id] {
+		if m.Event == MarkStart && m.Watermark < tick {
+			return fmt.Errorf("source %s, partition %d: %w (the source was taken out of the configuration and came back, or the topic lacked the partition): "+
+				"give the source another name, under which it begins anew; or have the whole state made anew from the log", id.source, id.local, ErrNoPosition)
+		}
+	}
+	return nil
+}
+
+// linedUp returns an error unless all partitions are there of which there is a
+// position, as far as their sources are read: the clock must not go on without.
+func (r *run) linedUp(from *Resume) error {
+	if from == nil {
+		return nil
+	}
+	for i := range from.Positions {
+		at := &from.Positions[i]
+		known := slices.ContainsFunc(r.cfg.Sources, func(s Source) bool { return s.Name() == at.Source })
+		if known && !slices.ContainsFunc(r.partitions, func(p *partition) bool { return p.id() == partitionID{at.Source, at.Partition} }) {
+			return fmt.Errorf("source %s: partition %d is not there, and the state has a position in it: wait until all of the source is there again", at.Source, at.Partition)
+		}
 	}
 	return nil
 }

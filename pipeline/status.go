@@ -24,9 +24,23 @@ type Status struct {
 	// Incomplete is, of rules with windows that do not reach back far enough yet,
 	// the tick from which on they do: after a reload, or in a new state.
 	Incomplete map[string]int64
-	Degraded   int              // units that turn new keys away, since what they account is at its limit
-	TurnedAway int64            // keys that a degraded unit did not admit when they came for the first time
-	ShedKeys   map[string]int64 // keys given up by their class: 1, 2, 3-4, 5-8, 9-16, 17-64, more, near
+	Degraded   int   // units that turn new keys away, since what they account is at its limit
+	TurnedAway int64 // keys that a degraded unit did not admit when they came for the first time
+
+	// What follows is not the pipeline's to know: who runs it fills it in.
+
+	DegradedSince time.Time // when a unit began to; zero: none does
+	FailingSince  time.Time // since when no checkpoint can be made; zero: they can
+	Decided       int64     // the tick up to which earlier lives had decided; 0: there was none
+	Aside         []AsideStatus
+}
+
+// AsideStatus is a store that could not be used and was put aside.
+type AsideStatus struct {
+	Where string    // the directory
+	Why   string    // as a person may read it
+	At    time.Time // when
+	Now   bool      // by this run: what it decides follows from the log, read again
 }
 
 // CheckpointStatus is how the state comes to disk.
@@ -34,7 +48,7 @@ type CheckpointStatus struct {
 	Last   time.Time     // when the last one was on disk, by the wall clock; zero: there is none
 	Tick   int64         // all seconds before it are in it
 	Took   time.Duration // from its cut until it was on disk
-	Stall  time.Duration // the longest that events waited for it
+	Stall  time.Duration // the longest that ticks were held up by it: its cut, a slice of it, or keys that left memory behind it
 	Failed int64         // that could not be made, in this run
 	Why    string        // why none can be made now, as a person may read it; empty: nothing is wrong
 }
@@ -44,7 +58,8 @@ type MemoryStatus struct {
 	Limit          int64 // on all that is in memory: state.memory
 	Resident       int64 // keys in memory, with their index
 	Dirty          int64 // of them, those that changed since the last checkpoint
-	Store          int64 // what the store holds in memory: its tables, caches and directory
+	Store          int64 // what the store holds in memory: its directory of pages
+	StoreLimit     int64 // what its own tables and caches may take besides; 0: not known
 	Accounted      int64 // all keys, wherever they are
 	AccountedLimit int64 // on that: state.disk
 }
@@ -68,4 +83,5 @@ type PartitionStatus struct {
 	Lag       int64 // see ingest.Tail; below 0: not known
 	Idle      bool
 	Lost      bool // its source cannot tell whether there is more
+	Topic     bool // offsets count records; else bytes
 }

@@ -1,18 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"time"
 
-	"github.com/goccy/go-yaml"
-
+	"weir/event"
 	"weir/pipeline"
 )
 
@@ -21,7 +18,7 @@ import (
 type era struct {
 	number int64
 	from   int64  // the tick behind which it begins; of the first one it does not matter
-	hash   string // of the rules and the configuration
+	hash   string // of all that decides, see taken
 }
 
 // erasOf returns the eras of a journal, in their order.
@@ -31,181 +28,189 @@ func erasOf(marks []pipeline.Mark) (eras []era) {
 			eras = append(eras, era{number: m.Offset, from: m.Watermark, hash: m.First})
 		}
 	}
-	slices.SortFunc(eras, func(a, b era) int { return int(a.number - b.number) })
+	slices.SortFunc(eras, func(a, b era) int { return cmp.Compare(a.number, b.number) })
 	return eras
 }
 
-const (
-	configsDir = "configs" // beside the journal
-	// maxConfigs is how many configurations are kept, the newest ones. A replay
-	// of older decisions has to do with the rules of today.
-	maxConfigs = 256
-	decideFile = "decide.yaml"
-	siteFile   = "site.yaml"
-)
+// idle reports whether nothing was decided in the era with an index: the next
+// one began at the same tick.
+func idle(eras []era, i int) bool { return i+1 < len(eras) && eras[i+1].from <= eras[i].from }
 
-// decides is the part of a configuration that decisions follow from and that
-// may change from one era to the next, besides the rules' own files.
-type decides struct {
-	Stage string
-	Set   []stageSet
-	Site  bool
+// maxConfigs is how many configurations are kept: those of the newest eras.
+const maxConfigs = 256
+
+// keptHashes returns whose copies are kept: those of the newest eras and of the
+// ones with these numbers.
+func keptHashes(eras []era, numbers ...int64) map[string]bool {
+	kept := map[string]bool{}
+	for i, e := range eras {
+		if i >= len(eras)-maxConfigs || slices.Contains(numbers, e.number) {
+			kept[e.hash] = true
+		}
+	}
+	return kept
 }
 
-// keepConfig writes a copy of the rules, their stages and the site file below a
-// state's directory, so that what they decided can be decided again.
-func (g *engine) keepConfig(state, hash string) (err error) {
-	c := g.cfg
-	dir := filepath.Join(state, configsDir)
-	if _, err := os.Stat(filepath.Join(dir, hash)); err == nil {
-		now := time.Now()
-		return os.Chtimes(filepath.Join(dir, hash), now, now) // it counts as new again
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	made, err := os.MkdirTemp(dir, ".new-")
-	if err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("state: copy of the rules: %w", err), os.RemoveAll(made))
-		}
-	}()
-	said, err := yaml.Marshal(decides{c.Stage, c.Rules.Set, c.Site != ""})
-	if err != nil {
-		return err
-	}
-	if err := writeSynced(filepath.Join(made, decideFile), said); err != nil {
-		return err
-	}
-	if c.Site != "" {
-		b, err := os.ReadFile(c.path(c.Site))
-		if err != nil {
-			return err
-		}
-		if err := writeSynced(filepath.Join(made, siteFile), b); err != nil {
-			return err
-		}
-	}
-	for i, d := range c.ruleDirs() {
-		to := filepath.Join(made, "rules", strconv.Itoa(i))
-		err := fs.WalkDir(d.fs, d.name, func(name string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || path.Ext(name) != ".yaml" {
-				return err
-			}
-			b, err := fs.ReadFile(d.fs, name)
-			if err != nil {
-				return err
-			}
-			below, err := filepath.Rel(filepath.FromSlash(d.name), filepath.FromSlash(name))
-			if err != nil {
-				return err
-			}
-			file := filepath.Join(to, below)
-			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-				return err
-			}
-			return writeSynced(file, b)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if err := os.Rename(made, filepath.Join(dir, hash)); err != nil {
-		return err
-	}
-	return errors.Join(syncDir(dir), forgetConfigs(dir))
-}
-
-// forgetConfigs removes the oldest copies beyond maxConfigs, and what a crash
+// forgetConfigs removes the copies that nobody needs any more, and what a crash
 // left half made.
-func forgetConfigs(dir string) error {
+func forgetConfigs(state string, kept map[string]bool) error {
+	dir := filepath.Join(state, configsDir)
 	found, err := os.ReadDir(dir)
-	if err != nil {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	type copied struct {
-		name string
-		at   time.Time
-	}
-	var all []copied
 	for _, f := range found {
-		info, err := f.Info()
-		if err != nil {
-			continue
+		if !kept[f.Name()] {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, f.Name())))
 		}
-		if f.Name()[0] == '.' {
-			err := os.RemoveAll(filepath.Join(dir, f.Name()))
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		all = append(all, copied{f.Name(), info.ModTime()})
 	}
-	slices.SortFunc(all, func(a, b copied) int { return b.at.Compare(a.at) })
-	for _, c := range all[min(maxConfigs, len(all)):] {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, c.name)))
-	}
-	return err
-}
-
-func writeSynced(name string, b []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("state: copies of old rules: %w", err)
 	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
+	return nil
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
+// keepConfig writes a copy of all that the engine was made of below a state's
+// directory, so that what it decides can be decided again. One that is there and
+// whole stays.
+func (g *engine) keepConfig(state, hash string) error {
+	var reached []reachedBy
+	for i := range g.cfg.Sources {
+		reached = append(reached, g.cfg.Sources[i].reached())
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err := g.taken.keep(filepath.Join(state, configsDir, hash), reached); err != nil {
+		return fmt.Errorf("state: copy of the rules: %w", err)
+	}
+	return nil
 }
-
-// errNoCopy says that the rules of an era are not there any more.
-var errNoCopy = errors.New("no copy of the rules")
 
 // of returns the engine by which an era of a state was decided: this one, where
-// it is of the same rules, or one with those that were kept.
-func (g *engine) of(e *environment, state string, era era, guarded bool) (*engine, error) {
-	now, err := g.fingerprint()
-	if err != nil || now == era.hash {
-		return g, err
+// it is of the same hash, or one made of the copy that was kept. Other names what
+// is not as it was then, although the copy is whole. Without such a copy the
+// error wraps errNoCopy.
+func (g *engine) of(state string, era era, x event.Extras) (by *engine, other []string, err error) {
+	if now, err := g.fingerprint(); err != nil || now == era.hash && slices.Equal(x, g.extras) {
+		return g, nil, err
 	}
-	dir := filepath.Join(state, configsDir, era.hash)
-	b, err := os.ReadFile(filepath.Join(dir, decideFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w of %s in %s", errNoCopy, era.hash, filepath.Dir(dir))
-	}
+	dir, err := filepath.Abs(filepath.Join(state, configsDir, era.hash))
 	if err != nil {
-		return nil, fmt.Errorf("state: copy of the rules: %w", err)
+		return nil, nil, fmt.Errorf("state: %w", err)
 	}
-	var d decides
-	if err := yaml.UnmarshalWithOptions(b, &d, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("state: copy of the rules: %s: %w", filepath.Join(dir, decideFile), err)
-	}
-	abs, err := filepath.Abs(dir)
+	t, reached, err := readCopy(dir, era.hash)
 	if err != nil {
-		return nil, fmt.Errorf("state: %w", err)
+		return nil, nil, err
 	}
-	c := *g.cfg
-	c.Stage, c.Rules.Set, c.Site, c.Rules.Dirs = d.Stage, d.Set, "", nil
-	if d.Site {
-		c.Site = filepath.Join(abs, siteFile)
+	c := t.config(g.cfg, reached)
+	c.Enrich, other = t.tablesOf(g.cfg, dir)
+	if t.said.Key != keyID(g.key) {
+		other = append(other, "key_file (all pseudonyms and hashes are made with it)")
 	}
-	for i := 0; ; i++ {
-		dir := filepath.Join(abs, "rules", strconv.Itoa(i))
-		if _, err := os.Stat(dir); err != nil {
-			break
+	by, err = newEngine(c, t, g.key, x, g.guarded)
+	if err != nil {
+		return nil, nil, fmt.Errorf("state: copy of the rules in %s: %w", dir, err)
+	}
+	return by, other, nil
+}
+
+// withExtras returns the names of extra fields, and behind them those of more:
+// what has a number keeps it.
+func withExtras(x event.Extras, more ...string) (event.Extras, error) {
+	x = slices.Clone(x)
+	for _, name := range more {
+		if x.Field(name) == event.NoField {
+			x = append(x, name)
 		}
-		c.Rules.Dirs = append(c.Rules.Dirs, dir)
 	}
-	return e.engineOf(&c, guarded)
+	if len(x) > event.MaxExtras {
+		return nil, fmt.Errorf("the sources map %d extra fields (%v), with those that they mapped earlier; must be at most %d", len(x), x, event.MaxExtras)
+	}
+	return x, nil
+}
+
+// sourceNames returns names, and behind them those of sources that are not among
+// them: a source keeps its number whatever comes and goes.
+func sourceNames(names []string, sources []sourceConfig) []string {
+	names = slices.Clone(names)
+	for i := range sources {
+		if !slices.Contains(names, sources[i].Name) {
+			names = append(names, sources[i].Name)
+		}
+	}
+	return names
+}
+
+// namesOf returns names of sources, and behind them those that eras brought, as
+// far as there are copies.
+func namesOf(state string, eras []era, names []string) []string {
+	eachCopy(state, eras, func(t *taken) { names = sourceNames(names, t.said.Sources) })
+	return names
+}
+
+// pacesOf returns how the clocks of sources went in eras that are over.
+func pacesOf(state string, eras []era) map[string][]pipeline.Pace {
+	found := map[string][]pipeline.Pace{}
+	for i, e := range eras {
+		if i+1 == len(eras) || idle(eras, i) {
+			continue
+		}
+		t, _, err := readCopy(filepath.Join(state, configsDir, e.hash), e.hash)
+		if err != nil {
+			continue // who decides by it says that it is missing
+		}
+		for k := range t.said.Sources {
+			s := &t.said.Sources[k]
+			p := pipeline.Pace{Until: eras[i+1].from}
+			var errs [2]error
+			p.Disorder, errs[0] = durationOf("disorder", s.Disorder, defaultDisorder, pipeline.MaxDisorder)
+			p.MaxLateness, errs[1] = durationOf("max_lateness", s.MaxLateness, defaultMaxLateness, pipeline.MaxLateness)
+			if errors.Join(errs[:]...) == nil { // else that era could not have begun
+				found[s.Name] = withPace(found[s.Name], p)
+			}
+		}
+	}
+	return found
+}
+
+// withPace appends a pace, or has the last one go on where they are alike.
+func withPace(all []pipeline.Pace, p pipeline.Pace) []pipeline.Pace {
+	if n := len(all); n > 0 && all[n-1].Disorder == p.Disorder && all[n-1].MaxLateness == p.MaxLateness {
+		all[n-1].Until = p.Until
+		return all
+	}
+	return append(all, p)
+}
+
+// keepPace has sources go by what they were configured as earlier.
+func keepPace(sources []pipeline.Source, paces map[string][]pipeline.Pace) {
+	for i := range sources {
+		sources[i].Before = paces[sources[i].Name()]
+	}
+}
+
+// extrasOf returns the names of the extra fields of all eras, in the order in
+// which they came, and behind them those of now.
+func extrasOf(state string, eras []era, now event.Extras) (x event.Extras, err error) {
+	eachCopy(state, eras, func(t *taken) {
+		if more, e := (&config{Sources: t.said.Sources}).extras(); err == nil && e == nil {
+			x, err = withExtras(x, more...)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return withExtras(x, now...)
+}
+
+// eachCopy calls f for the copies of eras, in their order, each once.
+func eachCopy(state string, eras []era, f func(*taken)) {
+	seen := map[string]bool{}
+	for _, e := range eras {
+		if seen[e.hash] {
+			continue
+		}
+		seen[e.hash] = true
+		if t, _, err := readCopy(filepath.Join(state, configsDir, e.hash), e.hash); err == nil {
+			f(t)
+		}
+	}
 }

@@ -5,13 +5,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
+	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"weir/event"
+	"weir/ingest"
 	"weir/pipeline"
 	"weir/rules"
 	"weir/state"
@@ -42,10 +41,6 @@ func (l *liveRun) openStore(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("state: %s: %w", l.dir.path, err)
 	}
-	if n := min(len(m.Extras), len(l.extras)); !slices.Equal(m.Extras[:n], l.extras[:n]) || n < len(m.Extras) {
-		return usagef("the state in %s has the extra fields %v, in this order; the sources now map %v: keep those at the beginning, or begin a new state",
-			l.dir.path, m.Extras, l.extras)
-	}
 	l.meta = &m
 	return nil
 }
@@ -62,6 +57,10 @@ func (l *liveRun) reached() int64 {
 // noteConfig writes into the journal by which configuration the run decides from
 // here on, if it is another one than before, and keeps a copy of it.
 func (l *liveRun) noteConfig() error {
+	l.eras = erasOf(l.journal.Marks())
+	if err := l.settleConfig(); err != nil {
+		return err
+	}
 	now, err := l.fingerprint()
 	if err != nil {
 		return err
@@ -69,15 +68,82 @@ func (l *liveRun) noteConfig() error {
 	if err := l.keepConfig(l.dir.path, now); err != nil {
 		return err
 	}
-	l.eras = erasOf(l.journal.Marks())
-	if n := len(l.eras); n > 0 && l.eras[n-1].hash == now {
-		return nil
-	} else if n > 0 && l.reached() > 0 {
-		l.env.log.Info("the rules or the configuration are other ones than when this state last ran: they decide from here on",
-			"from", time.Unix(l.reached(), 0).UTC().Format(time.RFC3339))
+	if n := len(l.eras); n == 0 || l.eras[n-1].hash != now {
+		if n > 0 && l.reached() > 0 {
+			l.env.log.Info("the rules or the configuration are other ones than when this state last ran: they decide from here on",
+				"from", time.Unix(l.reached(), 0).UTC().Format(time.RFC3339))
+		}
+		// Other rules begin at a whole ten seconds, as in a reload.
+		if err := l.beginEra(now, (l.reached()+rules.Boundary-1)/rules.Boundary*rules.Boundary); err != nil {
+			return err
+		}
 	}
-	// Other rules begin at a whole ten seconds, as in a reload.
-	return l.beginEra(now, (l.reached()+rules.Boundary-1)/rules.Boundary*rules.Boundary)
+	return forgetConfigs(l.dir.path, l.neededCopies())
+}
+
+// settleConfig completes what the configuration says by what earlier lives found:
+// formats that only lines tell, and the numbers of extra fields.
+func (l *liveRun) settleConfig() error {
+	was := map[string]ingest.Config{}
+	if n := len(l.eras); n > 0 {
+		if t, _, err := readCopy(filepath.Join(l.dir.path, configsDir, l.eras[n-1].hash), l.eras[n-1].hash); err == nil {
+			for i := range t.said.Sources {
+				was[t.said.Sources[i].Name] = t.said.Sources[i].Config
+			}
+		}
+	}
+	var found map[string]ingest.Config
+	for i := range l.cfg.Sources {
+		sc := l.cfg.Sources[i]
+		if !sc.unknownFormat() {
+			continue
+		}
+		f, ok := was[sc.Name]
+		if !ok || sc.Format != "" && f.Format != sc.Format {
+			var err error
+			if f, err = sc.peekFormat(context.Background(), l.cfg); err != nil {
+				return err
+			}
+			l.env.log.Info("guessed the format", "source", sc.Name, "format", (&sourceConfig{Config: f}).formatName())
+		}
+		if found == nil {
+			found = map[string]ingest.Config{}
+		}
+		f.Key, f.Extras = nil, nil
+		found[sc.Name] = f
+	}
+	x := l.extras
+	if l.meta != nil {
+		var err error
+		if x, err = withExtras(l.meta.Extras, l.extras...); err != nil {
+			return usagef("the state in %s: %w; leave some out, or begin a new state", l.dir.path, err)
+		}
+	}
+	l.formats = found
+	if found == nil && slices.Equal(x, l.extras) {
+		return nil
+	}
+	g, err := l.settled(l.engine, x)
+	if err != nil {
+		return err
+	}
+	l.engine = g
+	return nil
+}
+
+// settled returns an engine like another, of a configuration that is complete.
+func (l *liveRun) settled(g *engine, x event.Extras) (*engine, error) {
+	c := *g.cfg
+	c.resolved(l.formats)
+	return l.env.engineWith(&c, x, true)
+}
+
+// neededCopies returns whose copies must stay.
+func (l *liveRun) neededCopies() map[string]bool {
+	if l.meta == nil {
+		return keptHashes(l.eras)
+	}
+	return keptHashes(l.eras, l.meta.Era)
 }
 
 // beginEra notes that other rules decide from a tick on.
@@ -95,7 +161,7 @@ func (l *liveRun) beginEra(hash string, tick int64) error {
 
 // firstEra finds the rules by which the state on disk was decided, and opens it
 // with them; without one, those by which the log was decided at first.
-func (l *liveRun) firstEra() (err error) {
+func (l *liveRun) firstEra(ctx context.Context) (err error) {
 	l.era = 0
 	tick := int64(0)
 	if l.meta != nil {
@@ -107,18 +173,21 @@ func (l *liveRun) firstEra() (err error) {
 			return fmt.Errorf("state: %s: the checkpoint is of configuration %d, which journal.jsonl does not have: put the journal back that belongs to it, or move %s and %s away to have the state made anew from the log", l.dir.path, l.meta.Era, l.dir.file("store"), l.dir.file("store.json"))
 		}
 	} else {
-		for l.era+1 < len(l.eras) && l.eras[l.era+1].from == 0 {
+		for idle(l.eras, l.era) {
 			l.era++
 		}
 	}
-	l.by, err = l.of(l.env, l.dir.path, l.eras[l.era], true)
+	l.by, err = l.ofEra(l.era)
 	switch {
-	case errors.Is(err, errNoCopy) && l.meta == nil:
+	case errors.Is(err, errNoCopy) && l.meta != nil:
+		return l.makeAnew(ctx, err)
+	case errors.Is(err, errNoCopy):
 		l.env.log.Warn("what was decided by earlier rules is decided by today's: there is no copy of those", "error", err)
 		l.era, l.by = len(l.eras)-1, l.engine
 	case err != nil:
 		return err
 	}
+	l.nameSources()
 	if l.meta == nil {
 		return nil
 	}
@@ -133,17 +202,102 @@ func (l *liveRun) firstEra() (err error) {
 	}
 	l.env.log.Info("going on from the last checkpoint", "tick", time.Unix(tick, 0).UTC().Format(time.RFC3339),
 		"written", l.meta.Written.UTC().Format(time.RFC3339), "took", time.Since(began).Round(time.Millisecond))
+	return l.followEras() // before sources are opened, as the era says
+}
+
+// makeAnew puts a store aside of which nobody knows by what it was decided, and
+// begins again: all is read from the log, as far back as that reaches.
+func (l *liveRun) makeAnew(ctx context.Context, why error) error {
+	if err := l.store.Close(); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	l.store = nil
+	why = fmt.Errorf("the state was decided by rules that are not known any more: %w", why)
+	where, err := state.PutAside(l.dir.path, why)
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	l.env.log.Error("the state cannot be used: it was put aside, and is made anew from the log, as far back as that reaches", "why", why, "aside", where)
+	l.meta = nil
+	if err := l.openStore(ctx); err != nil {
+		return err
+	}
+	return l.firstEra(ctx)
+}
+
+// ofEra returns the engine of the era with an index, and says what of it is not
+// as it was.
+func (l *liveRun) ofEra(i int) (*engine, error) {
+	g, other, err := l.of(l.dir.path, l.eras[i], l.extras)
+	if len(other) > 0 {
+		l.env.log.Error("part of what decided is another one by now, and there is no copy of it: what is still to be decided of that time is decided by today's",
+			"what", other, "until", time.Unix(l.untilOf(i), 0).UTC().Format(time.RFC3339))
+	}
+	return g, err
+}
+
+// untilOf returns the tick at which an era ends; 0: it does not.
+func (l *liveRun) untilOf(i int) int64 {
+	if i+1 < len(l.eras) {
+		return l.eras[i+1].from
+	}
+	return 0
+}
+
+// nameSources gives sources their numbers: those of the state, and behind them
+// the others in the order in which configurations brought them.
+func (l *liveRun) nameSources() {
+	l.names = nil
+	if l.meta != nil {
+		if l.names = slices.Clone(l.meta.Sources); len(l.names) == 0 { // of an older version
+			l.names = sourceNames(nil, l.by.cfg.Sources)
+		}
+	}
+	l.names = sourceNames(namesOf(l.dir.path, l.eras, l.names), l.cfg.Sources)
+	l.paces = pacesOf(l.dir.path, l.eras)
+}
+
+// followEras goes over to the rules of the eras that begin where the pipeline
+// stopped.
+func (l *liveRun) followEras() error {
+	for l.resume != nil && l.era+1 < len(l.eras) && l.eras[l.era+1].from <= l.resume.Tick {
+		next := l.era + 1
+		for idle(l.eras, next) {
+			next++
+		}
+		by, err := l.ofEra(next)
+		if errors.Is(err, errNoCopy) {
+			l.env.log.Error("what was decided by earlier rules is decided by today's: there is no copy of those", "error", err,
+				"from", time.Unix(l.eras[next].from, 0).UTC().Format(time.RFC3339), "until", time.Unix(l.untilOf(next), 0).UTC().Format(time.RFC3339))
+			by, err = l.engine, nil
+		}
+		if err != nil {
+			return err
+		}
+		st, err := l.converted(by)
+		if err != nil {
+			return err
+		}
+		l.by, l.era, l.resume.State = by, next, st
+	}
 	return nil
 }
 
-// nextEra goes over to the rules of the next era, at the tick where the
-// pipeline stopped.
-func (l *liveRun) nextEra(by *engine) error {
-	st, err := l.converted(by)
-	if err == nil {
-		l.by, l.era, l.resume.State = by, l.era+1, st
+// maxLayouts is how many changes of what rules keep a state may have gone
+// through that keys on disk have not.
+const maxLayouts = 256
+
+// errLayouts says that the state went through too many changes.
+var errLayouts = errors.New("too many changes of what the rules keep")
+
+// roomFor reports whether a state that went through n layouts may take another
+// one.
+func roomFor(n int, until int64) error {
+	if n < maxLayouts {
+		return nil
 	}
-	return err
+	return fmt.Errorf("%w: %d within 7 days, must be at most %d; the next is possible when the log is at %s. Thresholds, stages and consequences can be changed at any time, and rules that keep what those of now keep",
+		errLayouts, n, maxLayouts, time.Unix(until+1, 0).UTC().Format(time.RFC3339))
 }
 
 // converted returns the state as it is under other rules. After an error that
@@ -151,6 +305,13 @@ func (l *liveRun) nextEra(by *engine) error {
 func (l *liveRun) converted(by *engine) (*rules.State, error) {
 	if err := by.inherit(&l.by.plan.Layout, l.resume.Tick); err != nil {
 		return nil, err
+	}
+	if by.plan.Layout.Serial != l.by.plan.Layout.Serial {
+		if n, until := l.resume.State.Layouts(); until >= l.resume.Tick {
+			if err := roomFor(n, until); err != nil {
+				return nil, err
+			}
+		}
 	}
 	cfg := pipeline.Config{Ceiling: by.ceiling(event.Shadow), Stages: by.stages}
 	st, err := l.resume.State.Reload(by.plan, cfg.Stage, l.resume.Tick)
@@ -163,137 +324,14 @@ func (l *liveRun) converted(by *engine) (*rules.State, error) {
 // pipelineConfig is what the pipeline runs by in the present era.
 func (l *liveRun) pipelineConfig() pipeline.Config {
 	g := l.by
+	keepPace(l.sources, l.paces)
 	cfg := pipeline.Config{
 		Sources: l.sources, Enrich: g.tables, Plan: g.plan, Lookups: g.tables.Lookups().Funcs(),
 		Ceiling: g.ceiling(event.Shadow), Stages: g.stages,
-		Units: stateUnits, Memory: l.cfg.memory(), Accounted: l.cfg.disk(),
+		Units: stateUnits, Memory: l.cfg.memory(), Accounted: g.cfg.disk(), SourceNames: l.names,
 		Store: l.store, Checkpoint: l.cfg.checkpoint(), Seals: l.seals, Archive: l.archive, Log: l.env.log, Resume: l.resume,
-		Kept: pipeline.Kept{Era: l.eras[l.era].number, Config: l.eras[l.era].hash, Extras: l.extras},
+		Kept: pipeline.Kept{Era: l.eras[l.era].number, Config: l.eras[l.era].hash, Extras: l.extras, Sources: l.names},
 	}
-	for i := range l.cfg.Sources {
-		cfg.SourceNames = append(cfg.SourceNames, l.cfg.Sources[i].Name)
-	}
-	if l.era+1 < len(l.eras) {
-		cfg.Until = l.eras[l.era+1].from
-	}
+	cfg.Until = l.untilOf(l.era)
 	return cfg
-}
-
-// reload is an order to take other rules.
-type reload struct {
-	engine *engine
-	hash   string
-	done   chan reloaded // one value
-}
-
-type reloaded struct {
-	text string
-	err  error
-}
-
-// heedHangUp reloads when the process is sent SIGHUP, as daemons do.
-func (l *liveRun) heedHangUp(ctx context.Context) {
-	sent := make(chan os.Signal, 1)
-	signal.Notify(sent, syscall.SIGHUP)
-	defer signal.Stop(sent)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-sent:
-		}
-		text, err := l.reload(ctx)
-		if err != nil {
-			l.env.log.Error("SIGHUP: not reloaded, the old rules stay", "error", err)
-		} else {
-			l.env.log.Info("SIGHUP: reloaded", "what", text)
-		}
-	}
-}
-
-// reloadWait is how long a reload waits for the log. Events bring it to the next
-// whole ten seconds, silence does after ten seconds.
-const reloadWait = 30 * time.Second
-
-// reload is what the API calls: it checks the rules as they are now, has the run
-// take them at the next boundary, and waits until it has.
-func (l *liveRun) reload(ctx context.Context) (string, error) {
-	g, err := l.env.engine(l.configPath, true, true)
-	if err != nil {
-		return "", err
-	}
-	if err := l.onlyRulesDiffer(g); err != nil {
-		return "", err
-	}
-	hash, err := g.fingerprint()
-	if err != nil {
-		return "", err
-	}
-	l.changing.Lock()
-	same := l.eras[len(l.eras)-1].hash == hash
-	l.changing.Unlock()
-	if same {
-		return "nothing changed: these rules decide already", nil
-	}
-	if !l.copying.TryLock() {
-		return "", errors.New("another reload is under way")
-	}
-	defer l.copying.Unlock()
-	if err := g.keepConfig(l.dir.path, hash); err != nil {
-		return "", err
-	}
-	// Compiled between two looks at the same files, it is of what was kept.
-	if g, err = l.env.engine(l.configPath, true, true); err != nil {
-		return "", err
-	}
-	if now, err := g.fingerprint(); err != nil {
-		return "", err
-	} else if now != hash {
-		return "", errors.New("the rules changed while they were read: try again")
-	}
-	r := &reload{engine: g, hash: hash, done: make(chan reloaded, 1)}
-	if !l.asked.CompareAndSwap(nil, r) {
-		return "", errors.New("another reload is under way")
-	}
-	ctx, cancel := context.WithTimeout(ctx, reloadWait)
-	defer cancel()
-	select {
-	case d := <-r.done:
-		return d.text, d.err
-	case <-ctx.Done():
-		if l.asked.CompareAndSwap(r, nil) {
-			return "", fmt.Errorf("the log did not come to a whole ten seconds within %v: the old rules stay; try again when it has lines, or restart", reloadWait)
-		}
-		d := <-r.done // it is being done
-		return d.text, d.err
-	}
-}
-
-// take does what was asked for, at the tick where the pipeline stopped. The
-// journal says so when nothing can fail any more, and before anything was
-// decided by the new rules. An error ends the run: what is on disk is of the
-// old ones.
-func (l *liveRun) take(ctx context.Context, r *reload) error {
-	if !l.resume.Saved {
-		r.done <- reloaded{err: errors.New("the state cannot be written now, which a reload needs: the old rules stay")}
-		return nil
-	}
-	before := l.by
-	st, err := l.converted(r.engine)
-	if err != nil {
-		r.done <- reloaded{err: err}
-		return nil
-	}
-	l.changing.Lock()
-	err = insist(ctx, l.env.log, func() error { return l.beginEra(r.hash, l.resume.Tick) })
-	l.changing.Unlock()
-	if err != nil {
-		r.done <- reloaded{err: err}
-		return err
-	}
-	l.by, l.era, l.resume.State = r.engine, len(l.eras)-1, st
-	text := describeReload(before, l.by, l.resume.Tick)
-	l.env.log.Info("other rules decide", "from", time.Unix(l.resume.Tick, 0).UTC().Format(time.RFC3339), "what", text)
-	r.done <- reloaded{text: text}
-	return nil
 }

@@ -121,6 +121,9 @@ func (e *environment) openLive(ctx context.Context, g *engine, sc sourceConfig, 
 		}
 		e.log.Info("guessed the format", "source", sc.Name, "format", sc.formatName())
 	}
+	if err := sc.wasAnother(marks); err != nil {
+		return s, err
+	}
 	var src ingest.Source
 	if sc.Kafka != nil {
 		src, err = sc.openTopic(ctx, g, marks, false, e.log)
@@ -155,12 +158,16 @@ func (s *sourceConfig) peekFormat(ctx context.Context, c *config) (cfg ingest.Co
 }
 
 func (s *sourceConfig) follow(g *engine, marks []pipeline.Mark, note func(pipeline.Mark) error, log *slog.Logger) (ingest.Source, error) {
+	at, err := g.cfg.places(s.File.Path)
+	if err != nil {
+		return nil, usagef("source %s: %w", s.Name, err)
+	}
 	cfg := ingest.FollowConfig{
 		Name: s.Name, Paths: []string{g.cfg.path(s.File.Path)}, Start: s.File.Start, Key: g.key, Log: log,
 		Reached: map[int32]int64{},
 		Note: func(m ingest.FileMark) error {
 			return note(pipeline.Mark{
-				Event: pipeline.MarkFile, Source: s.Name, Partition: m.Partition, Offset: m.Offset, First: m.First, Log: m.Log,
+				Event: pipeline.MarkFile, Source: s.Name, Partition: m.Partition, Offset: m.Offset, First: m.First, Log: at.written(m.Log),
 			})
 		},
 	}
@@ -168,7 +175,7 @@ func (s *sourceConfig) follow(g *engine, marks []pipeline.Mark, note func(pipeli
 		if m.Source != s.Name {
 			continue
 		}
-		mark := ingest.FileMark{Partition: m.Partition, Log: m.Log, Offset: m.Offset, First: m.First}
+		mark := ingest.FileMark{Partition: m.Partition, Log: at.here(m.Log), Offset: m.Offset, First: m.First}
 		switch m.Event {
 		case pipeline.MarkStart:
 			cfg.Starts = append(cfg.Starts, mark)
@@ -181,5 +188,59 @@ func (s *sourceConfig) follow(g *engine, marks []pipeline.Mark, note func(pipeli
 	if err != nil {
 		return nil, usagef("source %s: %w", s.Name, err)
 	}
-	return f, nil
+	return &placed{f, at}, nil
+}
+
+// places knows how the paths of logs are written in the configuration: by that a
+// journal knows them again, wherever the installation has been moved.
+type places struct{ base string } // empty: they are absolute there
+
+func (c *config) places(path string) (p places, err error) {
+	if !filepath.IsAbs(path) {
+		p.base, err = filepath.Abs(c.dir)
+	}
+	return p, err
+}
+
+// written returns the path of a log as it is written.
+func (p places) written(log string) string {
+	if below, err := filepath.Rel(p.base, log); p.base != "" && log != "" && err == nil {
+		return below
+	}
+	return log
+}
+
+// here returns the path of a log as it is found. One that an older version wrote
+// down is absolute.
+func (p places) here(log string) string {
+	if p.base == "" || log == "" || filepath.IsAbs(log) {
+		return log
+	}
+	return filepath.Join(p.base, log)
+}
+
+// placed is followed logs that are known by what is written.
+type placed struct {
+	*ingest.Follow
+	at places
+}
+
+// Log returns the path that identifies the log of a partition.
+func (p *placed) Log(n int) string { return p.at.written(p.Follow.Log(n)) }
+
+// wasAnother reports whether a source of this name was of another kind, whose
+// positions mean something else.
+func (s *sourceConfig) wasAnother(marks []pipeline.Mark) error {
+	for _, m := range marks {
+		if m.Source != s.Name || m.Event != pipeline.MarkStart {
+			continue
+		}
+		switch {
+		case m.Log != "" && s.Kafka != nil:
+			return usagef("source %s: it was the file %s and is a topic now, and where it was read to means nothing there: give it another name", s.Name, m.Log)
+		case m.Log == "" && m.First != "" && s.Kafka == nil:
+			return usagef("source %s: it was a topic and is a file now, and where it was read to means nothing there: give it another name", s.Name)
+		}
+	}
+	return nil
 }

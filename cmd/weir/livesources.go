@@ -24,16 +24,59 @@ func (l *liveRun) openSources(ctx context.Context) error {
 		return err
 	}
 	l.marks = marks
-	for _, sc := range l.by.cfg.Sources[len(l.sources):] {
+	for len(l.sources) < len(l.by.cfg.Sources) {
+		sc := l.by.cfg.Sources[len(l.sources)]
 		s, err := l.env.openLive(ctx, l.by, sc, startingAt(marks, l.resume), func(m pipeline.Mark) error {
 			return insist(ctx, l.env.log, func() error { return l.journal.Append([]pipeline.Mark{m}) })
 		})
+		if err != nil && ctx.Err() == nil && l.isGone(&sc) {
+			l.goWithout(len(l.sources), err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		l.sources = append(l.sources, s)
 	}
 	return nil
+}
+
+// tryNewSources opens the sources that only a later era is going to read, and
+// closes them again: what is wrong with one is said at the start.
+func (l *liveRun) tryNewSources(ctx context.Context) error {
+	for _, sc := range l.cfg.Sources {
+		if slices.ContainsFunc(l.by.cfg.Sources, func(s sourceConfig) bool { return s.Name == sc.Name && s.sameLog(&sc) }) {
+			continue
+		}
+		s, err := l.env.openLive(ctx, l.engine, sc, startingAt(l.marks, l.resume), func(pipeline.Mark) error { return nil })
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isGone reports whether a source of an earlier configuration is none of today's.
+func (l *liveRun) isGone(sc *sourceConfig) bool {
+	return !slices.ContainsFunc(l.cfg.Sources, func(s sourceConfig) bool { return s.Name == sc.Name && s.sameLog(sc) })
+}
+
+// goWithout leaves out a source that is not configured any more and cannot be
+// read: the time that the present rules still decide has to do without it.
+func (l *liveRun) goWithout(i int, why error) {
+	gone := l.by.cfg.Sources[i].Name
+	from := int64(0)
+	if l.resume != nil {
+		from = l.resume.Tick
+	}
+	l.env.log.Error("a source that is not configured any more cannot be read to where it was taken out: what it had in that time does not count, and a replay cannot remake that time",
+		"source", gone, "from", time.Unix(from, 0).UTC().Format(time.RFC3339), "until", time.Unix(l.untilOf(l.era), 0).UTC().Format(time.RFC3339), "why", why)
+	c := *l.by.cfg
+	c.Sources = slices.Delete(slices.Clone(c.Sources), i, i+1)
+	l.by.cfg = &c
 }
 
 // closeSources closes them.
