@@ -29,6 +29,8 @@ var imports = map[string][]string{
 	"replay":                   {"event", "ingest", "enrich", "rules", "pipeline"},
 	"api":                      {"event", "emit", "pipeline", "state"},
 	"rulesets":                 {},
+	"simulate":                 {"event"},
+	"simulate/score":           {"event", "ingest", "enrich", "emit", "simulate"},
 	"internal/arch":            {},
 	"internal/e2e":             {"event", "ingest", "enrich", "rules", "pipeline", "emit", "internal/broker"},
 	"internal/broker":          {},

@@ -1,0 +1,277 @@
+package score
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/simulate"
+)
+
+// Verdict is one demand of a goal and what came of it.
+type Verdict struct {
+	Labels    string  `json:"labels"`              // the goal's pattern
+	Attacking bool    `json:"attacking,omitempty"` // of what most: on addresses that also attack; else on the others
+	What      string  `json:"what"`                // what is demanded
+	Must      float64 `json:"must"`                // a share, or seconds; of an alert 0: at any time
+	Is        float64 `json:"is"`                  // -1: never
+	Pass      bool    `json:"pass"`
+	Note      string  `json:"note,omitempty"` // why nothing could be measured
+}
+
+// What goals demand.
+const (
+	wantBlocked      = "blocked"
+	wantStopped      = "stopped"
+	wantFirst        = "first stop"
+	wantAlert        = "alert"
+	wantMostBlocked  = "most blocked"
+	wantMostMilder   = "most milder"
+	wantMostAccounts = "most accounts"
+)
+
+// leastFirst is the least time that a first stop is given.
+const leastFirst = 30 * time.Second
+
+// verdicts holds the goals against what was counted, the failed first.
+func (r *run) verdicts() (out []Verdict) {
+	for i := range r.log.Truth.Goals {
+		g := &r.log.Truth.Goals[i]
+		var ys []*tally
+		for _, y := range r.tallies {
+			if ok, err := path.Match(g.Labels, y.label.Name); ok && err == nil {
+				ys = append(ys, y)
+			}
+		}
+		out = append(out, r.goal(g, ys)...)
+	}
+	slices.SortStableFunc(out, func(a, b Verdict) int {
+		if a.Pass == b.Pass {
+			return strings.Compare(a.Labels, b.Labels)
+		}
+		if b.Pass {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+func (r *run) goal(g *simulate.Goal, ys []*tally) (out []Verdict) {
+	var requests int64
+	var hits Hits
+	for _, y := range ys {
+		requests += y.requests
+		hits.plus(&y.hits[byWeir])
+	}
+	demand := func(what string, must *float64, of int64, is func() float64) {
+		if must == nil {
+			return
+		}
+		most := what != wantBlocked && what != wantStopped
+		v := Verdict{Labels: g.Labels, Attacking: g.Attacking, What: what, Must: *must}
+		switch {
+		case len(ys) == 0: // a slip of the pen must not pass
+			v.Note = "no label is meant"
+		case of == 0:
+			v.Note, v.Pass = "nothing to measure", most
+		default:
+			v.Is = is()
+			v.Pass = v.Is >= v.Must
+			if most {
+				v.Pass = v.Is <= v.Must
+			}
+		}
+		out = append(out, v)
+	}
+	demand(wantBlocked, g.Blocked, requests, func() float64 { return share(hits.Hard(), requests) })
+	demand(wantStopped, g.Stopped, requests, func() float64 {
+		if g.Above > 0 {
+			return r.above(ys, g.Above)
+		}
+		return share(hits.Stopped(), requests)
+	})
+	if g.MostBlocked != nil || g.MostMilder != nil {
+		on := r.sharing(ys, g.Attacking)
+		demand(wantMostBlocked, g.MostBlocked, on.Requests, func() float64 { return share(on.Hits.Hard(), on.Requests) })
+		demand(wantMostMilder, g.MostMilder, on.Requests, func() float64 { return share(on.Hits.Milder(), on.Requests) })
+	}
+	if g.MostAccounts != nil {
+		all := int64(len(accountsOf(ys)))
+		demand(wantMostAccounts, g.MostAccounts, all, func() float64 { return share(r.keptOut(ys, g.Attacking), all) })
+	}
+	if requests > 0 && !g.Alerted && (g.Blocked != nil || g.Stopped != nil || g.FirstStop > 0) {
+		out = append(out, firstStop(g, ys))
+	}
+	if g.Alerted {
+		out = append(out, firstAlert(g, ys))
+	}
+	return out
+}
+
+// sharing returns what befell the requests on addresses that attack, too, or
+// on those that never do.
+func (r *run) sharing(ys []*tally, attacking bool) (s Sharing) {
+	bad := r.attackers()
+	for _, y := range ys {
+		for v, b := range y.addresses {
+			if among(bad.addresses, v) == attacking {
+				s.add(&b, byWeir)
+			}
+		}
+	}
+	return s
+}
+
+// keptOut returns how many accounts were blocked on such addresses.
+func (r *run) keptOut(ys []*tally, attacking bool) int64 {
+	bad, accounts := r.attackers(), map[uint64]struct{}{}
+	for _, y := range ys {
+		for k := range y.kept {
+			if among(bad.addresses, k.address) == attacking {
+				accounts[k.account] = struct{}{}
+			}
+		}
+	}
+	return int64(len(accounts))
+}
+
+// firstAlert says how soon somebody was told of the requests of a goal's
+// labels, or more was done.
+func firstAlert(g *simulate.Goal, ys []*tally) Verdict {
+	var from, told int64 = maxTime, maxTime
+	for _, y := range ys {
+		if y.requests > 0 {
+			from = min(from, y.pace.from)
+		}
+		if y.pace.told {
+			told = min(told, y.pace.toldAt)
+		}
+	}
+	v := Verdict{Labels: g.Labels, What: wantAlert, Must: g.FirstStop.Seconds(), Is: -1}
+	if told < maxTime {
+		v.Is = max(0, float64(told-from)/1e9)
+		v.Pass = g.FirstStop == 0 || v.Is <= v.Must
+	}
+	return v
+}
+
+// firstStop says how soon the first request of a goal's labels was stopped.
+// Where the goal gives no time, it is that of their first 60 requests, or 30 s.
+func firstStop(g *simulate.Goal, ys []*tally) Verdict {
+	var from, first int64 = maxTime, maxTime
+	for _, y := range ys {
+		if y.requests == 0 {
+			continue
+		}
+		from = min(from, y.pace.from)
+		if s := &y.pace.stops[byWeir]; s.stopped {
+			first = min(first, s.first.at)
+		}
+	}
+	must := g.FirstStop
+	if must == 0 {
+		must = leastFirst
+		for _, y := range ys {
+			if y.requests > 0 && y.pace.from == from && y.pace.sixtieth > 0 {
+				must = max(must, time.Duration(y.pace.sixtieth-from))
+			} else if y.requests > 0 && y.pace.from == from {
+				must = max(must, time.Duration(y.pace.until-from))
+			}
+		}
+	}
+	v := Verdict{Labels: g.Labels, What: wantFirst, Must: must.Seconds(), Is: -1}
+	if first < maxTime {
+		v.Is = max(0, float64(first-from)/1e9)
+		v.Pass = v.Is <= v.Must
+	}
+	return v
+}
+
+// above returns the share that was stopped of what exceeds so many times the
+// requests an hour that the labels had before the first attack. Without any
+// before, everything exceeds.
+func (r *run) above(ys []*tally, times float64) float64 {
+	first := r.line.n
+	for _, y := range r.tallies {
+		if y.label.Attack && y.requests > 0 {
+			first = min(first, int((y.pace.from-r.line.from)/(hour*1e9)))
+		}
+	}
+	hours := 0
+	if len(ys) > 0 {
+		hours = len(ys[0].hourly)
+	}
+	normal := 0.0
+	for _, y := range ys {
+		for h := range min(first, hours) {
+			normal += float64(y.hourly[h][0])
+		}
+	}
+	if first > 0 {
+		normal /= float64(first)
+	}
+	var exceeds, stopped float64
+	for h := range hours {
+		var n, s int64
+		for _, y := range ys {
+			n, s = n+y.hourly[h][0], s+y.hourly[h][1]
+		}
+		if over := float64(n) - times*normal; over > 0 {
+			exceeds += over
+			stopped += min(over, float64(s))
+		}
+	}
+	if exceeds == 0 {
+		return 1
+	}
+	return stopped / exceeds
+}
+
+// Failed returns how many goals were not reached.
+func (r *Result) Failed() (n int) {
+	for _, v := range r.Goals {
+		if !v.Pass {
+			n++
+		}
+	}
+	return n
+}
+
+// String says what was demanded.
+func (v *Verdict) String() string {
+	where := ""
+	if v.Attacking {
+		where = ", on addresses that also attack"
+	}
+	switch v.What {
+	case wantFirst:
+		return "first stop within " + Seconds(v.Must)
+	case wantAlert:
+		if v.Must == 0 {
+			return "an alert or more"
+		}
+		return "an alert or more within " + Seconds(v.Must)
+	case wantBlocked:
+		return "blocked at least " + Percent(v.Must)
+	case wantStopped:
+		return "blocked or milder at least " + Percent(v.Must)
+	case wantMostBlocked:
+		return "blocked at most " + Percent(v.Must) + where
+	case wantMostMilder:
+		return "challenged or limited at most " + Percent(v.Must) + where
+	}
+	return "accounts blocked at most " + Percent(v.Must) + where
+}
+
+// Value says what came of it.
+func (v *Verdict) Value() string {
+	switch {
+	case v.Is < 0:
+		return "never"
+	case v.What == wantFirst || v.What == wantAlert:
+		return Seconds(v.Is)
+	}
+	return Percent(v.Is)
+}
