@@ -16,12 +16,28 @@ type Keeping struct {
 	Store      Store      `json:"store"`
 	Archive    *Archive   `json:"archive"` // null: there is none
 
-	Resumed    time.Time        `json:"resumed"`    // the second of the log that this run went on from; zero: it began without a state
-	Gap        time.Time        `json:"gap"`        // from here on the log is whole, and windows reach back behind it; zero: there is no gap
-	Incomplete []Incomplete     `json:"incomplete"` // at most maxPartitions
-	Units      int              `json:"degraded_units"`
-	TurnedAway int64            `json:"turned_away"`
-	ShedKeys   map[string]int64 `json:"shed_keys"` // by class
+	Resumed    time.Time    `json:"resumed"`    // the second of the log that this run went on from; zero: it began without a state
+	Gap        time.Time    `json:"gap"`        // from here on the log is whole, and windows reach back behind it; zero: there is no gap
+	Incomplete []Incomplete `json:"incomplete"` // at most maxPartitions
+	Units      int          `json:"degraded_units"`
+	Degraded   time.Time    `json:"degraded_since"` // zero: it is not
+	TurnedAway int64        `json:"turned_away"`
+	Aside      []Aside      `json:"put_aside"` // the newest first
+	Rebuild    *Rebuild     `json:"rebuild"`   // null: nothing is decided again
+}
+
+// Aside is a store that could not be used and was put aside.
+type Aside struct {
+	Where string    `json:"where"`
+	Why   string    `json:"why"`
+	At    time.Time `json:"at"`
+	Now   bool      `json:"by_this_run"`
+}
+
+// Rebuild is how far the state is that is derived from the log again.
+type Rebuild struct {
+	Tick time.Time `json:"tick"` // of the log; zero: nothing was read yet
+	To   time.Time `json:"to"`   // up to where decisions had left before
 }
 
 // Checkpoint is how the state comes to disk.
@@ -32,6 +48,7 @@ type Checkpoint struct {
 	Stall   float64   `json:"stall_seconds"` // for which events waited for it
 	Failed  int64     `json:"failed"`
 	Why     string    `json:"why,omitempty"` // why none can be made now
+	Since   time.Time `json:"failing_since"` // zero: they can be made
 }
 
 // Memory is what the state takes, in bytes.
@@ -40,6 +57,7 @@ type Memory struct {
 	Resident       int64 `json:"resident"`
 	Dirty          int64 `json:"dirty"`
 	Store          int64 `json:"store"`
+	StoreLimit     int64 `json:"store_limit"` // what its tables and caches may take besides; 0: not known
 	Accounted      int64 `json:"accounted"`
 	AccountedLimit int64 `json:"accounted_limit"`
 }
@@ -77,13 +95,17 @@ func positive(tick int64) time.Time {
 func keeping(st *pipeline.Status) Keeping {
 	c, m, s := &st.Checkpoint, &st.Memory, &st.Store
 	k := Keeping{
-		Checkpoint: Checkpoint{Tick: positive(c.Tick), Seconds: c.Took.Seconds(), Stall: c.Stall.Seconds(), Failed: c.Failed, Why: c.Why},
+		Checkpoint: Checkpoint{Tick: positive(c.Tick), Seconds: c.Took.Seconds(), Stall: c.Stall.Seconds(), Failed: c.Failed, Why: c.Why, Since: st.FailingSince.UTC()},
 		Memory: Memory{
-			Limit: m.Limit, Resident: m.Resident, Dirty: m.Dirty, Store: m.Store, Accounted: accounted(st), AccountedLimit: m.AccountedLimit,
+			Limit: m.Limit, Resident: m.Resident, Dirty: m.Dirty, Store: m.Store, StoreLimit: m.StoreLimit,
+			Accounted: accounted(st), AccountedLimit: m.AccountedLimit,
 		},
 		Store:   Store{s.Keys, s.Bytes, s.Disk, s.Written},
 		Resumed: positive(st.Resumed), Gap: positive(st.Blind), Incomplete: []Incomplete{},
-		Units: st.Degraded, TurnedAway: st.TurnedAway, ShedKeys: bounded(st.ShedKeys),
+		Units: st.Degraded, Degraded: st.DegradedSince.UTC(), TurnedAway: st.TurnedAway, Aside: []Aside{}, Rebuild: rebuild(st),
+	}
+	for _, a := range st.Aside {
+		k.Aside = append(k.Aside, Aside{a.Where, a.Why, a.At.UTC(), a.Now})
 	}
 	if !c.Last.IsZero() {
 		k.Checkpoint.At = c.Last.UTC()
@@ -98,6 +120,15 @@ func keeping(st *pipeline.Status) Keeping {
 	slices.SortFunc(k.Incomplete, func(a, b Incomplete) int { return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.Rule, b.Rule)) })
 	k.Incomplete = k.Incomplete[:min(len(k.Incomplete), maxPartitions)]
 	return k
+}
+
+// rebuild says how far what earlier lives had decided is decided again; nil where
+// nothing is.
+func rebuild(st *pipeline.Status) *Rebuild {
+	if st.Decided <= 0 || st.Tick >= st.Decided {
+		return nil
+	}
+	return &Rebuild{positive(st.Tick), positive(st.Decided)}
 }
 
 // accounted returns what all keys take as the engine accounts for them.
@@ -133,6 +164,7 @@ func putKeeping(put put, st *pipeline.Status, now time.Time) {
 	put("weir_resident_bytes", float64(m.Resident))
 	put("weir_dirty_bytes", float64(m.Dirty))
 	put("weir_store_memory_bytes", float64(m.Store))
+	put("weir_store_memory_limit_bytes", float64(m.StoreLimit))
 	put("weir_store_keys", float64(s.Keys))
 	put("weir_store_bytes", float64(s.Bytes))
 	put("weir_store_disk_bytes", float64(s.Disk))
@@ -140,9 +172,21 @@ func putKeeping(put put, st *pipeline.Status, now time.Time) {
 	put("weir_degraded", one(st.Degraded > 0))
 	put("weir_degraded_units", float64(st.Degraded))
 	put("weir_turned_away_keys_total", float64(st.TurnedAway))
-	for class, n := range bounded(st.ShedKeys) {
-		put("weir_shed_keys_total", float64(n), class)
+	if !st.DegradedSince.IsZero() {
+		put("weir_degraded_since_timestamp_seconds", unix(st.DegradedSince))
 	}
+	put("weir_stores_put_aside", float64(len(st.Aside)))
+	if len(st.Aside) > 0 {
+		put("weir_store_put_aside_timestamp_seconds", unix(st.Aside[0].At))
+	}
+	behind := 0.0
+	if r := rebuild(st); r != nil {
+		behind = float64(st.Decided - max(st.Tick, 0))
+		if st.Tick <= 0 {
+			behind = -1
+		}
+	}
+	put("weir_rebuild_remaining_seconds", behind)
 	if t := positive(st.Resumed); !t.IsZero() {
 		put("weir_resumed_timestamp_seconds", unix(t))
 	}

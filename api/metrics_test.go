@@ -54,8 +54,10 @@ func busy(r *rig) {
 
 // keeps gives a status all that is kept somewhere.
 func keeps(st *pipeline.Status, now time.Time) {
-	st.Degraded, st.TurnedAway, st.ShedKeys = 3, 15, map[string]int64{"3-4": 16, "near": 0}
-	st.Memory = pipeline.MemoryStatus{AccountedLimit: 17, Limit: 18, Resident: 19, Dirty: 20, Store: 21}
+	st.Degraded, st.TurnedAway, st.DegradedSince = 3, 15, now.Add(-16*time.Second)
+	st.Memory = pipeline.MemoryStatus{AccountedLimit: 17, Limit: 18, Resident: 19, Dirty: 20, Store: 21, StoreLimit: 38}
+	st.Aside = []pipeline.AsideStatus{{Where: "/s/store.broken-2", Why: "cut", At: time.Unix(2000, 0), Now: true}, {Where: "/s/store.broken-1", Why: "cut too", At: time.Unix(1000, 0)}}
+	st.Decided, st.FailingSince = st.Tick+39, now.Add(-40*time.Second)
 	st.Store = state.Stats{Keys: 22, Bytes: 23, Disk: 24, Written: 25}
 	st.Checkpoint = pipeline.CheckpointStatus{
 		Last: now.Add(-27 * time.Second), Took: 26 * time.Millisecond, Stall: 2700 * time.Microsecond, Failed: 28, Tick: 2900, Why: "the disk is full",
@@ -104,7 +106,10 @@ func TestMetricsSayHowEverythingStands(t *testing.T) {
 		`weir_degraded`:                                             "1",
 		`weir_degraded_units`:                                       "3",
 		`weir_turned_away_keys_total`:                               "15",
-		`weir_shed_keys_total{class="3-4"}`:                         "16",
+		`weir_stores_put_aside`:                                     "2",
+		`weir_store_put_aside_timestamp_seconds`:                    "2000",
+		`weir_rebuild_remaining_seconds`:                            "39",
+		`weir_store_memory_limit_bytes`:                             "38",
 		`weir_state_limit_bytes`:                                    "17",
 		`weir_memory_limit_bytes`:                                   "18",
 		`weir_resident_bytes`:                                       "19",

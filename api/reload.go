@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 	"unicode/utf8"
 )
 
@@ -34,7 +35,30 @@ func (a *Server) reload(r *http.Request) (any, error) {
 		return nil, refuse(http.StatusConflict, "%s", cut(err.Error(), maxReloadText))
 	}
 	a.cfg.Log.Info("reloaded", "by", o.By)
+	a.awaitStatus(r.Context())
 	return Done{Text: cut(text, maxReloadText)}, nil
+}
+
+// freshWithin is how long an answer waits for the engine to say how it stands.
+const freshWithin = 2 * time.Second
+
+// awaitStatus waits until the engine has said how it stands from now on, so that
+// whoever asks behind a reload is not told how it stood before.
+func (a *Server) awaitStatus(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, freshWithin)
+	defer cancel()
+	look := time.NewTicker(freshWithin / 100)
+	defer look.Stop()
+	for from := a.cfg.Now(); ; {
+		if st := a.cfg.Status(); st != nil && st.At.After(from) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
 }
 
 // cut returns at most n bytes of a text, whole runes, and marks what it cuts.

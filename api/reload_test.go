@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -161,5 +162,24 @@ func TestWhatCannotBeKeptIsAReason(t *testing.T) {
 	reasons := r.srv.reasons(r.status, time.Now())
 	if len(reasons) != 2 || reasons[0] != "the state cannot be written to disk: the disk is full" || reasons[1] != "the archive cannot be written: no room" {
 		t.Errorf("%q", reasons)
+	}
+}
+
+// Whoever asks behind a reload is told how the engine stands, not how it stood.
+func TestAReloadEndsWhenTheEngineHasSaidHowItStands(t *testing.T) {
+	var now atomic.Pointer[pipeline.Status]
+	now.Store(&pipeline.Status{At: time.Now(), Tick: 1})
+	r := newRig(t, func(r *rig) {
+		r.cfg.Status = now.Load
+		r.cfg.Reload = func(context.Context) (string, error) {
+			time.AfterFunc(100*time.Millisecond, func() { now.Store(&pipeline.Status{At: time.Now(), Tick: 2}) })
+			return "done", nil
+		}
+	}).run()
+	if code, answer, _ := r.ask(overSocket, "POST", "/api/v1/reload", byAlice); code != http.StatusOK {
+		t.Fatal(code, answer)
+	}
+	if tick := now.Load().Tick; tick != 2 {
+		t.Error("it ended before")
 	}
 }

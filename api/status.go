@@ -18,6 +18,7 @@ type Status struct {
 	Started   time.Time     `json:"started"`
 	Now       time.Time     `json:"now"`
 	Readiness Readiness     `json:"readiness"`
+	Process   Process       `json:"process"`
 	Engine    *Engine       `json:"engine"` // null before it has said how it stands
 	Force     Force         `json:"force"`
 	Points    []PointStatus `json:"points"`
@@ -61,7 +62,8 @@ type SourceStatus struct {
 	Partitions int       `json:"partitions"`
 	Idle       int       `json:"idle"`
 	Lost       int       `json:"lost"`
-	Lag        int64     `json:"lag"`       // still to be read, of those where it is known
+	Lag        int64     `json:"lag"` // still to be read, of those where it is known: records of a topic, bytes of files
+	Topic      bool      `json:"topic"`
 	Unknown    int       `json:"unknown"`   // partitions whose lag is not known
 	Watermark  time.Time `json:"watermark"` // the lowest of those that are not idle; zero: none has one
 	Behind     Behind    `json:"behind"`
@@ -105,7 +107,7 @@ func summarise(ps []pipeline.PartitionStatus) (sources []SourceStatus) {
 		if !ok {
 			n = len(sources)
 			at[p.Source] = n
-			sources = append(sources, SourceStatus{Name: p.Source})
+			sources = append(sources, SourceStatus{Name: p.Source, Topic: p.Topic})
 		}
 		s := &sources[n]
 		s.Partitions++
@@ -143,7 +145,7 @@ func (a *Server) status(*http.Request) (any, error) {
 	reasons := a.reasons(st, now)
 	doc := Status{
 		Version: a.cfg.Version, Started: a.cfg.Started.UTC(), Now: now.UTC(),
-		Readiness: Readiness{len(reasons) == 0, reasons}, Force: ForceOf(a.cfg.Ledger), Points: []PointStatus{},
+		Readiness: Readiness{len(reasons) == 0, reasons}, Process: process(), Force: ForceOf(a.cfg.Ledger), Points: []PointStatus{},
 	}
 	for _, r := range a.cfg.Points {
 		doc.Points = append(doc.Points, r.Status())

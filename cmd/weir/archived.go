@@ -45,6 +45,14 @@ func (e *environment) openArchive(p *prepared, files []string) error {
 	// In the order of the configuration, in which decisions tell of partitions.
 	slices.SortStableFunc(found, func(a, b *archive.Source) int { return cmp.Compare(p.place(a.Name()), p.place(b.Name())) })
 	for i, src := range found {
+		// A run with a journal read what its configuration named, and nothing else.
+		if len(p.deciding) > 0 && p.place(src.Name()) == len(p.cfg.Sources) {
+			e.log.Info("not read: the run did not read it at that time", "source", src.Name())
+			if err := src.Close(); err != nil {
+				return err
+			}
+			continue
+		}
 		s, err := p.archived(src)
 		if err != nil {
 			for _, rest := range found[i:] {
@@ -105,14 +113,16 @@ func (l *liveRun) openArchive() error {
 		return nil
 	}
 	c := archive.Config{Dir: dir, Size: l.cfg.archiveSize(), Extras: l.extras, Log: l.env.log}
-	for i := range l.cfg.Sources {
-		s, err := l.cfg.Sources[i].source(nil, l.key, l.extras, l.opt)
+	// What an earlier configuration still decides may be of a source that is gone.
+	for _, sc := range slices.Concat(l.cfg.Sources, l.by.cfg.Sources) {
+		if slices.ContainsFunc(c.Sources, func(i archive.SourceInfo) bool { return i.Name == sc.Name }) {
+			continue
+		}
+		s, err := sc.source(nil, l.key, l.extras, l.opt)
 		if err != nil {
 			return err
 		}
-		c.Sources = append(c.Sources, archive.SourceInfo{
-			Name: l.cfg.Sources[i].Name, Disorder: s.Disorder, MaxLateness: s.MaxLateness, Unjudged: s.Unjudged,
-		})
+		c.Sources = append(c.Sources, archive.SourceInfo{Name: sc.Name, Disorder: s.Disorder, MaxLateness: s.MaxLateness, Unjudged: s.Unjudged})
 	}
 	var err error
 	if l.archive, err = archive.Open(c); err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,6 +24,8 @@ func checkCommand(e *environment) *cobra.Command {
 		Short: "Try everything that a run would need, and enforce nothing",
 		Long: "check loads what the configuration names, reaches every broker and file, reads the newest\n" +
 			"lines of each source as a run would, and tries every point without changing what it holds.\n" +
+			"Of the directories of the state and the archive it says what a start would find there; whether\n" +
+			"all of it is as it was written, weir state verify says.\n" +
 			"All that it makes are weir's own list files for nginx and HAProxy where they are missing, empty:\n" +
 			"the proxies do not start without the files that their configuration names.\n" +
 			"It exits with 1 if a run could not work.",
@@ -98,6 +98,7 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 		c.ok("stage", "enforce: %d of %s may enforce", enforcing, several(len(g.rules), "rule"))
 	}
 	held := g.checkState(c)
+	g.checkArchive(c)
 	for _, sc := range g.cfg.Sources {
 		quiet.checkSource(ctx, c, g, sc)
 	}
@@ -121,40 +122,6 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 	}
 	c.line("\n  start it with: weir run -c %s", configPath)
 	return c.err
-}
-
-// checkState tries whether the state's directory could be made, held and written;
-// held says that a run holds it.
-func (g *engine) checkState(c *checklist) (held bool) {
-	dir := g.cfg.path(g.cfg.State.Dir)
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		parent := filepath.Dir(dir)
-		if err := syscall.Access(parent, 2); err != nil { // W_OK
-			c.fault("state", fmt.Errorf("dir: %s does not exist and cannot be made in %s: %w", dir, parent, err))
-			return false
-		}
-		c.ok("state", "%s will be made", dir)
-		return false
-	}
-	d, err := openState(dir)
-	switch {
-	case errors.Is(err, errHeld):
-		c.note("state", "%v: that run goes on, this one could not be started beside it", err)
-		return true
-	case err != nil:
-		c.fault("state", err)
-		return false
-	}
-	f, err := os.CreateTemp(dir, "check-")
-	if err == nil {
-		err = errors.Join(f.Close(), os.Remove(f.Name()))
-	}
-	if err := errors.Join(err, d.close()); err != nil {
-		c.fault("state", fmt.Errorf("dir: %w", err))
-		return false
-	}
-	c.ok("state", "%s", dir)
-	return false
 }
 
 // checkSource reaches a source and reads its newest lines.

@@ -253,14 +253,8 @@ func (c *config) ruleOptions(x event.Extras) rules.Options {
 
 // loadRules reads and checks the rules of all directories.
 func (c *config) loadRules(opt rules.Options) ([]*rules.Rule, error) {
-	var missing error
-	for _, d := range c.Rules.Dirs {
-		if d != "builtin" {
-			missing = errors.Join(missing, c.there("rules: dirs", d, "directory"))
-		}
-	}
-	if missing != nil {
-		return nil, missing
+	if err := c.rulesThere(); err != nil {
+		return nil, err
 	}
 	return loadRules(c.ruleDirs(), opt)
 }
@@ -325,9 +319,20 @@ func loadRules(dirs []ruleDir, opt rules.Options) (all []*rules.Rule, err error)
 
 // tables loads what events are enriched from.
 func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, *enrich.Site, error) {
+	site, err := c.site()
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := c.tablesWith(site, k, opt)
+	return t, site, err
+}
+
+// tablesWith loads what events are enriched from, besides a site file that was
+// read.
+func (c *config) tablesWith(site *enrich.Site, k *event.Key, opt rules.Options) (*enrich.Tables, error) {
 	ec := enrich.Config{
 		ASN: c.optionalPath(c.Enrich.ASN), Crawlers: c.crawlers(), Lookups: map[string]string{},
-		Key: k,
+		Key: k, Site: site,
 		Compile: func(text string) (func(*event.Event) bool, error) {
 			cond, err := rules.CompileEvent(text, opt)
 			if err != nil {
@@ -339,15 +344,10 @@ func (c *config) tables(k *event.Key, opt rules.Options) (*enrich.Tables, *enric
 	for name, p := range c.Enrich.Lookups {
 		ec.Lookups[name] = c.path(p)
 	}
-	var err error
-	if ec.Site, err = c.site(); err != nil {
-		return nil, nil, err
-	}
 	if err := c.tablesThere(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	t, err := enrich.New(ec)
-	return t, ec.Site, err
+	return enrich.New(ec)
 }
 
 // site reads the site file; nil where none is named.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"weir/enrich"
 	"weir/event"
@@ -14,6 +16,7 @@ import (
 // the configuration names, loaded.
 type engine struct {
 	cfg    *config
+	taken  *taken // what it was made of
 	key    *event.Key
 	extras event.Extras
 	opt    rules.Options
@@ -44,20 +47,59 @@ func (e *environment) engine(configPath string, live, guarded bool) (*engine, er
 
 // engineOf loads what a configuration names that has been read.
 func (e *environment) engineOf(c *config, guarded bool) (*engine, error) {
-	g := engine{cfg: c, guarded: guarded}
-	var fixed bool
-	var err error
-	if g.key, fixed, err = c.key(); err != nil {
+	x, err := c.extras()
+	if err != nil {
+		return nil, err
+	}
+	return e.engineWith(c, x, guarded)
+}
+
+// engineWith loads what a configuration names, for events with these extra
+// fields. What it reads it reads once, but for the tables: those are summed
+// before and after they are loaded, and must not have changed.
+func (e *environment) engineWith(c *config, x event.Extras, guarded bool) (*engine, error) {
+	key, fixed, err := c.key()
+	if err != nil {
 		return nil, err
 	}
 	if fixed {
 		e.log.Info("no key_file: pseudonyms are made with a key that everybody knows")
 	}
-	if g.extras, err = c.extras(); err != nil {
+	for try := 1; ; try++ {
+		t, err := c.take(key)
+		if err != nil {
+			return nil, err
+		}
+		g, err := newEngine(c, t, key, x, guarded)
+		if err != nil {
+			return nil, err
+		}
+		now, err := c.tableFiles(nil)
+		if err != nil {
+			return nil, err
+		}
+		other := sameTables(t.said.Tables, now)
+		if len(other) == 0 {
+			return g, nil
+		}
+		if try == maxTries {
+			return nil, fmt.Errorf("enrich: %s: changed while it was read, %d times: try again when it is whole", strings.Join(other, ", "), try)
+		}
+	}
+}
+
+// maxTries is how often tables are loaded that change meanwhile.
+const maxTries = 3
+
+// newEngine makes an engine of what was taken. The tables are where the
+// configuration says.
+func newEngine(c *config, t *taken, key *event.Key, x event.Extras, guarded bool) (*engine, error) {
+	g := engine{cfg: c, taken: t, key: key, extras: x, opt: c.ruleOptions(x), guarded: guarded}
+	dirs, err := t.ruleDirs()
+	if err != nil {
 		return nil, err
 	}
-	g.opt = c.ruleOptions(g.extras)
-	if g.rules, err = c.loadRules(g.opt); err != nil {
+	if g.rules, err = loadRules(dirs, g.opt); err != nil {
 		return nil, usagef("%w", err)
 	}
 	if g.stages, err = c.stages(g.rules); err != nil {
@@ -66,7 +108,12 @@ func (e *environment) engineOf(c *config, guarded bool) (*engine, error) {
 	if err := g.inherit(nil, 0); err != nil {
 		return nil, err
 	}
-	if g.tables, g.site, err = c.tables(g.key, g.opt); err != nil {
+	if c.Site != "" {
+		if g.site, err = enrich.ParseSite(c.path(c.Site), t.files[siteFile]); err != nil {
+			return nil, usagef("%w", err)
+		}
+	}
+	if g.tables, err = c.tablesWith(g.site, g.key, g.opt); err != nil {
 		return nil, usagef("%w", err)
 	}
 	return &g, nil

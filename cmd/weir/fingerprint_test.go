@@ -126,7 +126,7 @@ func TestOtherRulesBetweenTwoLivesAreSaid(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, "state", configsDir)); err != nil {
 		t.Fatal(err)
 	}
-	if _, said := replayed(); !strings.Contains(said, "there is no copy") {
+	if _, said := replayed(); !strings.Contains(said, "cannot be decided as the run did: the rules and the configuration that it had then are not there") {
 		t.Errorf("a replay without the copies says %q", said)
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"weir/archive"
 	"weir/event"
 	"weir/ingest"
 	"weir/rules"
@@ -56,6 +58,9 @@ func inspectCommand(e *environment) *cobra.Command {
 func (e *environment) inspect(ctx context.Context, o *inspectOptions) error {
 	if o.lines < 0 {
 		return usagef("--lines %d: must not be negative", o.lines)
+	}
+	if i := slices.IndexFunc(o.files, archive.IsArchive); i >= 0 || len(archiveFiles(o.files)) > 0 {
+		return usagef("%s: these are events of an archive, which weir has read already; weir replay %s runs the rules over them", o.files[max(i, 0)], o.files[max(i, 0)])
 	}
 	quiet := *e // what prepare would log stands in the report
 	quiet.log = slog.New(slog.DiscardHandler)

@@ -98,7 +98,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	})
 	e := &environment{out: out, errOut: errOut, log: slog.New(slog.NewTextHandler(errOut, nil))}
 	root.AddCommand(
-		inspectCommand(e), replayCommand(e), rulesCommand(e), demoCommand(e),
+		inspectCommand(e), replayCommand(e), rulesCommand(e), simulateCommand(e), demoCommand(e), scoreCommand(e),
 		checkCommand(e), runCommand(e), statusCommand(e), decisionsCommand(e), whyCommand(e),
 		blockCommand(e), unblockCommand(e), approveCommand(e), stopBlockingCommand(e), reloadCommand(e), pointsCommand(e), stateCommand(e), versionCommand(e),
 	)

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
+	"weir/event"
+	"weir/pipeline"
 	"weir/rules"
 )
 
@@ -26,9 +29,7 @@ func (l *liveRun) onlyRulesDiffer(g *engine) (err error) {
 			err = errors.Join(err, fmt.Errorf("%s: changed, which takes a restart; only rules: and stage: can be reloaded", part.name))
 		}
 	}
-	a, e1 := siteText(l.cfg)
-	b, e2 := siteText(g.cfg)
-	if err = errors.Join(err, e1, e2); err == nil && a != b {
+	if err == nil && !bytes.Equal(l.taken.files[siteFile], g.taken.files[siteFile]) {
 		err = errors.New("site: the file changed, which takes a restart; only rules: and stage: can be reloaded")
 	}
 	return err
@@ -69,7 +70,10 @@ func describeReload(was, now *engine, tick int64) string {
 	for _, part := range []struct {
 		what string
 		ids  []string
-	}{{"new", added}, {"changed", changed}, {"gone", removed}} {
+	}{
+		{"new", added}, {"changed", changed}, {"gone", removed}, {"stages", stagesThatDiffer(was, now)},
+		{"other tables (what they protect stays as it was until a restart)", sameTables(was.taken.said.Tables, now.taken.said.Tables)},
+	} {
 		if len(part.ids) > 0 {
 			fmt.Fprintf(&b, "\n%s: %s", part.what, strings.Join(part.ids, ", "))
 		}
@@ -78,4 +82,25 @@ func describeReload(was, now *engine, tick int64) string {
 		fmt.Fprintf(&b, "\nwhat these read is complete later (their counts are too low until then):\n%s", strings.Join(warming, "\n"))
 	}
 	return b.String()
+}
+
+// stagesThatDiffer says which rules do more or less than they did, for whatever
+// reason: their own stage, what the operator allows them, or the ceiling.
+func stagesThatDiffer(was, now *engine) (differ []string) {
+	before := map[string]event.Stage{}
+	for _, r := range was.rules {
+		before[r.ID] = was.stageOf(r)
+	}
+	for _, r := range now.rules {
+		if old, ok := before[r.ID]; ok && len(r.Then) > 0 && old != now.stageOf(r) {
+			differ = append(differ, fmt.Sprintf("%s: %s -> %s", r.ID, old, now.stageOf(r)))
+		}
+	}
+	return differ
+}
+
+// stageOf returns the stage that a rule has in a run.
+func (g *engine) stageOf(r *rules.Rule) event.Stage {
+	c := pipeline.Config{Ceiling: g.ceiling(event.Shadow), Stages: g.stages}
+	return min(r.Stage, c.Stage(r.ID))
 }

@@ -23,7 +23,7 @@ import (
 type replayOptions struct {
 	config, out, format, journal string
 	since                        string
-	json                         bool
+	json, enforce                bool
 	workers                      int
 	files                        []string
 }
@@ -50,6 +50,7 @@ func replayCommand(e *environment) *cobra.Command {
 	f.StringVar(&o.format, "format", "", "format of the lines, instead of guessing it or taking the source's")
 	f.StringVar(&o.journal, "journal", "", "journal of a live run, to get its decisions again")
 	f.StringVar(&o.since, "since", "", "decisions from this time on; what is before only fills the windows (2026-03-01 or 2026-03-01T10:00:00Z)")
+	f.BoolVar(&o.enforce, "enforce", false, "as if the points had applied what is decided, behind the guards: what they would have refused is set apart")
 	f.BoolVar(&o.json, "json", false, "print the decisions, a line each, instead of the report")
 	f.IntVar(&o.workers, "workers", 0, "goroutines that decode and that fold (default: one a processor)")
 	return cmd
@@ -190,7 +191,7 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 			e.log.Warn("the journal ends within a line", "what", cut)
 		}
 	}
-	p, err := e.prepare(ctx, o.config, o.format, o.files, marks, o.out != "")
+	p, err := e.prepare(ctx, o.config, o.format, o.files, marks, o.out != "" || o.enforce)
 	if err != nil {
 		return err
 	}
@@ -206,6 +207,9 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 		if p.sources[i].Unjudged {
 			e.log.Info("the source has no outcomes: visits stand in for successes", "source", p.sources[i].Name())
 		}
+	}
+	for _, ended := range p.allowEnded(time.Now()) {
+		e.log.Warn(ended)
 	}
 	if p.guessed {
 		e.log.Info("guessed the format", "format", p.format)
@@ -223,10 +227,11 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	if err != nil {
 		return err
 	}
-	ledger, err := p.newReplayLedger(o.out, e.log)
+	ledger, err := p.newReplayLedger(o.out, o.enforce, e.log)
 	if err != nil {
 		return err
 	}
+	points := p.enforcement(o.enforce, ledger)
 	found := newFindings()
 	stopProgress := showProgress(e.errOut, p.source.Source)
 	start := time.Now()
@@ -237,9 +242,10 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 			found.add(ds)
 			return errors.Join(sink.write(ds), ledger.add(ds))
 		},
-		Review: ledger.review(),
+		Review: ledger.review(), Enforce: points,
 	})
 	stopProgress()
+	runErr = spillAdvice(runErr, spillDir(o.out), p.cfg.memory())
 	took := time.Since(start)
 	whole := runErr == nil && sum.Events > 0
 	closeErr := errors.Join(sink.close(whole), ledger.close(whole))
@@ -254,6 +260,13 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 		return err
 	}
 	report := newReport(sum, took)
+	if ledger != nil {
+		report.Allowed = ledger.ledger.Counts().Allowed
+	}
+	if points != nil {
+		enforced := points.Enforced()
+		report.Enforced = &enforced
+	}
 	if o.out != "" && sum.Events > 0 {
 		if err := writeSummary(filepath.Join(o.out, "summary.json"), report); err != nil {
 			return err

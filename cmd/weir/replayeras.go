@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"weir/event"
@@ -15,31 +14,51 @@ import (
 // replayEra is a stretch of a replay that follows the same rules.
 type replayEra struct {
 	engine *engine
-	until  int64 // the tick at which the next one begins; 0: none does
+	until  int64    // the tick at which the next one begins; 0: none does
+	names  []string // of all sources of the run, by their numbers
+	paces  map[string][]pipeline.Pace
 }
 
 // erasOf returns by which rules the run with a journal decided, in their order.
-// What there is no copy of is decided by today's rules.
+// What there is no copy of is decided by today's rules; every time that cannot be
+// decided as the run did is named.
 func (p *prepared) erasOf(e *environment, marks []pipeline.Mark, state string) (found []replayEra, err error) {
 	all := erasOf(marks)
 	if now, err := p.fingerprint(); err == nil && len(all) > 0 && all[len(all)-1].hash != now {
 		e.log.Warn("the rules or the configuration are other ones than those that the run with this journal decided by: its own are used, from the copies beside it")
 	}
+	x, err := extrasOf(state, all, p.extras)
+	if err != nil {
+		return nil, usagef("--journal: %w", err)
+	}
+	names := sourceNames(namesOf(state, all, nil), p.cfg.Sources)
+	paces := pacesOf(state, all)
 	for i, era := range all {
-		if i+1 < len(all) && all[i+1].from == 0 {
-			continue // nothing was decided in it
+		if idle(all, i) {
+			continue
 		}
-		g, err := p.of(e, state, era, p.guarded)
+		r := replayEra{names: names, paces: paces}
+		if i+1 < len(all) {
+			r.until = all[i+1].from
+		}
+		from, until := "its beginning", "its end"
+		if era.from > 0 {
+			from = time.Unix(era.from, 0).UTC().Format(time.RFC3339)
+		}
+		if r.until > 0 {
+			until = time.Unix(r.until, 0).UTC().Format(time.RFC3339)
+		}
+		var other []string
+		r.engine, other, err = p.of(state, era, x)
 		if errors.Is(err, errNoCopy) {
-			e.log.Warn("the journal is of other rules or another configuration, of which there is no copy: what these decide may differ from what the run did", "error", err)
-			g, err = p.engine, nil
+			e.log.Warn("a time cannot be decided as the run did: the rules and the configuration that it had then are not there. It is decided by today's", "from", from, "until", until, "error", err)
+			r.engine, err = e.engineWith(p.cfg, x, p.guarded)
 		}
 		if err != nil {
 			return nil, err
 		}
-		r := replayEra{engine: g}
-		if i+1 < len(all) {
-			r.until = all[i+1].from
+		if len(other) > 0 {
+			e.log.Warn("a time cannot be decided as the run did: part of what decided is another one by now, and there is no copy of it", "from", from, "until", until, "what", other)
 		}
 		found = append(found, r)
 	}
@@ -51,13 +70,16 @@ func (p *prepared) erasOf(e *environment, marks []pipeline.Mark, state string) (
 func (e *environment) decide(ctx context.Context, p *prepared, eras []replayEra, files []string, format string, cfg pipeline.Config) (sum pipeline.Summary, err error) {
 	if len(eras) == 0 {
 		eras = []replayEra{{engine: p.engine}}
-	}
-	for _, era := range eras {
-		p.deciding = append(p.deciding, era.engine)
-	}
-	if len(eras) > 1 && len(archiveFiles(files)) > 0 { // it reads the columns that any of them needs
-		if err := errors.Join(p.close(), e.reopen(ctx, p, files, format, cfg.Journal)); err != nil {
-			return sum, err
+	} else {
+		for _, era := range eras {
+			p.deciding = append(p.deciding, era.engine)
+		}
+		cfg.SourceNames = eras[0].names
+		// An archive is read for the columns that any of them needs.
+		if eras[0].engine != p.engine || len(archiveFiles(files)) > 0 {
+			if err := errors.Join(p.close(), e.reopen(ctx, p, eras[0], files, format, cfg.Journal)); err != nil {
+				return sum, err
+			}
 		}
 	}
 	if len(eras) > 1 { // what changes its rules must be on disk
@@ -77,25 +99,24 @@ func (e *environment) decide(ctx context.Context, p *prepared, eras []replayEra,
 		g := era.engine
 		if i > 0 {
 			// Sources end with the run that read them.
-			if err := errors.Join(p.close(), e.reopen(ctx, p, files, format, cfg.Journal)); err != nil {
+			if err := errors.Join(p.close(), e.reopen(ctx, p, era, files, format, cfg.Journal)); err != nil {
 				return sum, err
 			}
 			if err := g.inherit(&eras[i-1].engine.plan.Layout, cfg.Resume.Tick); err != nil {
 				return sum, err
 			}
 		}
+		keepPace(p.sources, era.paces)
 		for k := range p.sources {
 			g.reads(&p.sources[k])
 		}
 		cfg.Sources, cfg.Enrich, cfg.Plan, cfg.Lookups = p.sources, g.tables, g.plan, g.tables.Lookups().Funcs()
+		cfg.Accounted = g.cfg.disk()
 		cfg.Ceiling, cfg.Stages, cfg.Until = g.ceiling(otherwise), g.stages, era.until
 		if i > 0 {
 			if cfg.Resume.State, err = cfg.Resume.State.Reload(g.plan, cfg.Stage, cfg.Resume.Tick); err != nil {
 				return sum, err
 			}
-		}
-		if i > 0 && era.until != 0 && era.until <= cfg.Resume.Tick {
-			continue // other rules came at the same tick
 		}
 		var left *pipeline.Resume
 		cfg.Left = nil
@@ -116,10 +137,16 @@ func (e *environment) decide(ctx context.Context, p *prepared, eras []replayEra,
 	return sum, nil
 }
 
-// reopen opens what prepare opened once more.
-func (e *environment) reopen(ctx context.Context, p *prepared, files []string, format string, marks []pipeline.Mark) error {
-	p.sources = nil
-	return e.openSourcesOf(ctx, p, format, files, marks)
+// reopen opens what the run read in an era.
+func (e *environment) reopen(ctx context.Context, p *prepared, era replayEra, files []string, format string, marks []pipeline.Mark) error {
+	as := *p
+	as.engine, as.sources, as.format = era.engine, nil, ""
+	err := e.openSourcesOf(ctx, &as, format, files, marks)
+	p.sources = as.sources
+	if err != nil && era.until > 0 {
+		return fmt.Errorf("the time until %s, which had other sources, cannot be decided again: %w", time.Unix(era.until, 0).UTC().Format(time.RFC3339), err)
+	}
+	return err
 }
 
 // joined adds up what rules decided.
@@ -150,8 +177,5 @@ func added(a, b map[string]int64) map[string]int64 {
 // spillInto makes the temporary store of a replay, for keys that memory has no
 // room for: in its own directory, or where temporary files go.
 func spillInto(ctx context.Context, dir string) func() (*state.Store, error) {
-	if dir == "" {
-		dir = os.TempDir()
-	}
-	return func() (*state.Store, error) { return state.Open(ctx, pipeline.SpillConfig(dir, stateUnits)) }
+	return func() (*state.Store, error) { return openSpill(ctx, spillDir(dir)) }
 }

@@ -21,9 +21,10 @@ type replayLedger struct {
 	partial string // a directory of its own until it is whole
 }
 
-// newReplayLedger makes the ledger of a replay that writes into a directory.
-func (g *engine) newReplayLedger(dir string, log *slog.Logger) (*replayLedger, error) {
-	if dir == "" {
+// newReplayLedger makes the ledger of a replay that writes into a directory, or
+// whose decisions are applied; without a directory it is in memory only.
+func (g *engine) newReplayLedger(dir string, applied bool, log *slog.Logger) (*replayLedger, error) {
+	if dir == "" && !applied {
 		return nil, nil
 	}
 	guards, err := g.newGuards(false)
@@ -31,6 +32,10 @@ func (g *engine) newReplayLedger(dir string, log *slog.Logger) (*replayLedger, e
 		return nil, err
 	}
 	r := &replayLedger{dir: dir}
+	if dir == "" {
+		r.ledger, err = emit.OpenLedger(emit.LedgerConfig{Key: g.key, Guards: guards, Log: log})
+		return r, err
+	}
 	if r.partial, err = os.MkdirTemp(dir, ".weir-"); err != nil {
 		return nil, fmt.Errorf("--out: %w", err)
 	}
@@ -66,6 +71,9 @@ func (r *replayLedger) review() func(int64, func(event.Target) (good, tried floa
 func (r *replayLedger) close(whole bool) error {
 	if r == nil {
 		return nil
+	}
+	if r.dir == "" {
+		return r.ledger.Close()
 	}
 	if err := r.ledger.Close(); err != nil || !whole {
 		return errors.Join(err, os.RemoveAll(r.partial))

@@ -31,6 +31,8 @@ type report struct {
 	Clamped         int64                            `json:"clamped"`
 	Filtered        int64                            `json:"filtered"`
 	Refused         int64                            `json:"refused"`
+	Allowed         map[string]uint64                `json:"allowed,omitempty"`  // decisions that allow entries of the site file hid, by the entry
+	Enforced        *pipeline.Enforced               `json:"enforced,omitempty"` // of a replay that applies what it decides
 	Seconds         float64                          `json:"seconds"`
 	EventsPerSecond float64                          `json:"events_per_second"`
 	PeakRSS         int64                            `json:"peak_rss_bytes"`
@@ -150,6 +152,12 @@ func (r *report) write(w io.Writer, f *findings, p *prepared) {
 		if n.n > 0 {
 			fmt.Fprintf(w, "%s %s\n", plural(n.n, "event"), n.what)
 		}
+	}
+	for _, entry := range slices.Sorted(maps.Keys(r.Allowed)) {
+		fmt.Fprintf(w, "%s hidden by allow: %s\n", plural(int64(r.Allowed[entry]), "decision"), entry)
+	}
+	if r.Enforced != nil {
+		fmt.Fprintf(w, "as if enforced: %s\n", enforcedText(r.Enforced))
 	}
 	if r.Degraded {
 		fmt.Fprintf(w, "DEGRADED: the state was full (state: memory: in weir.yaml): %s keys forgotten, %s contributions and %s values refused,\n"+

@@ -23,7 +23,7 @@ func rulesCommand(e *environment) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(rulesCheckCommand(e), rulesTestCommand(e), rulesExplainCommand(e))
+	cmd.AddCommand(rulesCheckCommand(e), rulesTestCommand(e), rulesExplainCommand(e), rulesStageCommand(e), rulesReportCommand(e))
 	return cmd
 }
 
@@ -42,6 +42,7 @@ type chosenDir struct {
 	ruleDir
 	only string // files whose path begins so; the whole directory's name for all
 	rest bool   // nothing of it is asked for: others may refer to its rules
+	root string // where it is on disk; empty: it ships with weir
 }
 
 // chooseRules finds the directories of rules: those of the configuration, or
@@ -67,10 +68,19 @@ func chooseRules(configPath string, args []string) (*chosenRules, error) {
 		}
 		s.dirs = append(s.dirs, d)
 	}
-	for _, d := range cfg.ruleDirs() {
-		s.dirs = append(s.dirs, chosenDir{ruleDir: d, only: d.name, rest: len(args) > 0})
+	for i, d := range cfg.ruleDirs() {
+		s.dirs = append(s.dirs, chosenDir{ruleDir: d, only: d.name, rest: len(args) > 0, root: cfg.rulesRoot(i)})
 	}
 	return s, nil
+}
+
+// rulesRoot returns where the configuration's i-th directory of rules is; empty
+// for the rules that ship.
+func (c *config) rulesRoot(i int) string {
+	if c.Rules.Dirs[i] == "builtin" {
+		return ""
+	}
+	return c.path(c.Rules.Dirs[i])
 }
 
 // dirOf returns the directory of rules that a path is or lies in: what is left
@@ -98,16 +108,16 @@ func (s *chosenRules) dirOf(arg string) (chosenDir, error) {
 		}
 	}
 	d := dirOf(root)
-	return chosenDir{ruleDir: d, only: path.Join(d.name, filepath.ToSlash(only))}, nil
+	return chosenDir{ruleDir: d, only: path.Join(d.name, filepath.ToSlash(only)), root: root}, nil
 }
 
 // dirOfID returns the configuration's directory that has a rule of that id.
 func (s *chosenRules) dirOfID(id string) (chosenDir, error) {
 	file := strings.ReplaceAll(id, ".", "/") + ".yaml"
-	for _, d := range s.cfg.ruleDirs() {
+	for i, d := range s.cfg.ruleDirs() {
 		name := path.Join(d.name, file)
 		if _, err := fs.Stat(d.fs, name); err == nil {
-			return chosenDir{ruleDir: d, only: name}, nil
+			return chosenDir{ruleDir: d, only: name, root: s.cfg.rulesRoot(i)}, nil
 		}
 	}
 	among := "a rule that ships; name yours with -c"

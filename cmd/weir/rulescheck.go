@@ -14,20 +14,23 @@ import (
 
 func rulesCheckCommand(e *environment) *cobra.Command {
 	var config string
+	var lock bool
 	cmd := &cobra.Command{
 		Use:   "check [-c weir.yaml] [DIR|FILE|ID…]",
 		Short: "Say what is wrong with rules and their scripts, with file, line and column",
 		Long: "check reads rules and the scripts beside them and says everything that is wrong with\n" +
 			"them. Without an argument it takes the directories of the configuration, without one\n" +
-			"the rules that ship.",
+			"the rules that ship. Where a directory has a versions.lock, a rule whose behaviour changed\n" +
+			"and whose version did not is wrong too.",
 		Example: "  weir rules check\n  weir rules check -c weir.yaml rules/shop/gift_cards.yaml",
-		RunE:    func(_ *cobra.Command, args []string) error { return e.rulesCheck(config, args) },
+		RunE:    func(_ *cobra.Command, args []string) error { return e.rulesCheck(config, args, lock) },
 	}
 	cmd.Flags().StringVarP(&config, "config", "c", "", "configuration; it says where the rules are and what they may name")
+	cmd.Flags().BoolVar(&lock, "lock", false, "write "+rules.LockName+", which holds what each version of a rule does")
 	return cmd
 }
 
-func (e *environment) rulesCheck(config string, args []string) error {
+func (e *environment) rulesCheck(config string, args []string, lock bool) error {
 	s, err := chooseRules(config, args)
 	if err != nil {
 		return err
@@ -58,6 +61,12 @@ func (e *environment) rulesCheck(config string, args []string) error {
 			notes = append(notes, fmt.Sprintf("%s: warning: %s", r.File, w))
 		}
 	})
+	var written []string
+	if !broken {
+		var unlocked []error
+		written, unlocked = s.locks(lock && len(faults) == 0)
+		faults = append(faults, unlocked...)
+	}
 	found := e.found(faults)
 	for _, n := range notes {
 		fmt.Fprintln(e.out, n)
@@ -71,6 +80,9 @@ func (e *environment) rulesCheck(config string, args []string) error {
 	plan, err := rules.NewPlan(cast, event.FixedKey(), rules.PlanOptions{Extras: s.opt.Extras})
 	if err != nil {
 		return e.found(flatten(err))
+	}
+	for _, name := range written {
+		fmt.Fprintf(e.out, "%s: written\n", name)
 	}
 	fmt.Fprintf(e.out, "%s, %s, %s of keys, ok\n", several(n, "rule"), several(scripts, "script"), several(len(plan.Layout.Tables), "table"))
 	return nil

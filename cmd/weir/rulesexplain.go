@@ -18,6 +18,8 @@ import (
 type explainOptions struct {
 	config, format string
 	rule           string
+	cost           string // a log
+	state          string // a state's directory
 	files          []string
 }
 
@@ -31,17 +33,24 @@ func rulesExplainCommand(e *environment) *cobra.Command {
 			"them, the keys that came nearest to its condition, and what it decided.",
 		Example: "  weir rules explain ato.stuffing_source\n  weir rules explain rules/shop/gift_cards.yaml access.log",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) > 1 && o.cost != "" {
+				return usagef("--cost is for one rule or all, on one log (weir rules explain --cost access.log ID)")
+			}
+			if len(args) == 0 && o.cost == "" {
 				return usagef("no rule given (weir rules explain ID)")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.rule, o.files = args[0], args[1:]
+			if len(args) > 0 {
+				o.rule, o.files = args[0], args[1:]
+			}
 			return e.rulesExplain(cmd.Context(), &o)
 		},
 	}
 	cmd.Flags().StringVarP(&o.config, "config", "c", "", "configuration; it says where the rules are and how logs are read")
+	cmd.Flags().StringVar(&o.cost, "cost", "", "a log: what the rule, or without one each, keeps of it and takes for it")
+	cmd.Flags().StringVar(&o.state, "state", "", "directory of a state that no run has open: from when what the rule reads is whole in it")
 	cmd.Flags().StringVar(&o.format, "format", "", "format of the logs' lines, instead of guessing it or taking the source's")
 	return cmd
 }
@@ -58,6 +67,9 @@ func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error
 	if faults := s.load(); len(faults) > 0 {
 		return e.found(faults)
 	}
+	if o.rule == "" {
+		return e.costs(ctx, s, s.rules, o)
+	}
 	id := o.rule
 	s.chosen(func(_ chosenDir, r *rules.Rule) {
 		if len(args) > 0 {
@@ -67,6 +79,9 @@ func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error
 	rule, err := s.find(id)
 	if err != nil {
 		return err
+	}
+	if o.cost != "" {
+		return e.costs(ctx, s, []*rules.Rule{rule}, o)
 	}
 	key, _, err := s.cfg.key()
 	if err != nil {
@@ -82,10 +97,25 @@ func (e *environment) rulesExplain(ctx context.Context, o *explainOptions) error
 	}
 	p := &page{w: e.out}
 	printExplanation(p, x)
+	if o.state != "" && p.err == nil {
+		if err := e.explainState(ctx, s, id, o.state, key, p); err != nil {
+			return err
+		}
+	}
 	if len(o.files) > 0 && p.err == nil {
 		err = e.explainLogs(ctx, s, plan, x, key, o, p)
 	}
 	return errors.Join(err, p.err)
+}
+
+// costs says what rules keep of a log and take for it.
+func (e *environment) costs(ctx context.Context, s *chosenRules, rs []*rules.Rule, o *explainOptions) error {
+	key, _, err := s.cfg.key()
+	if err != nil {
+		return err
+	}
+	p := &page{w: e.out}
+	return errors.Join(e.explainCosts(ctx, s, rs, key, o.cost, o.format, p), p.err)
 }
 
 // find returns the rule of that id.

@@ -15,6 +15,8 @@ import (
 	"weir/archive"
 	"weir/emit"
 	"weir/event"
+	"weir/ingest"
+	"weir/internal/broker"
 	"weir/pipeline"
 	"weir/state"
 )
@@ -68,6 +70,7 @@ type liveRun struct {
 	keepers   []*emit.Reconciler
 	server    *api.Server
 	status    atomic.Pointer[pipeline.Status]
+	standing  standing
 
 	configPath string
 	store      *state.Store
@@ -80,6 +83,9 @@ type liveRun struct {
 	changing   sync.Mutex       // of eras, while a reload looks at them
 	copying    sync.Mutex       // one reload at a time
 	asked      atomic.Pointer[reload]
+	names      []string                   // of sources, by their numbers in the state
+	paces      map[string][]pipeline.Pace // of sources, as they were configured earlier
+	formats    map[string]ingest.Config   // of sources whose lines tell them
 }
 
 func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *liveRun, err error) {
@@ -97,6 +103,10 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if l.dir, err = openState(g.cfg.path(g.cfg.State.Dir)); err != nil {
 		return l, err
 	}
+	if err := g.usable(l.dir.path); err != nil {
+		return l, err
+	}
+	l.standing.known = newestAside(l.dir.path)
 	if err := l.openStore(ctx); err != nil {
 		return l, err
 	}
@@ -117,27 +127,28 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if l.decisions, cut, err = emit.OpenDecisions(l.dir.file(decisionsFile)); err != nil {
 		return l, err
 	}
+	l.standing.decided = l.decided()
 	if cut > 0 {
 		e.log.Warn("decisions.jsonl ended within a line, which was cut off", "bytes", cut)
 	}
 	if err := l.noteConfig(); err != nil {
 		return l, err
 	}
-	if err := l.firstEra(); err != nil {
+	if err := l.firstEra(ctx); err != nil {
 		return l, err
 	}
 	if err := l.openArchive(); err != nil {
 		return l, err
 	}
-	if l.guards, err = g.newGuards(true); err != nil {
+	if l.guards, err = l.newGuards(true); err != nil {
 		return l, err
 	}
 	if l.ledger, err = emit.OpenLedger(emit.LedgerConfig{
-		Path: l.dir.file(emit.LedgerName), Key: g.key, Guards: l.guards, Now: time.Now, Log: e.log,
+		Path: l.dir.file(emit.LedgerName), Key: l.key, Guards: l.guards, Now: time.Now, Log: e.log,
 	}); err != nil {
 		return l, err
 	}
-	if l.points, err = g.openPoints(e.log); err != nil {
+	if l.points, err = l.openPoints(e.log); err != nil {
 		return l, err
 	}
 	for _, p := range l.points {
@@ -151,6 +162,9 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 			return l, err
 		}
 		l.sayAway(err)
+	}
+	if err := l.tryNewSources(ctx); err != nil && !broker.Passing(err) {
+		return l, err
 	}
 	return l, nil
 }
@@ -185,9 +199,13 @@ func (l *liveRun) run(ctx context.Context) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
+	fail(nil) // what waits for ctx must not outlast a pipeline that failed
 	stop()
 	wg.Wait()
 	log.Info("stopping", "events", events)
+	if why := l.store.Broken(); why != "" {
+		log.Warn("the state that this run found could not be used; what it decided was derived from the log again", "why", plainDamage(why))
+	}
 	err = errors.Join(plainEnd(err), l.lastLists())
 	return err
 }
@@ -203,14 +221,8 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 	}()
 	for {
 		// Eras that ended before the state was written need no run.
-		for l.resume != nil && l.era+1 < len(l.eras) && l.eras[l.era+1].from <= l.resume.Tick {
-			by, err := l.of(l.env, l.dir.path, l.eras[l.era+1], true)
-			if err != nil {
-				return events, err
-			}
-			if err := l.nextEra(by); err != nil {
-				return events, err
-			}
+		if err := l.followEras(); err != nil {
+			return events, err
 		}
 		if err := l.awaitSources(ctx); err != nil {
 			return events, err
@@ -220,7 +232,7 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 		cfg.Record = func(ms []pipeline.Mark) error {
 			return insist(ctx, log, func() error { return l.journal.Append(ms) })
 		}
-		cfg.Observe = l.status.Store
+		cfg.Observe = l.observe
 		cfg.Emit = func(ds []event.Decision) error {
 			if err := insist(ctx, log, func() error { return l.decisions.Add(ds) }); err != nil {
 				return err

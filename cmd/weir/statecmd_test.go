@@ -276,15 +276,19 @@ func TestWhatIsDamagedInAStateIsNamed(t *testing.T) {
 			t.Errorf("%s: %v, must say %q:\n%s", c.name, err, c.says, out)
 		}
 	}
-	// A key that is another one looks like a forged ledger, and one that is
-	// not named leaves it unchecked: neither is passed over in silence.
+	// A key that is another one is said of the store as a start says it, and leaves
+	// the ledger unchecked, as one that is not named does: neither in silence.
 	other := filepath.Join(whole.base, "other")
 	must0(t, os.WriteFile(other, bytes.Repeat([]byte("o"), 32), 0o600))
 	out, err := weir("state", "verify", whole.dir, "--key", other)
 	if !errors.Is(err, errFindings) {
 		t.Errorf("another key: %v", err)
 	}
-	must(t, strings.Join(strings.Fields(out), " "), "or it was made with another key than this")
+	must(t, strings.Join(strings.Fields(out), " "), "store FAULT: the store was made with another key file", "name the key file that it was made with (key_file:)",
+		"ledger.jsonl NOT CHECKED: its chain is made with the key of the store, which is not this one")
+	if strings.Contains(out, "keep a copy of ledger") || strings.Contains(out, "puts the store aside") {
+		t.Errorf("another key is taken for damage:\n%s", out)
+	}
 	out, err = weir("state", "verify", whole.dir)
 	if !errors.Is(err, errFindings) {
 		t.Errorf("no key: %v", err)

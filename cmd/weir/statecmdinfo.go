@@ -105,7 +105,7 @@ func lookInto(ctx context.Context, dir string) (*stateInfo, error) {
 		return nil, ctx.Err()
 	case errors.Is(err, fs.ErrNotExist): // nothing was kept yet
 	case err != nil:
-		in.Damage = []string{err.Error()}
+		in.Damage = []string{plainDamage(err.Error())}
 	case len(report.Faults) > 0:
 		in.Damage = faultTexts(&report)
 	case report.Last.Meta != nil:
@@ -122,7 +122,7 @@ func lookInto(ctx context.Context, dir string) (*stateInfo, error) {
 // faultTexts says what is wrong with a store.
 func faultTexts(report *state.Report) (texts []string) {
 	for _, f := range report.Faults {
-		texts = append(texts, f.Where+": "+f.What)
+		texts = append(texts, f.Where+": "+plainDamage(f.What))
 	}
 	if report.MoreFaults > 0 {
 		texts = append(texts, fmt.Sprintf("and %s more", plural(int64(report.MoreFaults), "fault")))
@@ -261,7 +261,7 @@ func whyAside(dir string) string {
 	defer f.Close() // it is only read
 	b := make([]byte, 400)
 	n, _ := io.ReadFull(f, b) // of a short note all there is
-	return oneLine(string(b[:n]))
+	return plainDamage(oneLine(string(b[:n])))
 }
 
 // blocks returns what a file takes on disk: one with holes in it is larger than

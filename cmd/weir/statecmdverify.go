@@ -77,7 +77,13 @@ func printVerdict(p *page, v *verdict) {
 
 // verifyState checks every part of a state's directory.
 func verifyState(ctx context.Context, dir string, key *event.Key) (all []verdict, err error) {
-	all = verifyStore(ctx, dir)
+	facts, _ := readStoreFacts(dir) // what is damaged in them is found below
+	refused := facts.refused(key)
+	if refused != nil {
+		all = []verdict{{What: storeDir, Text: refused.why, Do: refused.do}}
+	} else {
+		all = verifyStore(ctx, dir)
+	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -96,13 +102,15 @@ func verifyState(ctx context.Context, dir string, key *event.Key) (all []verdict
 			return nil, ctx.Err()
 		}
 	}
+	if key != nil && refused != nil && facts.KeyID != storeKeyID(key) {
+		return append(all, verdict{What: ledgerFile, Open: true, Text: "its chain is made with the key of the store, which is not this one", Do: doKey}), nil
+	}
 	return append(all, verifyLedger(dir, key)), nil
 }
 
 // What to do about what is damaged.
 const (
 	doStore     = "start weir: it puts the store aside and makes it anew from the log"
-	doNewer     = "a newer weir wrote it: start that one, or move the directory away and read the log again"
 	doJournal   = "restore it from a copy; without one begin a new state: nobody knows from where the log was read"
 	doDecisions = "restore it from a copy, or move it, store and store.json away: all is decided again from the log, as far as that reaches back"
 	doSealed    = "weir does not start on it until that is done"
@@ -125,10 +133,10 @@ func verifyStore(ctx context.Context, dir string) (all []verdict) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return []verdict{{What: storeDir, OK: true, Text: "there is none yet"}}
-	case errors.Is(err, state.ErrRefused):
-		return []verdict{{What: storeDir, Text: err.Error(), Do: doNewer}}
-	case err != nil:
-		return []verdict{{What: storeDir, Text: err.Error(), Do: doStore}}
+	case errors.Is(err, state.ErrCorrupt):
+		return []verdict{{What: storeDir, Text: plainDamage(err.Error()), Do: doStore}}
+	case err != nil: // it could not be looked at, which says nothing of it
+		return []verdict{{What: storeDir, Open: true, Text: err.Error()}}
 	case len(report.Faults) == 0:
 		keys, records := int64(0), int64(0)
 		for _, t := range report.Tables {
@@ -143,7 +151,7 @@ func verifyStore(ctx context.Context, dir string) (all []verdict) {
 		return all
 	}
 	for _, f := range report.Faults[:min(len(report.Faults), maxFaults)] {
-		all = append(all, verdict{What: cmp.Or(f.Where, storeDir), Text: f.What})
+		all = append(all, verdict{What: cmp.Or(f.Where, storeDir), Text: plainDamage(f.What)})
 	}
 	if n := len(report.Faults) - len(all) + report.MoreFaults; n > 0 {
 		all = append(all, verdict{What: storeDir, Text: fmt.Sprintf("and %s more", several(n, "fault"))})
@@ -281,7 +289,7 @@ func verifyLedger(dir string, key *event.Key) verdict {
 	case errors.Is(err, fs.ErrNotExist):
 		v.OK, v.Text = true, "there is none yet"
 	case err != nil && lines == 0:
-		v.Text, v.Do = fmt.Sprintf("%v (or it was made with another key than this)", err), doLedger
+		v.Text, v.Do = fmt.Sprintf("%v (or it was made with another key than this)", err), doKey+"; if it is the right one: "+doLedger
 	case err != nil:
 		v.Text, v.Do = fmt.Sprintf("%v; of %s before it the chain holds", err, several(lines, "line")), doLedger
 	default:

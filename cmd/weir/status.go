@@ -46,13 +46,13 @@ func oneArgAtMost(cmd *cobra.Command, args []string) error { return argsAtMost(c
 
 func argsAtMost(cmd *cobra.Command, args []string, most int) error {
 	if len(args) > most {
-		return usagef("%q: %s takes %s (see %s --help)", args[most], cmd.CommandPath(), taken(cmd, most), cmd.CommandPath())
+		return usagef("%q: %s takes %s (see %s --help)", args[most], cmd.CommandPath(), takenInstead(cmd, most), cmd.CommandPath())
 	}
 	return nil
 }
 
-// taken says what a command takes instead of one argument more.
-func taken(cmd *cobra.Command, most int) string {
+// takenInstead says what a command takes instead of one argument more.
+func takenInstead(cmd *cobra.Command, most int) string {
 	switch {
 	case most > 0:
 		return "one argument at most"
@@ -143,7 +143,7 @@ func (e *environment) status(ctx context.Context, path string, asJSON bool) erro
 	if running {
 		printStatus(p, s)
 	} else {
-		para(p, fmt.Sprintf("weir is not running; this is what its ledger in %s says.", o.dir))
+		o.printLeft(p, s.Now)
 		printForce(p, &s.Force, s.Now, false)
 		p.wrapped("", 2, "Nothing new comes into force, and what is in force runs out. Start it with: weir run -c "+o.path)
 	}
@@ -168,13 +168,14 @@ func printStatus(p *page, s *api.Status) {
 		}
 	}
 	if s.Engine != nil {
-		printEngine(p, s.Engine, s.Now)
+		printEngine(p, s)
 	}
 	printForce(p, &s.Force, s.Now, true)
 	printPoints(p, s.Points, s.Now)
 }
 
-func printEngine(p *page, e *api.Engine, now time.Time) {
+func printEngine(p *page, s *api.Status) {
+	e, now := s.Engine, s.Now
 	p.heading("What it reads")
 	for _, s := range e.Sources {
 		p.wrapped(shown(s.Name, 20), 16, sourceText(&s, now))
@@ -209,7 +210,20 @@ func printEngine(p *page, e *api.Engine, now time.Time) {
 		}
 		p.wrapped("broken", 16, shown(b, 200))
 	}
-	printKeeping(p, e, now)
+	printKeeping(p, s, now)
+}
+
+// leftText says how much of a source is still to be read: of a topic records, of
+// files bytes.
+func leftText(s *api.SourceStatus) string {
+	left := bytesText(s.Lag)
+	if s.Topic {
+		left = plural(s.Lag, "record")
+	}
+	if s.Partitions == 1 {
+		return left + " still to read"
+	}
+	return fmt.Sprintf("%s still to read in %s", left, several(s.Behind.Partitions, "partition"))
 }
 
 // sourceText sums a source up.
@@ -232,7 +246,7 @@ func sourceText(s *api.SourceStatus, now time.Time) string {
 	}
 	switch {
 	case s.Behind.Partitions > 0:
-		parts = append(parts, fmt.Sprintf("%s still to read in %d", count(s.Lag), s.Behind.Partitions))
+		parts = append(parts, leftText(s))
 	case s.Unknown == 0 && s.Absent == "":
 		parts = append(parts, "nothing left to read")
 	}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"weir/archive"
+	"weir/state"
+)
+
+// checkState says what a start would find in the state's directory, and changes
+// nothing there; held says that a run holds it.
+func (g *engine) checkState(c *checklist) (held bool) {
+	dir := g.cfg.path(g.cfg.State.Dir)
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.checkMakeable("state", dir)
+		return false
+	case err != nil:
+		c.fault("state", fmt.Errorf("dir: %w", err))
+		return false
+	case !info.IsDir():
+		c.fault("state", fmt.Errorf("dir: %s is no directory", dir))
+		return false
+	case info.Mode().Perm()&0o077 != 0:
+		c.fault("state", fmt.Errorf("dir: %s: mode %04o, must not be open to others (chmod 700)", dir, info.Mode().Perm()))
+		return false
+	}
+	pid, err := holderOf(dir)
+	switch {
+	case err != nil:
+		c.fault("state", err)
+		return false
+	case pid != "":
+		c.note("state", "%s: in use by process %s: that run goes on, this one could not be started beside it", dir, pid)
+		held = true
+	}
+	if err := syscall.Access(dir, accessWrite); err != nil {
+		c.fault("state", fmt.Errorf("dir: %s cannot be written: %w", dir, err))
+	}
+	g.checkStore(c, dir)
+	for _, a := range storesAside(dir, nobodysRun) {
+		c.note("state", "%s was put aside %s: %s (it can be deleted)", filepath.Base(a.Where), a.At.Format(time.DateTime), plainDamage(a.Why))
+	}
+	if err := g.cfg.roomFor(dir); err != nil {
+		c.fault("state", err)
+	} else if !held {
+		g.checkRoom(c, dir)
+	}
+	return held
+}
+
+// accessWrite asks access(2) whether something may be written.
+const accessWrite = 2
+
+// checkMakeable tries whether a directory that is not there could be made.
+func (c *checklist) checkMakeable(what, dir string) {
+	parent := filepath.Dir(dir)
+	for parent != filepath.Dir(parent) {
+		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		parent = filepath.Dir(parent)
+	}
+	if err := syscall.Access(parent, accessWrite); err != nil {
+		c.fault(what, fmt.Errorf("dir: %s does not exist and cannot be made in %s: %w", dir, parent, err))
+		return
+	}
+	c.ok(what, "%s will be made", dir)
+}
+
+// checkStore says from what a run would go on.
+func (g *engine) checkStore(c *checklist, dir string) {
+	f, err := readStoreFacts(dir)
+	_, none := os.Stat(filepath.Join(dir, storeDir))
+	switch r := f.refused(g.key); {
+	case errors.Is(err, state.ErrCorrupt):
+		c.note("state", "%v: a start puts the store aside and derives what was in it from the log again, as far as that reaches back", err)
+	case err != nil:
+		c.fault("state", err)
+	case r != nil:
+		c.fault("state", r)
+	case f == nil && errors.Is(none, fs.ErrNotExist):
+		c.ok("state", "%s: nothing is kept in it yet; the log is read from where start: says, or its journal", dir)
+	case f == nil || none != nil && f.Generation > 0:
+		c.note("state", "%s: of %s and %s one is missing: a start puts the other aside and derives the state from the log again", dir, storeDir, storeFile)
+	case f.Generation == 0:
+		c.ok("state", "%s: there is a store without a checkpoint; the log is read from where it began", dir)
+	default:
+		c.ok("state", "%s: a start goes on from %s by the log (checkpoint %d, format %d, of this key)", dir,
+			time.Unix(f.Tick, 0).UTC().Format(time.DateTime), f.Generation, f.Format)
+	}
+}
+
+// checkRoom says whether a start would wait for the disk.
+func (g *engine) checkRoom(c *checklist, dir string) {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		c.fault("state", fmt.Errorf("dir: %s: %w", dir, err))
+		return
+	}
+	free, reserve := int64(disk.Bavail)*disk.Bsize, g.cfg.reserve()
+	if reserve == 0 {
+		reserve = state.DefaultReserve(int64(disk.Blocks) * disk.Bsize)
+	}
+	if free < reserve {
+		c.fault("state", fmt.Errorf("the disk of %s has %s free, and %s is to stay free (state: reserve:): a start would wait until it has", dir, bytesText(free), bytesText(reserve)))
+	}
+}
+
+// checkArchive says what a start would find in the archive's directory.
+func (g *engine) checkArchive(c *checklist) {
+	dir := g.cfg.archiveDir()
+	if dir == "" {
+		return
+	}
+	found, err := archive.Look(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.checkMakeable("archive", dir)
+		return
+	case err != nil:
+		c.fault("archive", fmt.Errorf("dir: %s: %w", dir, err))
+		return
+	}
+	if err := syscall.Access(dir, accessWrite); err != nil {
+		c.fault("archive", fmt.Errorf("dir: %s cannot be written: %w", dir, err))
+	}
+	for _, fault := range found.Faults {
+		c.note("archive", "%s", fault)
+	}
+	text := fmt.Sprintf("%s: %s of %s", dir, several(found.Files, "file"), bytesText(found.Bytes))
+	if limit := g.cfg.archiveSize(); found.Bytes > limit {
+		text += fmt.Sprintf(", more than archive: size: allows (%s): a start deletes the oldest", bytesText(limit))
+	}
+	if found.Spools > 0 {
+		text += fmt.Sprintf("; %s of events are not a file yet", several(found.Spools, "spool"))
+	}
+	if found.Held {
+		c.note("archive", "%s; in use by a run", text)
+		return
+	}
+	c.ok("archive", "%s", text)
+}
