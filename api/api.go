@@ -48,6 +48,9 @@ type Config struct {
 	// Reload has the engine take rules and configuration anew and returns what
 	// changed, or why the old ones stay; nil: this run cannot. One at a time.
 	Reload func(ctx context.Context) (text string, err error)
+	// Allow are the allow entries of the site file, in its order, as the ledger
+	// counts what they hide.
+	Allow []string
 	// ASN returns the autonomous system of an address, 0 where it is not known;
 	// nil: none is known.
 	ASN     func(netip.Addr) uint32

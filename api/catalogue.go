@@ -55,6 +55,7 @@ var catalogue = []metric{
 	gauge("weir_store_memory_limit_bytes", "What the store's own tables and caches may take besides."),
 	gauge("weir_store_keys", "Keys on disk, those that are over and not dropped yet among them."),
 	gauge("weir_store_bytes", "Bytes of what counts on disk."),
+	gauge("weir_store_garbage_bytes", "Bytes on disk that later checkpoints superseded, and that are not given back yet."),
 	gauge("weir_store_disk_bytes", "Bytes that the store's files take on disk."),
 	counter("weir_store_written_bytes_total", "Bytes of checkpoints written."),
 	gauge("weir_stores_put_aside", "Damaged stores that stand aside in the state's directory; the newest two are kept."),
@@ -76,6 +77,7 @@ var catalogue = []metric{
 
 	counter("weir_decisions_total", "Lines of the ledger, by what they say happened, to decisions of which mode.", "rule", "step", "mode"),
 	counter("weir_held_total", "Decisions that a guard held, by the guard.", "guard"),
+	counter("weir_allowed_decisions_total", "Decisions that an allow entry of the site file hid, by the entry.", "entry"),
 	gauge("weir_in_force", "Entries of the ledger in force.", "action"),
 	gauge("weir_queued", "Decisions that wait to come into force."),
 	counter("weir_late_decisions_total", "Decisions that were over when they were made, and so never enforced."),

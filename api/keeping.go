@@ -65,8 +65,9 @@ type Memory struct {
 // Store is what stands on disk.
 type Store struct {
 	Keys    int64 `json:"keys"`
-	Bytes   int64 `json:"bytes"` // of what counts
-	Disk    int64 `json:"disk"`  // of the files
+	Bytes   int64 `json:"bytes"`   // of what counts
+	Garbage int64 `json:"garbage"` // of what was superseded and is not given back yet
+	Disk    int64 `json:"disk"`    // of the files
 	Written int64 `json:"written"`
 }
 
@@ -100,7 +101,7 @@ func keeping(st *pipeline.Status) Keeping {
 			Limit: m.Limit, Resident: m.Resident, Dirty: m.Dirty, Store: m.Store, StoreLimit: m.StoreLimit,
 			Accounted: accounted(st), AccountedLimit: m.AccountedLimit,
 		},
-		Store:   Store{s.Keys, s.Bytes, s.Disk, s.Written},
+		Store:   Store{s.Keys, s.Bytes, s.Garbage, s.Disk, s.Written},
 		Resumed: positive(st.Resumed), Gap: positive(st.Blind), Incomplete: []Incomplete{},
 		Units: st.Degraded, Degraded: st.DegradedSince.UTC(), TurnedAway: st.TurnedAway, Aside: []Aside{}, Rebuild: rebuild(st),
 	}
@@ -167,6 +168,7 @@ func putKeeping(put put, st *pipeline.Status, now time.Time) {
 	put("weir_store_memory_limit_bytes", float64(m.StoreLimit))
 	put("weir_store_keys", float64(s.Keys))
 	put("weir_store_bytes", float64(s.Bytes))
+	put("weir_store_garbage_bytes", float64(s.Garbage))
 	put("weir_store_disk_bytes", float64(s.Disk))
 	put("weir_store_written_bytes_total", float64(s.Written))
 	put("weir_degraded", one(st.Degraded > 0))

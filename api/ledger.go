@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"weir/emit"
@@ -15,9 +16,10 @@ type Force struct {
 	Stopped   *Stopped          `json:"stopped"`  // null: it is not
 	InForce   map[string]int    `json:"in_force"` // by action
 	Queued    int               `json:"queued"`
-	Spared    int               `json:"spared"` // targets that were unblocked: new decisions on them are held
-	Late      uint64            `json:"late"`   // over when they were made
-	Held      map[string]uint64 `json:"held"`   // by guard
+	Spared    int               `json:"spared"`  // targets that were unblocked: new decisions on them are held
+	Late      uint64            `json:"late"`    // over when they were made
+	Held      map[string]uint64 `json:"held"`    // by guard
+	Allowed   []AllowedCount    `json:"allowed"` // those that hid most first, at most maxAllowed; all of them are Held by "allowed"
 	Decisions []DecisionCount   `json:"decisions"`
 	Tripped   []Tripped         `json:"tripped"`
 }
@@ -36,6 +38,15 @@ type Tripped struct {
 	Reason string    `json:"reason"`
 }
 
+// AllowedCount counts the decisions that an allow entry of the site file hid.
+type AllowedCount struct {
+	Entry string `json:"entry"`
+	N     uint64 `json:"n"`
+}
+
+// maxAllowed is how many allow entries an answer names.
+const maxAllowed = 100
+
 // DecisionCount counts lines of the ledger since it was opened.
 type DecisionCount struct {
 	Rule string `json:"rule"`
@@ -49,7 +60,7 @@ func ForceOf(l *emit.Ledger) Force {
 	c := l.Counts()
 	f := Force{
 		Well: c.Well, InForce: map[string]int{}, Queued: c.Queue, Spared: len(l.Spared()), Late: c.Late, Held: map[string]uint64{},
-		Decisions: []DecisionCount{}, Tripped: []Tripped{},
+		Allowed: []AllowedCount{}, Decisions: []DecisionCount{}, Tripped: []Tripped{},
 	}
 	for action, n := range c.InForce {
 		f.InForce[action.String()] = n
@@ -57,6 +68,11 @@ func ForceOf(l *emit.Ledger) Force {
 	for guard, n := range c.Held {
 		f.Held[string(guard)] = n
 	}
+	for entry, n := range c.Allowed {
+		f.Allowed = append(f.Allowed, AllowedCount{entry, n})
+	}
+	slices.SortFunc(f.Allowed, func(a, b AllowedCount) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Entry, b.Entry)) })
+	f.Allowed = f.Allowed[:min(len(f.Allowed), maxAllowed)]
 	for k, n := range c.Decisions {
 		f.Decisions = append(f.Decisions, DecisionCount{k.Rule, k.Step, k.Mode, n})
 	}
@@ -72,9 +88,34 @@ func ForceOf(l *emit.Ledger) Force {
 	return f
 }
 
+// maxEntryText is how much of an allow entry a label holds, in bytes.
+const maxEntryText = 200
+
+// putAllowed writes what allow entries hid: of those that come first in the site
+// file each by itself, also where it hid nothing, so that none ever changes its
+// place.
+func putAllowed(put put, entries []string, hid map[string]uint64) {
+	sums, rest := map[string]uint64{}, uint64(0)
+	for _, entry := range entries {
+		n, text := hid[entry], strings.ToValidUTF8(entry[:min(len(entry), maxEntryText)], "")
+		if _, named := sums[text]; !named && len(sums) == maxReasons {
+			rest += n
+			continue
+		}
+		sums[text] += n
+	}
+	for text, n := range sums {
+		put("weir_allowed_decisions_total", float64(n), text)
+	}
+	if len(entries) > maxReasons {
+		put("weir_allowed_decisions_total", float64(rest), "other")
+	}
+}
+
 // putLedger writes the ledger's figures.
-func putLedger(put put, l *emit.Ledger) {
+func putLedger(put put, l *emit.Ledger, allow []string) {
 	c := l.Counts()
+	putAllowed(put, allow, c.Allowed)
 	for k, n := range c.Decisions {
 		put("weir_decisions_total", float64(n), k.Rule, k.Step, k.Mode)
 	}

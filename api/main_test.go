@@ -54,6 +54,9 @@ func (p *memoryPoint) Apply(_ context.Context, _, want emit.List) error {
 	return p.fail
 }
 
+// monitor is an allow entry of a site file.
+var monitor = emit.Allow{Match: ip("192.0.2.250"), Actions: []event.Action{event.Block}, Rules: []string{"ops.*"}, Owner: "ops", Reason: "uptime monitor"}
+
 // rig is a server with all that it answers from.
 type rig struct {
 	t      *testing.T
@@ -73,7 +76,7 @@ func newRig(t *testing.T, change func(*rig)) *rig {
 	r := &rig{t: t, socket: filepath.Join(t.TempDir(), "weir.sock")}
 	dir := t.TempDir()
 	r.path = filepath.Join(dir, "ledger.jsonl")
-	l, err := emit.OpenLedger(emit.LedgerConfig{Path: r.path, Key: event.FixedKey(), Guards: &emit.Guards{}, Now: time.Now})
+	l, err := emit.OpenLedger(emit.LedgerConfig{Path: r.path, Key: event.FixedKey(), Guards: &emit.Guards{Allow: []emit.Allow{monitor}}, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +93,8 @@ func newRig(t *testing.T, change func(*rig)) *rig {
 	}}
 	r.cfg = Config{
 		Listen: "127.0.0.1:0", Socket: r.socket, Ledger: l, Status: func() *pipeline.Status { return r.status },
-		Points:  []*emit.Reconciler{emit.NewReconciler(l, r.point, nil, slog.New(slog.DiscardHandler))},
-		Kept:    []emit.Point{r.point},
+		Points: []*emit.Reconciler{emit.NewReconciler(l, r.point, nil, slog.New(slog.DiscardHandler))},
+		Kept:   []emit.Point{r.point}, Allow: []string{monitor.String()},
 		Version: "1.2.3", Started: now.Add(-time.Hour), Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	}
 	if change != nil {

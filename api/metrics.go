@@ -71,7 +71,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if st != nil {
 		putEngine(put, st, now)
 	}
-	putLedger(put, a.cfg.Ledger)
+	putLedger(put, a.cfg.Ledger, a.cfg.Allow)
 	for _, r := range a.cfg.Points {
 		putPoint(put, r.Status())
 	}

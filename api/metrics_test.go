@@ -37,7 +37,7 @@ func busy(r *rig) {
 		{Source: "nginx", Watermark: now.Unix() - 100, Lag: 14, Saved: 36}, {Source: "nginx", Partition: 1, Watermark: -1, Lag: -1, Lost: true},
 		{Source: "edge", Watermark: now.Unix() - 900, Idle: true},
 	}
-	r.add(decided("ato.stuffing_source", ip("192.0.2.7")), decided("ato.stuffing_source", ip("10.1.2.3")))
+	r.add(decided("ato.stuffing_source", ip("192.0.2.7")), decided("ato.stuffing_source", ip("10.1.2.3")), decided("ops.probe", ip("192.0.2.250")))
 	// The log says more people succeed there than a rule may hit.
 	d := decided("ato.low_and_slow", ip("192.0.2.8"))
 	d.Good, d.Tried = 50, 1000
@@ -58,7 +58,7 @@ func keeps(st *pipeline.Status, now time.Time) {
 	st.Memory = pipeline.MemoryStatus{AccountedLimit: 17, Limit: 18, Resident: 19, Dirty: 20, Store: 21, StoreLimit: 38}
 	st.Aside = []pipeline.AsideStatus{{Where: "/s/store.broken-2", Why: "cut", At: time.Unix(2000, 0), Now: true}, {Where: "/s/store.broken-1", Why: "cut too", At: time.Unix(1000, 0)}}
 	st.Decided, st.FailingSince = st.Tick+39, now.Add(-40*time.Second)
-	st.Store = state.Stats{Keys: 22, Bytes: 23, Disk: 24, Written: 25}
+	st.Store = state.Stats{Keys: 22, Bytes: 23, Garbage: 41, Disk: 24, Written: 25}
 	st.Checkpoint = pipeline.CheckpointStatus{
 		Last: now.Add(-27 * time.Second), Took: 26 * time.Millisecond, Stall: 2700 * time.Microsecond, Failed: 28, Tick: 2900, Why: "the disk is full",
 	}
@@ -117,6 +117,7 @@ func TestMetricsSayHowEverythingStands(t *testing.T) {
 		`weir_store_memory_bytes`:                                   "21",
 		`weir_store_keys`:                                           "22",
 		`weir_store_bytes`:                                          "23",
+		`weir_store_garbage_bytes`:                                  "41",
 		`weir_store_disk_bytes`:                                     "24",
 		`weir_store_written_bytes_total`:                            "25",
 		`weir_checkpoint_duration_seconds`:                          "0.026",
@@ -143,17 +144,19 @@ func TestMetricsSayHowEverythingStands(t *testing.T) {
 		`weir_in_force{action="limit"}`:                             "0",
 		`weir_held_total{guard="protected"}`:                        "1",
 		`weir_held_total{guard="breaker"}`:                          "1",
-		`weir_breaker_tripped{rule="ato.low_and_slow"}`:             "1",
-		`weir_breaker_tripped{rule="ato.stuffing_source"}`:          "",
-		`weir_ledger_well`:                                          "1",
-		`weir_blocking_stopped`:                                     "0",
-		`weir_ready`:                                                "0",
-		`weir_point_desired_entries{point="proxy"}`:                 "1",
-		`weir_point_held_entries{point="proxy"}`:                    "1",
-		`weir_point_drift_entries{point="proxy"}`:                   "0",
-		`weir_point_failing{point="proxy"}`:                         "0",
-		`weir_point_lists_applied_total{point="proxy"}`:             "1",
-		`weir_api_requests_total{code="200",route="/healthz"}`:      "1",
+		`weir_held_total{guard="allowed"}`:                          "1",
+		`weir_allowed_decisions_total{entry="{\"ip\":\"192.0.2.250\"} (ops: uptime monitor)"}`: "1",
+		`weir_breaker_tripped{rule="ato.low_and_slow"}`:                                        "1",
+		`weir_breaker_tripped{rule="ato.stuffing_source"}`:                                     "",
+		`weir_ledger_well`:      "1",
+		`weir_blocking_stopped`: "0",
+		`weir_ready`:            "0",
+		`weir_point_desired_entries{point="proxy"}`:                                   "1",
+		`weir_point_held_entries{point="proxy"}`:                                      "1",
+		`weir_point_drift_entries{point="proxy"}`:                                     "0",
+		`weir_point_failing{point="proxy"}`:                                           "0",
+		`weir_point_lists_applied_total{point="proxy"}`:                               "1",
+		`weir_api_requests_total{code="200",route="/healthz"}`:                        "1",
 		`weir_decisions_total{mode="enforce",rule="ato.stuffing_source",step="new"}`:  "1",
 		`weir_decisions_total{mode="enforce",rule="ato.stuffing_source",step="held"}`: "1",
 	} {

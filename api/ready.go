@@ -76,11 +76,23 @@ func (a *Server) reasons(st *pipeline.Status, now time.Time) []string {
 			if now.Sub(s.Behind.Watermark) <= maxBehind {
 				continue
 			}
-			far = fmt.Sprintf("and is %s behind the clock", now.Sub(s.Behind.Watermark).Round(time.Second))
+			far = fmt.Sprintf("and is %s behind the clock", longText(now.Sub(s.Behind.Watermark)))
 		}
-		reasons = append(reasons, fmt.Sprintf("source %s is catching up: it has %d still to read %s", s.Name, s.Behind.Lag, far))
+		unit := "bytes"
+		if s.Topic {
+			unit = "records"
+		}
+		reasons = append(reasons, fmt.Sprintf("source %s is catching up: it has %d %s still to read %s", s.Name, s.Behind.Lag, unit, far))
 	}
 	return reasons
+}
+
+// longText writes how long something takes, in days where it is that long.
+func longText(d time.Duration) string {
+	if days := int64(d / (24 * time.Hour)); days >= 3 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.Round(time.Second).String()
 }
 
 // absent returns the sources without a log.

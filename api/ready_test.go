@@ -26,7 +26,7 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 		}},
 		{name: "behind, over the limit", st: func(s *pipeline.Status) {
 			s.Partitions[0] = pipeline.PartitionStatus{Source: "nginx", Lag: 5, Watermark: at(maxBehind + 2*time.Second)}
-		}, says: "source nginx is catching up: it has 5 still to read and is 1m"},
+		}, says: "source nginx is catching up: it has 5 bytes still to read and is 1m"},
 		{name: "old, with nothing to read", st: func(s *pipeline.Status) {
 			s.Partitions[0] = pipeline.PartitionStatus{Source: "nginx", Lag: 0, Watermark: at(time.Hour)}
 		}},
@@ -35,7 +35,7 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 		}},
 		{name: "not begun", st: func(s *pipeline.Status) {
 			s.Partitions[0] = pipeline.PartitionStatus{Source: "nginx", Lag: 7, Watermark: -1}
-		}, says: "it has 7 still to read and has not come to its first event"},
+		}, says: "it has 7 bytes still to read and has not come to its first event"},
 		{name: "one of two lost", st: func(s *pipeline.Status) { s.Partitions[1].Lost = true }, says: "source nginx: 1 of 2 partitions cannot be asked"},
 		{name: "no log", absent: fs.ErrNotExist, says: "source nginx: there is no such log (file does not exist): it is read when it comes"},
 		{name: "no line that could be read", st: func(s *pipeline.Status) {
@@ -171,5 +171,15 @@ func TestTheStatusHasEverything(t *testing.T) {
 	s = decode[Status](t, second2(r.ask(overTCP, "GET", "/api/v1/status", "")))
 	if st := s.Force.Stopped; st == nil || st.By != "alice" || st.Reason != "it hurts" || len(s.Force.InForce) != 0 {
 		t.Errorf("%+v", s.Force)
+	}
+}
+
+func TestHowFarBehindIsSaidInDaysWhereItIsLong(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		90*time.Second + time.Millisecond: "1m30s", 72*time.Hour - time.Second: "71h59m59s", 72 * time.Hour: "3 days", 93834 * time.Hour: "3909 days",
+	} {
+		if got := longText(d); got != want {
+			t.Errorf("%v: %q, must be %q", d, got, want)
+		}
 	}
 }

@@ -18,12 +18,17 @@ import (
 
 // Config says where an archive is and what it may take.
 type Config struct {
-	Dir     string
-	Size    int64        // bytes that finished files of all sources may take; 0: any
-	Queue   int64        // bytes of encoded events that may wait to be written; 0: 32 MiB
+	Dir   string
+	Size  int64 // bytes that finished files of all sources may take; 0: any
+	Queue int64 // bytes of encoded events that may wait to be written; 0: 32 MiB
+	// Reserve is how many bytes are to stay free on the disk: below twice as many
+	// the oldest files go, below it none is written; 0: nobody looks.
+	Reserve int64
 	Sources []SourceInfo // whose events come
 	Extras  event.Extras // the names of the extra fields
 	Log     *slog.Logger // nil: silent
+
+	free func(dir string) (int64, error) // nil: the file system's
 }
 
 // SourceInfo is what a replay must know of a source, beside its events.
@@ -165,7 +170,7 @@ func Open(cfg Config) (*Archive, error) {
 	}
 	a.orphans()
 	a.done.start(a)
-	a.retain()
+	a.retain(2 * cfg.Reserve)
 	a.ended.Add(1)
 	go a.write()
 	return a, nil

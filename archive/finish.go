@@ -118,6 +118,7 @@ func (f *finisher) run() {
 		case <-f.wake:
 		case <-again.C:
 		}
+		f.a.makeRoom()
 		for f.next() {
 			select {
 			case <-f.stop:
@@ -157,6 +158,9 @@ func (f *finisher) next() bool {
 func (a *Archive) finish(sp *spool) error {
 	path := filepath.Join(sp.source.dir, sp.name.String())
 	began := time.Now()
+	if err := a.admitFile(sp); err != nil {
+		return err
+	}
 	a.hit("archive.finish")
 	about, size, err := a.writeFile(sp, path+fileSuffix+tempSuffix, a.finishedOf(sp.source.Name))
 	if err != nil {
@@ -185,7 +189,7 @@ func (a *Archive) finish(sp *spool) error {
 	if err := a.dropSpool(sp.source, sp.name); err != nil {
 		return err
 	}
-	a.retain()
+	a.retain(2 * a.cfg.Reserve)
 	return nil
 }
 

@@ -104,6 +104,68 @@ func TestTheFirstFilesOfAnArchiveMayBeGone(t *testing.T) {
 	}
 }
 
+// Only the list of positions knows of the last files.
+func TestTheLastFileThatIsLostIsMissed(t *testing.T) {
+	dir, files := threeFiles(t)
+	since := time.Unix(0, start+2*hour+99*int64(time.Second)).UTC()
+	want := ingest.Gap{
+		Partition: 0, From: 200, To: 300, Since: since,
+		Why: "the archive's list of positions says that it had files up to there, and the last are not there, or cannot be read",
+	}
+	open := func(what string, paths ...string) (offsets []int64, gaps []ingest.Gap) {
+		t.Helper()
+		sources, err := OpenFiles(paths, ReadConfig{})
+		if err != nil || len(sources) != 1 {
+			t.Fatalf("%s: %v, %d sources", what, err, len(sources))
+		}
+		defer func() { must(t, sources[0].Close()) }()
+		return told(t, sources[0], 0)
+	}
+	// Who leaves the last ones out, or reads them elsewhere, misses nothing.
+	if offsets, gaps := open("the first ones", files[:2]...); len(gaps) > 0 || len(offsets) != 200 {
+		t.Errorf("%d events of the first two files, %+v", len(offsets), gaps)
+	}
+	elsewhere := t.TempDir()
+	copyDir(t, filepath.Join(dir, "edge"), filepath.Join(elsewhere, "edge"))
+	must(t, os.Remove(filepath.Join(elsewhere, "edge", filepath.Base(files[2]))))
+	if _, gaps := open("a copy without positions", elsewhere); len(gaps) > 0 {
+		t.Errorf("nobody knows what a copy had: %+v", gaps)
+	}
+	for name, lose := range map[string]func() error{
+		"deleted": func() error { return os.Rename(files[2], files[2]+".away") },
+		"emptied": func() error { return os.WriteFile(files[2], nil, 0o600) },
+	} {
+		must(t, lose())
+		for _, paths := range [][]string{{dir}, files[:2]} {
+			if name == "emptied" && len(paths) == 2 {
+				continue // it is there, and was not asked for
+			}
+			if offsets, gaps := open(name, paths...); len(gaps) != 1 || gaps[0] != want || len(offsets) != 200 {
+				t.Errorf("%s: %d events and %+v,\nmust be 200 and %+v", name, len(offsets), gaps, want)
+			}
+		}
+	}
+}
+
+// What an older weir wrote does not say what it follows.
+func TestFilesThatDoNotSayWhatTheyFollowAreNamed(t *testing.T) {
+	dir, _ := threeFiles(t)
+	sources, err := OpenFiles([]string{dir}, ReadConfig{})
+	must(t, err)
+	s := sources[0]
+	defer s.Close()
+	if files := s.Unchained(); len(files) > 0 {
+		t.Errorf("all say what they follow, and yet: %v", files)
+	}
+	older := s.parts[1].files[2]
+	for i := range older.about.Partitions { // of partition 0 it goes on where the one before ends
+		older.about.Partitions[i].Follows = 0
+	}
+	if files := s.Unchained(); len(files) != 1 || files[0] != older.path {
+		t.Errorf("%v, must be %s", files, older.path)
+	}
+}
+
 func TestWhatAFileCannotGiveIsMissed(t *testing.T) {
 	dir, files := threeFiles(t)
 	b, err := os.ReadFile(files[1])
@@ -121,6 +183,35 @@ func TestWhatAFileCannotGiveIsMissed(t *testing.T) {
 	}
 	if slices.ContainsFunc(offsets, func(o int64) bool { return o >= gaps[0].From && o < gaps[0].To }) {
 		t.Errorf("%v holds some of %+v", offsets, gaps)
+	}
+}
+
+// From when on events are missing is what all of those before say, not the last one:
+// that may have been late.
+func TestWhatIsMissingBeginsBehindTheLatestTime(t *testing.T) {
+	dir := t.TempDir()
+	a := opened(t, config(dir, "edge"), nil)
+	first := simple(0, start, 100)
+	first[99].Time = start - hour/2
+	must(t, a.Add(t.Context(), Part{"edge", 0}, 0, first, nil))
+	must(t, a.Finish(t.Context()))
+	must(t, a.Add(t.Context(), Part{"edge", 0}, 1, simple(100, start+2*hour, 100), nil))
+	must(t, a.Finish(t.Context()))
+	must(t, a.Close())
+	files, err := filepath.Glob(filepath.Join(dir, "edge", "*.parquet"))
+	must(t, err)
+	b, err := os.ReadFile(files[1])
+	must(t, err)
+	for i := range 600 {
+		b[4+i] ^= 0x55
+	}
+	must(t, os.WriteFile(files[1], b, 0o600))
+	sources, err := OpenFiles([]string{dir}, ReadConfig{})
+	must(t, err)
+	defer sources[0].Close()
+	_, gaps := told(t, sources[0], 0)
+	if want := time.Unix(0, start+98*int64(time.Second)).UTC(); len(gaps) != 1 || gaps[0].Since != want {
+		t.Errorf("%+v, must be missing from %v on", gaps, want)
 	}
 }
 

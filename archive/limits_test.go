@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"weir/event"
@@ -53,6 +54,85 @@ func TestTheOldestFilesGoWhenThereAreTooMany(t *testing.T) {
 	if st := a.Stats(); st.PassedOver != 10 || st.Files != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// A disk on which less than twice the reserve is free: the oldest files go, no
+// more of them than that takes.
+func TestTheOldestFilesGoWhereTheDiskIsNearlyFull(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(dir, "edge")
+	a := opened(t, cfg, nil)
+	for i := range uint64(6) {
+		must(t, a.Add(t.Context(), Part{"edge", 0}, i, simple(int64(i)*10, start+int64(i)*24*hour, 10), nil))
+	}
+	must(t, a.Finish(t.Context()))
+	must(t, a.Close())
+	all, total, err := finishedFiles(dir)
+	must(t, err)
+	cfg.Reserve = 1 << 20
+	for _, tt := range []struct {
+		others int64 // more than leaves twice the reserve free
+		left   []finishedFile
+	}{{0, all}, {1, all[1:]}, {all[0].size + 1, all[2:]}} {
+		cfg.free = func(dir string) (int64, error) {
+			_, now, err := finishedFiles(dir)
+			return 2<<20 + total - now - tt.others, err
+		}
+		a := opened(t, cfg, nil)
+		left, _, err := finishedFiles(dir)
+		must(t, err)
+		if len(left) != len(tt.left) || len(left) > 0 && left[0] != tt.left[0] {
+			t.Errorf("with %d bytes too few %d files are left, must be %d", tt.others, len(left), len(tt.left))
+		}
+		must(t, a.Close())
+	}
+	// While it runs, too: the finisher looks every half minute.
+	var free atomic.Int64
+	cfg.free = func(string) (int64, error) { return free.Load(), nil }
+	free.Store(2 << 20)
+	a = opened(t, cfg, nil)
+	free.Store(2<<20 - 1)
+	a.makeRoom()
+	if left, _, err := finishedFiles(dir); err != nil || len(left) != 3 || a.Stats().Deleted != 1 {
+		t.Errorf("%d files are left, %v, and %d were deleted; must be 3 and 1", len(left), err, a.Stats().Deleted)
+	}
+	// And for a file that is larger than the reserve.
+	free.Store(2<<20 + 1)
+	if err := a.admitFile(&spool{size: 1<<20 + 2}); !errors.Is(err, ErrFull) {
+		t.Errorf("%v, must be that the disk is full", err)
+	}
+	if left, _, err := finishedFiles(dir); err != nil || len(left) != 2 {
+		t.Errorf("%d files are left, %v; must be 2", len(left), err)
+	}
+}
+
+// Below the reserve no file is written; what comes goes on into spools, and is in
+// a file when there is room.
+func TestAFileWaitsForRoomOnTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(dir, "edge")
+	var free atomic.Int64
+	cfg.Reserve, cfg.free = 1<<20, func(string) (int64, error) { return free.Load(), nil }
+	free.Store(1<<20 - 1)
+	a := opened(t, cfg, nil)
+	part := Part{"edge", 0}
+	must(t, a.Add(t.Context(), part, 0, simple(0, start, 10), nil))
+	if err := a.Finish(t.Context()); !errors.Is(err, ErrFull) {
+		t.Fatalf("%v, must be that the disk is full", err)
+	}
+	must(t, a.Add(t.Context(), part, 1, simple(10, start+24*hour, 10), nil))
+	must(t, a.Sync(t.Context(), map[Part]int64{part: 20}))
+	first := a.done.pending()[0]
+	free.Store(1<<20 + first.size - 1) // a byte too few
+	if err := a.Finish(t.Context()); !errors.Is(err, ErrFull) {
+		t.Fatalf("%v, must be that the disk is full", err)
+	}
+	if files, _, err := finishedFiles(dir); err != nil || len(files) != 0 || a.Stats().Pending != 2 {
+		t.Fatalf("%d files, %v, %d wait; must be none and 2", len(files), err, a.Stats().Pending)
+	}
+	free.Store(4 << 20)
+	must(t, a.Finish(t.Context()))
+	same(t, readAll(t, 100, dir), map[Part]stream{part: {events: append(simple(0, start, 10), simple(10, start+24*hour, 10)...)}})
 }
 
 func TestADiskThatTakesNothingIsWaitedFor(t *testing.T) {

@@ -56,10 +56,11 @@ type reader struct {
 	groups []int   // its row groups that are still to be read
 	group  *groupReader
 	last   int64 // the offset of the last event
-	time   int64 // its time
+	time   int64 // the largest time up to there
 	ended  bool
 
 	holes []hole // what is missing and was not told yet, by offset
+	until int64  // events before it were in files once; 0: nobody knows
 }
 
 // OpenFiles opens the files of an archive, or those in directories, and returns
@@ -99,6 +100,7 @@ func OpenFiles(paths []string, cfg ReadConfig) ([]*Source, error) {
 	var sorted []*Source
 	for _, s := range sources {
 		s.order()
+		s.lookForEnds(files)
 		sorted = append(sorted, s)
 	}
 	slices.SortFunc(sorted, func(x, y *Source) int { return cmp.Compare(x.info.Name, y.info.Name) })
@@ -252,7 +254,7 @@ func (r *reader) check(events []event.Event) error {
 		if e.Time < 0 || e.Time > latestTime {
 			return fmt.Errorf("time %d of partition %d, must be from 1970 to 2105", e.Time, r.number)
 		}
-		r.last, r.time = e.Offset, e.Time
+		r.last, r.time = e.Offset, max(r.time, e.Time)
 	}
 	return nil
 }
@@ -283,6 +285,9 @@ func (r *reader) open() error {
 		return err
 	}
 	if r.next == len(r.files) {
+		if !r.ended {
+			r.lookForEnd()
+		}
 		r.ended = true
 		return io.EOF
 	}

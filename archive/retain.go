@@ -48,22 +48,33 @@ func finishedFiles(dir string) (all []finishedFile, total int64, err error) {
 	return all, total, nil
 }
 
-// retain deletes the oldest files until the rest is not larger than Size.
-func (a *Archive) retain() {
+// retain deletes the oldest files until the rest is not larger than Size, and as
+// many as are worth what is to be free and is not. Where a disk gives that back
+// late, or others take it, the next round deletes more.
+func (a *Archive) retain(free int64) {
 	all, total, err := finishedFiles(a.cfg.Dir)
 	if err != nil {
 		a.log.Error("the archive's files cannot be counted", "error", err)
 		return
 	}
-	for len(all) > 0 && a.cfg.Size > 0 && total > a.cfg.Size {
+	missing, err := a.missing(free)
+	if err != nil {
+		a.log.Error("the archive cannot tell how much room there is", "error", err)
+	}
+	for len(all) > 0 && (a.cfg.Size > 0 && total > a.cfg.Size || missing > 0) {
 		old := all[0]
 		all = all[1:]
 		if err := os.Remove(old.path); err != nil {
 			a.log.Error("an old file of the archive cannot be deleted", "error", err)
 			continue
 		}
-		total -= old.size
 		a.counters.deleted.Add(1)
+		total -= old.size
+		if missing > 0 {
+			a.log.Warn("an old file of the archive is deleted, for the disk is nearly full", "file", old.path, "bytes", old.size, "missing", missing, "reserve", a.cfg.Reserve)
+			missing -= old.size
+			continue
+		}
 		a.log.Info("an old file of the archive is deleted, for more would be kept than its size allows", "file", old.path, "bytes", old.size, "size", a.cfg.Size)
 	}
 	a.kept.Store(total)

@@ -17,7 +17,7 @@ type Stats struct {
 	Held       int64         // how often Add waited for room in the queue
 	PassedOver int64         // events that finished files had already
 	Lost       int64         // runs of events that are missing, or were damaged
-	Deleted    int64         // files that were deleted for Size
+	Deleted    int64         // files that were deleted for Size, or for Reserve
 }
 
 // Stats returns how the archive stands.

@@ -182,7 +182,7 @@ func (l *followLog) settle() (at int64) {
 		// behind all that was ever read of them.
 		c.base = max(next, l.marks[len(l.marks)-1].Offset+1, l.f.cfg.Reached[l.number]+1)
 		l.marks = nil
-		l.missing(next, c.base, "the files that were read before are gone")
+		l.missing(next, c.base, string(GapGone))
 		return 0
 	}
 	m := l.marks[j]

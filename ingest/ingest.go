@@ -49,6 +49,11 @@ type Gap struct {
 // GapReason is why a range of offsets is missing: a few words.
 type GapReason string
 
+// GapGone is of files of which none is left: how much there was in them behind
+// what was read of it nobody knows. The offsets of such a gap only keep those
+// behind it apart from those before.
+const GapGone GapReason = "the files that were read before are gone"
+
 // NoAppend is the append time of a record that has none, in a source whose
 // records have: so late that nothing is ahead of it, with room for a minute and
 // more behind it.

@@ -3,9 +3,11 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/archive"
+	"weir/event"
 	"weir/ingest"
 )
 
@@ -104,15 +106,35 @@ func (p *partition) behindLost(c *chunk) (second int64) {
 	return 0
 }
 
-// blindFrom returns from which second on nobody has seen what a partition misses
-// before an event of a second. Events that were recorded say it themselves: how
-// far the clock has come by now depends on how fast they are read.
-func (p *partition) blindFrom(second int64) int64 {
-	if p.events == nil {
-		return max(1, p.w)
+// tellClock tells the clock what is missing in front of events of a chunk that was
+// judged: from the watermark in front of each on nobody has seen it, or from behind
+// the last time before it. This follows from the events and the journal alone, not
+// from how many are read at a time, nor from how far the clock has come by now: that
+// is never further. w and marks are those of the partition's clock before the chunk.
+func (c *chunk) tellClock(w int64, marks []Mark) {
+	p := c.part
+	for p.lost = append(p.lost, c.lost...); len(p.lost) > 0; p.lost = p.lost[1:] {
+		g := p.lost[0]
+		k := slices.IndexFunc(c.batch.Events, func(ev event.Event) bool { return ev.Offset >= g.To })
+		if k < 0 {
+			return // none of those behind it counts: the next chunk's first tells
+		}
+		ev := &c.batch.Events[k]
+		since := max(1, w)
+		if k > 0 {
+			since = max(since, c.after[k-1])
+		}
+		for _, m := range marks {
+			if m.Event != MarkGap && m.Offset <= ev.Offset {
+				since = max(since, m.Watermark)
+			}
+		}
+		if !g.Since.IsZero() {
+			since = max(since, g.Since.Unix()+1)
+		}
+		p.run.clock.miss(Mark{
+			Event: MarkGap, Source: p.id().source, Partition: p.id().local, Offset: ev.Offset,
+			Since: since, Watermark: max(since, floorDiv(ev.Time, nanos)),
+		})
 	}
-	if since := p.missing[0].Since; !since.IsZero() {
-		return max(1, min(second, since.Unix()+1))
-	}
-	return second
 }

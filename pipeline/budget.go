@@ -17,6 +17,20 @@ type budget struct {
 	hard     int64 // above it input waits for one
 }
 
+// fixedMemory is what a run takes however little it may: tables of the store that
+// are being made, caches of workers, batches.
+const fixedMemory = 64 << 20
+
+// pending returns how many rows may wait for a tick that could run already
+// before nothing more is read: about forty bytes each, and what they carry.
+func (c *Config) pending() int64 {
+	const most, least = 1 << 20, 1 << 17
+	if c.Memory == 0 {
+		return most
+	}
+	return min(most, max(least, c.Memory>>10))
+}
+
 // unlimited is a budget that is never reached.
 const unlimited = int64(1) << 60
 
@@ -24,7 +38,7 @@ func (c *Config) budget() budget {
 	if c.Memory == 0 {
 		return budget{unlimited, unlimited, unlimited, unlimited}
 	}
-	m := c.Memory
+	m := c.Memory - min(fixedMemory, c.Memory/8)
 	return budget{resident: m * 40 / 100, evictTo: m * 30 / 100, dirty: m * 15 / 100, hard: m * 50 / 100}
 }
 
@@ -72,6 +86,9 @@ func (r *run) budget() error {
 			why := ""
 			if full {
 				why = fmt.Sprintf("the disk is nearly full (%d MiB free): nothing is written, and input waits until it has room", free>>20)
+				if err := k.store.Room(); err != nil {
+					why = err.Error()
+				}
 			}
 			st := CheckpointStatus{}
 			if was := k.status.Load(); was != nil {
@@ -122,7 +139,7 @@ func (r *run) tellOfDegraded() {
 	t := r.state.Totals()
 	switch {
 	case t.Degraded > 0 && !k.degraded:
-		r.cfg.Log.Warn("degraded: new keys come faster than state.disk has room for; one is looked at when it comes a second time, and where there is no room those that matter least are given up",
+		r.cfg.Log.Warn("degraded: new keys come faster than state: disk: has room for; one is looked at when it comes a second time, and where there is no room those that matter least are given up",
 			"units", t.Degraded, "keys", t.Keys, "bytes", t.Bytes, "tick", time.Unix(r.current, 0).UTC().Format(time.RFC3339))
 	case t.Degraded == 0 && k.degraded:
 		r.cfg.Log.Info("not degraded any more: new keys are looked at when they come first",
@@ -174,7 +191,7 @@ func (r *run) tidy() {
 }
 
 // Stores that only make room for a replay take as little memory as may be.
-const spillMemory = 64 << 20
+const spillMemory = state.LeastMemory
 
 // SpillConfig is how a temporary store is opened in a directory.
 func SpillConfig(dir string, units int) state.Config {

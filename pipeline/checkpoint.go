@@ -88,6 +88,9 @@ func (k *keeping) init(r *run) {
 	k.stored = map[int64]bool{}
 	if r.cfg.Resume != nil {
 		k.at = r.cfg.Resume.Tick
+		was := r.cfg.Resume.Checkpoint
+		was.Why = "" // whether one can be made is seen anew
+		k.status.Store(&was)
 		k.saved.Store(&r.cfg.Resume.Positions)
 	}
 	if k.store == nil {

@@ -9,14 +9,10 @@ import (
 	"weir/rules"
 )
 
-// maxPending is how many rows may wait for a tick that could run already
-// before nothing more is read.
-const maxPending = 1 << 20
-
 // backlog reports whether the units are behind with more than they may be, or
 // have no room.
 func (r *run) backlog() bool {
-	return r.keeping.held.Load() || r.count.pending.Load() > maxPending && r.count.behind.Load()
+	return r.keeping.held.Load() || r.count.pending.Load() > r.cfg.pending() && r.count.behind.Load()
 }
 
 // coordinate runs the units' ticks as the clock allows, all units up to the
@@ -124,7 +120,8 @@ func (r *run) step(target int64) error {
 	if m, ok := r.nextMinute(target); ok {
 		next = min(next, m)
 	}
-	if r.cfg.Break != nil && r.cfg.Break() {
+	// Before the first tick there is no boundary near: it is where the log begins.
+	if r.current > 0 && r.cfg.Break != nil && r.cfg.Break() {
 		next = min(next, boundary(r.current+1))
 	}
 	next = r.blind(next)

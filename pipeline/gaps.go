@@ -39,14 +39,20 @@ func (p *partition) missed(c *chunk) (second int64) {
 }
 
 // gap makes the mark of what a partition misses before a chunk whose first
-// event is of a second. Under the mutex.
-func (c *clock) gap(p *partition, offset, second int64) (made []Mark) {
+// event is of a second. Of events that were recorded the clock is told when they
+// are judged. Under the mutex.
+func (c *clock) gap(p *partition, ch *chunk, offset, second int64) (made []Mark) {
 	if second == 0 {
+		return nil
+	}
+	if p.events != nil && !p.live {
+		ch.lost = append(ch.lost, p.missing...)
+		p.missing = p.missing[:0]
 		return nil
 	}
 	m := Mark{
 		Event: MarkGap, Source: p.run.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: offset,
-		Watermark: second, Since: p.blindFrom(second),
+		Watermark: second, Since: max(1, p.w),
 	}
 	if p.live {
 		m.Since = max(m.Since, c.granted)
@@ -59,6 +65,13 @@ func (c *clock) gap(p *partition, offset, second int64) (made []Mark) {
 		c.gaps = append(c.gaps, m)
 	}
 	return []Mark{m}
+}
+
+// miss notes a gap.
+func (c *clock) miss(m Mark) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gaps = append(c.gaps, m)
 }
 
 // blind tells the state what the log misses before ticks beyond current are
@@ -117,7 +130,7 @@ func lasting(d time.Duration) string {
 // amount says how much a gap has, where offsets can tell.
 func amount(g ingest.Gap, topic bool) string {
 	switch n := g.To - g.From; {
-	case n <= 0:
+	case n <= 0 || g.Why == ingest.GapGone:
 		return "nobody knows how much"
 	case topic:
 		return fmt.Sprintf("%d records", n)

@@ -78,7 +78,7 @@ func (c *clock) enter(p *partition, ch *chunk, gap int64) (made []Mark, ok bool)
 		}
 		made = append(made, c.mark(p, event, first, c.granted))
 	}
-	made = append(made, c.gap(p, first, gap)...)
+	made = append(made, c.gap(p, ch, first, gap)...)
 	p.next = behind
 	p.wait.idle, p.wait.lost, p.wait.told = false, false, false
 	p.wait.free = p.live && p.run.cfg.Sources[p.source].Slow && p.next >= p.until

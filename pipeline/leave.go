@@ -18,6 +18,11 @@ func (r *run) leave() error {
 	}
 	if k.store != nil && !k.temporary {
 		until := time.Now().Add(lastCheckpoint)
+		if r.cfg.LeaveBy != nil {
+			if by := r.cfg.LeaveBy(); !by.IsZero() && by.Before(until) {
+				until = by
+			}
+		}
 		r.finishCut(until)
 		if full, free := k.store.Full(); full {
 			r.cfg.Log.Error("no last checkpoint: the disk is full; the next start reads from the one before", "free", free)
@@ -32,8 +37,13 @@ func (r *run) leave() error {
 		}
 	}
 	if r.cfg.Left != nil {
+		var checkpoint CheckpointStatus
+		if st := k.status.Load(); st != nil {
+			checkpoint = *st
+		}
 		r.cfg.Left(&Resume{
-			Tick: r.current, State: r.state, Positions: r.positions(r.current), Standing: r.clock.facts(), Unreviewed: r.unreviewed,
+			Checkpoint: checkpoint,
+			Tick:       r.current, State: r.state, Positions: r.positions(r.current), Standing: r.clock.facts(), Unreviewed: r.unreviewed,
 			Saved: k.store == nil || k.at == r.current && !k.temporary,
 		})
 	}
@@ -84,6 +94,7 @@ func (r *run) giveUp() {
 		switch {
 		case c.settling != nil:
 		case c.encoded:
+			c.checkpoint.Pace(1)
 			<-c.result
 		default:
 			c.checkpoint.Abort()

@@ -19,13 +19,14 @@ type chunk struct {
 	part     *partition
 	recs     ingest.Records
 	batch    event.Batch
-	appended []int64 // of each event of the batch, where the source has append times
-	after    []int64 // the partition's watermark after each event
-	w        int64   // the partition's watermark behind all of it
-	last     bool    // there are no records behind it
-	end      int64   // the tick at which everything of the partition up to here has been closed
-	tally    Tally   // of the partition up to here
-	marks    []Mark  // of the journal, that were made while or before it was read
+	appended []int64      // of each event of the batch, where the source has append times
+	after    []int64      // the partition's watermark after each event
+	w        int64        // the partition's watermark behind all of it
+	last     bool         // there are no records behind it
+	end      int64        // the tick at which everything of the partition up to here has been closed
+	tally    Tally        // of the partition up to here
+	marks    []Mark       // of the journal, that were made while or before it was read
+	lost     []ingest.Gap // what its events lack, and those before them
 	turn     <-chan struct{}
 	next     chan<- struct{}
 
@@ -81,10 +82,12 @@ func (c *chunk) judge() {
 	if len(appended) == 0 {
 		appended = nil
 	}
+	w, marks := pc.w, pc.marks
 	c.batch.Events, c.after, c.appended = pc.pass(c.batch.Events, appended, c.after[:0])
 	if c.last {
 		c.batch.Events, c.after, c.appended = pc.finish(c.batch.Events, c.appended, c.after)
 	}
+	c.tellClock(w, marks)
 	if _, behind, n := c.span(); n > 0 {
 		pc.next = behind
 	}
@@ -337,7 +340,7 @@ func (p *pools) chunk() *chunk {
 	c.batch.Reset()
 	c.appended, c.after = c.appended[:0], c.after[:0]
 	c.reached, c.done, c.last, c.holds = -1<<62, false, false, false
-	c.marks = c.marks[:0]
+	c.marks, c.lost = c.marks[:0], c.lost[:0]
 	c.read = 0
 	return c
 }

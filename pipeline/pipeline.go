@@ -84,6 +84,9 @@ type Config struct {
 	Until int64
 	Break func() bool
 	Left  func(*Resume)
+	// LeaveBy, if set, is asked when the run stops until when its last checkpoint
+	// may take; zero, or later than a checkpoint may take at all, is no limit.
+	LeaveBy func() time.Time
 
 	// Record writes what a clock decided and returns when it is safe. With it the
 	// run is live: partitions may be idle, slow or new. Nil: they may not.

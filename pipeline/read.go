@@ -37,6 +37,7 @@ type partition struct {
 	resumed bool
 	skip    int64
 	missing []ingest.Gap // in front of the next record
+	lost    []ingest.Gap // of recorded events, in front of the next one that counts; who judges has it
 	until   int64        // of a slow source's: it holds the clock while it is before this offset
 
 	clock  *partitionClock

@@ -20,6 +20,7 @@ type Resume struct {
 	Standing   map[int64]*rules.Standing // by the hour as of which they hold
 	Unreviewed bool                      // there were events since the last review
 	Saved      bool                      // it is on disk as it is, or there is no disk
+	Checkpoint CheckpointStatus          // how those of the pipeline that stopped stood
 }
 
 // Position is a place in a partition from which on every event has to be read

@@ -19,7 +19,7 @@ type Status struct {
 	Memory     MemoryStatus
 	Store      state.Stats
 	Archive    ArchiveStatus
-	Resumed    int64 // the tick of the checkpoint that this run began with; 0: it began without one
+	Resumed    int64 // the tick at which this pipeline went on; 0: it began without a state
 	Blind      int64 // the tick from which on the log is whole, while windows reach back behind it; 0: none does
 	// Incomplete is, of rules with windows that do not reach back far enough yet,
 	// the tick from which on they do: after a reload, or in a new state.

@@ -145,3 +145,16 @@ func TestPeopleSolveAChallengeAndProgramsDoNot(t *testing.T) {
 	within(t, "share of people's requests that pass", passed("honest/homes"), 0.25, 0.6)
 	within(t, "share of the attack's", passed("attack/*"), 0, 0)
 }
+
+func TestWhoIsDeceivedChangesNothing(t *testing.T) {
+	sets := []string{"knobs.honest=0.05", "campaigns.stuffing.phases.stuffing.adapt.change=[fingerprint]"}
+	of := func(with event.Action) map[string]int {
+		lines, _ := play(t, load(t, "stuffing", sets...), Options{Seed: 9, Scale: 0.002, Adaptive: true, Enforcer: &door{t: t, answer: func(l *logLine) event.Action {
+			return map[bool]event.Action{true: with, false: event.NoAction}[strings.HasPrefix(l.Label, "attack/")]
+		}}})
+		return counted(only(t, lines, "attack/*"), byJA4)
+	}
+	if deceived, blocked := of(event.Deceive), of(event.Block); len(deceived) != 1 || len(blocked) < 2 {
+		t.Errorf("%d fingerprints of who is deceived, %d of who is blocked; want 1 and more", len(deceived), len(blocked))
+	}
+}

@@ -1,5 +1,7 @@
 package simulate
 
+import "weir/event"
+
 // errand is one try of an attacker and what it does before and after it.
 type errand struct {
 	attack  *attack
@@ -53,7 +55,8 @@ func (e *errand) act(s *Stream, now int64) int64 {
 		q.status, q.bytes, success = 429, 95, false
 	}
 	answer := s.send(q, now)
-	e.attack.changed.learn(s, e.attack, stopped(answer))
+	// Who is deceived believes that he got what he wanted.
+	e.attack.changed.learn(s, e.attack, stopped(answer) && answer != event.Deceive)
 	e.at++
 	if len(e.steps) == 1 {
 		return 0 // its attack is who acts

@@ -300,7 +300,7 @@ func TestAStoreThatIsNotOursIsRefusedByName(t *testing.T) {
 		if _, err := Look(t.Context(), dir, nil); !errors.Is(err, ErrRefused) {
 			t.Errorf("looking: error %v", err)
 		}
-		if _, _, err := Compact(t.Context(), dir); !errors.Is(err, ErrRefused) {
+		if _, _, err := Compact(t.Context(), dir, 0); !errors.Is(err, ErrRefused) {
 			t.Errorf("compacting: error %v", err)
 		}
 		if after := digest(t, dir); !maps.Equal(before, after) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -38,9 +37,9 @@ const (
 // waits for that: a large checkpoint comes faster than tables move. Filters are for
 // those that were not moved yet.
 func badgerOptions(dir string, memory int64, log *slog.Logger) badger.Options {
-	table := int64(1) << min(max(bits.Len64(uint64(memory/16))-1, 21), 22)
+	table := tableBytes(memory)
 	opt := badger.DefaultOptions(dir).
-		WithMemTableSize(table * 4 / 5).
+		WithMemTableSize(memtable(table)).
 		WithNumMemtables(2).
 		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(1 << 10).

@@ -177,8 +177,15 @@ func (c *Checkpoint) Commit(ctx context.Context, f Flip) error {
 // errAborted ends the writer of a checkpoint that was given up.
 var errAborted = errors.New("given up")
 
-// Abort gives the checkpoint up.
+// Abort gives the checkpoint up: what waits is not written any more, whatever the
+// pace.
 func (c *Checkpoint) Abort() {
+	c.mu.Lock()
+	if !c.ended && c.err == nil {
+		c.err = errAborted
+	}
+	c.mu.Unlock()
+	c.Pace(1)
 	_ = c.end(func(*writer) error { return errAborted })
 }
 
@@ -208,6 +215,9 @@ func (c *Checkpoint) end(last func(*writer) error) error {
 func (c *Checkpoint) write() {
 	defer close(c.done)
 	w := newWriter(c)
+	if err := c.store.poisoned; err != nil {
+		c.fail(err)
+	}
 	for last := false; !last; {
 		jobs, waited := c.take()
 		w.worked = w.worked.Add(waited)

@@ -137,22 +137,21 @@ func (t *tableView) empty() bool {
 }
 
 // flip puts a view into force on disk: one small transaction, synced. The root
-// stands behind the last chunk of the segment.
+// stands behind the last chunk of the segment. It is in force with its first piece;
+// those behind that, of which a transaction may not hold as many as there are, are
+// synced before.
 func (s *Store) flip(v *view, segment uint32) error {
-	record, size := s.root(v).encode(), int64(0)
+	record := s.root(v).encode()
+	if most := (math.MaxUint16 - rootNumber + 1) * partBytes; len(record) > most {
+		return fmt.Errorf("generation %d: a root of %d bytes, must be at most %d: the store has too many tables", v.generation, len(record), most)
+	}
+	pieces := slices.Collect(slices.Chunk(record, partBytes))
+	size := int64(len(record) + len(pieces)*chunkKeyLen)
+	if err := s.putPieces(pieces[1:], segment); err != nil {
+		return fmt.Errorf("writing what generation %d is: %w", v.generation, err)
+	}
 	err := s.db.Update(func(txn *badger.Txn) error {
-		for number := rootNumber; len(record) > 0; number++ {
-			if number > math.MaxUint16 {
-				return fmt.Errorf("a root of over %d bytes", size)
-			}
-			n := min(len(record), partBytes)
-			if err := txn.Set(appendChunkKey(nil, segment, uint16(number)), record[:n:n]); err != nil {
-				return err
-			}
-			record = record[n:]
-			size += int64(n + chunkKeyLen)
-		}
-		return nil
+		return txn.Set(appendChunkKey(nil, segment, rootNumber), pieces[0])
 	})
 	if err != nil {
 		return fmt.Errorf("putting generation %d into force: %w", v.generation, err)
@@ -167,6 +166,21 @@ func (s *Store) flip(v *view, segment uint32) error {
 		seg.total += size
 	}
 	return nil
+}
+
+// putPieces writes all pieces of a root but the first, and syncs them.
+func (s *Store) putPieces(pieces [][]byte, segment uint32) error {
+	if len(pieces) == 0 {
+		return nil
+	}
+	batch := s.db.NewWriteBatch()
+	defer batch.Cancel()
+	for i, piece := range pieces {
+		if err := batch.Set(appendChunkKey(nil, segment, uint16(rootNumber+1+i)), piece); err != nil {
+			return err
+		}
+	}
+	return errors.Join(batch.Flush(), s.sync())
 }
 
 // root returns what is to be written of a view.
@@ -197,17 +211,22 @@ func (s *Store) restore(v *view) error {
 		err = s.flip(v, id)
 	}
 	if err != nil {
-		err = fmt.Errorf("the store must be opened again: the checkpoint before could not be put back into force: %w", err)
-		s.mu.Lock()
-		s.poisoned = err
-		s.mu.Unlock()
-		return err
+		return s.poison(fmt.Errorf("the checkpoint before could not be put back into force: %w", err))
 	}
 	if s.extra != 0 {
 		s.waste.orphans = append(s.waste.orphans, s.extra)
 	}
 	s.extra = id
 	return nil
+}
+
+// poison has nothing be written any more.
+func (s *Store) poison(why error) error {
+	err := fmt.Errorf("the store must be opened again: %w", why)
+	s.mu.Lock()
+	s.poisoned = err
+	s.mu.Unlock()
+	return err
 }
 
 // record writes the sidecar. The flip is on disk, so an older sidecar does no

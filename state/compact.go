@@ -11,8 +11,9 @@ import (
 // Compact writes all that is alive in the store of a state's directory anew, each
 // page as a base, and has Badger let go of what was there before. It returns the
 // blocks on disk before and after, in bytes. The caller sees to it that nobody
-// has the store open. A store that is damaged is left as it is, with an error.
-func Compact(ctx context.Context, dir string) (before, after int64, err error) {
+// has the store open; reserve is what is to stay free on the disk, 0: what the
+// store thinks right. A store that is damaged is left as it is, with an error.
+func Compact(ctx context.Context, dir string, reserve int64) (before, after int64, err error) {
 	path := filepath.Join(dir, storeDir)
 	fail := func(err error) (int64, int64, error) {
 		return before, after, fmt.Errorf("compacting the store %s: %w", path, err)
@@ -33,7 +34,7 @@ func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 	before = blocks(path)
 	// Closing makes a table of what is in memory.
 	for _, do := range []func(*Store, context.Context) error{(*Store).merge, (*Store).flatten} {
-		if err := withStore(ctx, dir, do); err != nil {
+		if err := withStore(ctx, dir, reserve, do); err != nil {
 			return fail(err)
 		}
 	}
@@ -41,12 +42,12 @@ func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 }
 
 // withStore opens a store as its sidecar says, and closes it again.
-func withStore(ctx context.Context, dir string, do func(*Store, context.Context) error) error {
+func withStore(ctx context.Context, dir string, reserve int64, do func(*Store, context.Context) error) error {
 	side, err := readSidecar(dir)
 	if err != nil {
 		return err
 	}
-	s, err := bare(Config{Dir: dir, Units: side.Units, KeyID: side.KeyID})
+	s, err := bare(Config{Dir: dir, Units: side.Units, KeyID: side.KeyID, Reserve: reserve})
 	if err != nil {
 		return err
 	}

@@ -155,9 +155,17 @@ var errDiskFull = errors.New("the disk is nearly full")
 // check is an error while nothing may be written.
 func (d *disk) check() error {
 	if missing, free := d.short(); missing > 0 {
-		return fmt.Errorf("%w: %d bytes are free on that of %s, %d more are needed", errDiskFull, free, d.dir, missing)
+		return fmt.Errorf("%w: that of %s has %s free and must have %s; make room on it, or lower state: reserve: and start again", errDiskFull, d.dir, mebibytes(free), mebibytes(free+missing))
 	}
 	return nil
+}
+
+// mebibytes writes a size as people read it.
+func mebibytes(n int64) string {
+	if n >= 10<<30 {
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
 // statfs asks the file system what it has.

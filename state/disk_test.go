@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,10 @@ import (
 
 // fakeDisk is a disk of 1 TiB of which a test says how much is free.
 type fakeDisk struct{ free atomic.Int64 }
+
+// fullText names the directory, what it has and needs as people read it, and what
+// to do; not which page was being written, which nobody can mend.
+var fullText = regexp.MustCompile(`the disk is nearly full: that of /\S+ has \d+\.\d [MG]iB free and must have \d+\.\d [MG]iB; make room on it, or lower state: reserve: and start again$`)
 
 func (f *fakeDisk) look(string) (free, total int64, err error) { return f.free.Load(), 1 << 40, nil }
 
@@ -70,10 +75,10 @@ func TestNothingIsWrittenBelowTheReserve(t *testing.T) {
 		t.Errorf("a checkpoint that had begun: error %v", err)
 	}
 	c := put()
-	if err := c.Put(0, 2, 0, AppendChange(nil, Key{1, 2}, nil)); !errors.Is(err, errDiskFull) {
+	if err := c.Put(0, 2, 0, AppendChange(nil, Key{1, 2}, nil)); !errors.Is(err, errDiskFull) || !fullText.MatchString(err.Error()) {
 		t.Errorf("putting to a checkpoint on a full disk: error %v", err)
 	}
-	if err := c.Commit(t.Context(), Flip{Tick: 2}); !errors.Is(err, errDiskFull) || !strings.Contains(err.Error(), "bytes are free") {
+	if err := c.Commit(t.Context(), Flip{Tick: 2}); !errors.Is(err, errDiskFull) || !fullText.MatchString(err.Error()) {
 		t.Errorf("a checkpoint on a full disk: error %v", err)
 	}
 	if got := s.Stats().Written; got != written {
@@ -175,5 +180,24 @@ func TestATemporaryStoreLeavesNothing(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(cfg.Dir); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, error %v", entries, err)
+	}
+}
+
+// Giving space back by hand keeps free what the configuration says.
+func TestCompactingKeepsTheReserveFree(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	s := mustOpen(t, cfg)
+	c := s.Begin(nil)
+	if err := c.Commit(t.Context(), Flip{Tick: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Compact(t.Context(), cfg.Dir, 1<<60); !errors.Is(err, errDiskFull) {
+		t.Errorf("with a reserve that the disk does not have: %v", err)
+	}
+	if _, _, err := Compact(t.Context(), cfg.Dir, 1); err != nil {
+		t.Errorf("with one that it has: %v", err)
 	}
 }

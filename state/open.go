@@ -123,7 +123,6 @@ func (s *Store) open() error {
 		return fmt.Errorf("putting aside what is damaged (%w): %w", damage, err)
 	}
 	s.broken = fmt.Sprintf("%v; put aside as %s", damage, where)
-	s.log.Error("the store is damaged: it was put aside, and what was in it is derived from the log again", "error", damage, "aside", where)
 	return s.create(newID())
 }
 

@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -46,13 +47,11 @@ func (s *Store) drop() error {
 	for _, id := range s.waste.orphans {
 		prefixes = append(prefixes, appendSegmentKey(nil, id))
 	}
-	// Reading goes on meanwhile with iterators that there are.
-	if err := s.current.Load().prepare(); err != nil {
-		return err
-	}
 	failpoint.Hit("state.drop.before")
 	if err := guarded(func() error { return s.db.DropPrefix(prefixes...) }); err != nil {
-		return err
+		// Badger has then taken its memtables apart, and ends the process when it
+		// writes on.
+		return s.poison(fmt.Errorf("Badger could not delete segments that nobody reads: %w", err))
 	}
 	failpoint.Hit("state.drop.after")
 	s.waste.from, s.waste.orphans = s.waste.until, nil

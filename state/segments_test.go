@@ -207,9 +207,7 @@ func TestWhatCheckpointsLeaveThatWereGivenUpGoes(t *testing.T) {
 			ch.set(s, 0, 1, randomKey(rng, 0), make([]byte, 100))
 		}
 		ch.put(t, c)
-		if err := c.enqueue(0, (*writer).flush); err != nil {
-			t.Fatal(err)
-		}
+		flushed(t, c)
 		c.Abort()
 		var there int64
 		txn := s.db.NewTransaction(false)

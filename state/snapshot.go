@@ -13,17 +13,20 @@ const iteratorsKept = 8
 // made: making one costs as much as reading some pages does, waits for Badger's
 // lock, which Badger holds while it lets go of segments, and a Get of Badger's
 // makes two copies that the collector has to clear up. An iterator holds what was
-// in memory when it was made, so those of a snapshot end with it.
+// in memory when it was made, so those of a snapshot end with it, and of one that
+// lasts only those are kept that were made at its beginning.
 type snapshot struct {
 	txn  *badger.Txn
 	mu   sync.Mutex
 	idle []*iterator
+	full bool // those that are made from here on are not kept
 }
 
 // iterator is Badger's, over all keys.
 type iterator struct {
 	*badger.Iterator
-	at spot // of the chunk that was asked for last
+	at   spot // of the chunk that was asked for last
+	kept bool
 }
 
 // snapshot returns what the tree is like now.
@@ -40,12 +43,13 @@ func (sn *snapshot) iterator() (it *iterator, err error) {
 	if n := len(sn.idle); n > 0 {
 		it, sn.idle = sn.idle[n-1], sn.idle[:n-1]
 	}
+	kept := !sn.full
 	sn.mu.Unlock()
 	if it != nil {
 		return it, nil
 	}
 	err = guarded(func() error {
-		it = &iterator{Iterator: newIterator(sn.txn, nil)}
+		it = &iterator{Iterator: newIterator(sn.txn, nil), kept: kept}
 		return nil
 	})
 	return it, err
@@ -53,7 +57,7 @@ func (sn *snapshot) iterator() (it *iterator, err error) {
 
 func (sn *snapshot) done(it *iterator) {
 	sn.mu.Lock()
-	if len(sn.idle) < iteratorsKept {
+	if it.kept && len(sn.idle) < iteratorsKept {
 		sn.idle, it = append(sn.idle, it), nil
 	}
 	sn.mu.Unlock()
@@ -62,21 +66,24 @@ func (sn *snapshot) done(it *iterator) {
 	}
 }
 
-// prepare makes the iterators that some readers may need at once.
+// prepare makes the iterators that are kept.
 func (sn *snapshot) prepare() error {
-	const readers = 4
 	var made []*iterator
-	for range readers {
-		it, err := sn.iterator()
-		if err != nil {
-			return err
+	var err error
+	for range iteratorsKept {
+		var it *iterator
+		if it, err = sn.iterator(); err != nil {
+			break
 		}
 		made = append(made, it)
 	}
 	for _, it := range made {
 		sn.done(it)
 	}
-	return nil
+	sn.mu.Lock()
+	sn.full = err == nil
+	sn.mu.Unlock()
+	return err
 }
 
 func (sn *snapshot) close() {

@@ -110,6 +110,10 @@ func (s *Store) Full() (full bool, free int64) {
 	return short > 0, free
 }
 
+// Room returns why nothing may be written now, as a person may read it; nil:
+// there is room on the disk.
+func (s *Store) Room() error { return s.disk.check() }
+
 // Stats is how large a store is.
 type Stats struct {
 	Keys    int64 // values, dead ones among them; one in some hundreds of those written since Open may be missing
@@ -198,8 +202,12 @@ func (s *Store) hold() (*view, error) {
 	return v, nil
 }
 
-// publish puts a view into force.
+// publish puts a view into force, with the iterators of its readers: with them
+// reading goes on while Badger lets go of segments.
 func (s *Store) publish(v *view) {
+	if err := v.prepare(); err != nil {
+		s.log.Warn("readers of the store have to make their iterators themselves", "error", err)
+	}
 	s.mu.Lock()
 	old := s.current.Swap(v)
 	s.mu.Unlock()

@@ -75,7 +75,8 @@ func (sv *survey) roots() error {
 	return nil
 }
 
-// lastRoot returns the pieces of the last root, put together.
+// lastRoot returns the pieces of the last root, put together. One without its first
+// piece was never in force.
 func lastRoot(txn *badger.Txn) (record []byte, segment uint32, err error) {
 	back := txn.NewIterator(badger.IteratorOptions{Reverse: true})
 	defer back.Close()
@@ -84,19 +85,18 @@ func lastRoot(txn *badger.Txn) (record []byte, segment uint32, err error) {
 		if !ok || number < rootNumber {
 			continue
 		}
-		if segment == 0 {
-			segment = id
-		}
 		if id != segment {
-			break
+			segment, record = id, nil
 		}
 		piece, err := back.Item().ValueCopy(nil)
 		if err != nil {
 			return nil, 0, err
 		}
-		record = append(piece, record...)
+		if record = append(piece, record...); number == rootNumber {
+			return record, segment, nil
+		}
 	}
-	return record, segment, nil
+	return nil, 0, nil
 }
 
 // matches compares what is in force with what the sidecar says. The sidecar is

@@ -101,7 +101,7 @@ func (u *Unit) Page(table uint16, k Key) uint32 {
 
 // wrap says of an error where in the store it was found.
 func (at place) wrap(err error) error {
-	if err == nil || errors.Is(err, errClosed) {
+	if err == nil || errors.Is(err, errClosed) || errors.Is(err, errDiskFull) { // which is about no page
 		return err
 	}
 	return fmt.Errorf("unit %d, table %d, page %d: %w", at.unit, at.table, at.page, err)

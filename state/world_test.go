@@ -146,6 +146,9 @@ func (w *world) end(c *Checkpoint, next *model) {
 		w.m = next
 		w.count()
 	case "abort":
+		if w.serial%2 == 0 {
+			flushed(w.t, c)
+		}
 		c.Abort()
 		c.Abort()
 	case "cancelled":
@@ -323,7 +326,7 @@ func (w *world) look() {
 	if after := digest(t, w.cfg.Dir); !maps.Equal(before, after) {
 		t.Errorf("looking changed the store: %v, was %v", after, before)
 	}
-	if _, _, err := Compact(t.Context(), w.cfg.Dir); err != nil {
+	if _, _, err := Compact(t.Context(), w.cfg.Dir, 0); err != nil {
 		t.Fatal(err)
 	}
 	w.s = mustOpen(t, w.cfg)

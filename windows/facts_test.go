@@ -273,3 +273,28 @@ func TestFactsOfKeysOfAnOlderLayoutAreThoseOfTheUnits(t *testing.T) {
 		t.Errorf("something was so for %d hours, want about a week", some)
 	}
 }
+
+func TestOtherFactsDoNotGiveNotesMoreRoom(t *testing.T) {
+	st := newStream(3, testLayout(), 1)
+	r := newResident(t, st.rng, st.l, 0)
+	u := r.u
+	u.Keep(testFacts())
+	if u.outside.store == nil {
+		u.Attach(r.store.Unit(0))
+	}
+	flood(u, 700_000, 0, 2000)
+	r.checkpoint()
+	hour := int64(700_000)/3600*3600 + 3600
+	u.Evict(20_000) // of which notes may take half
+	if u.index.keys > 0 || u.noting.held() > 10_000 {
+		t.Fatalf("%d keys in memory, %d bytes of notes", u.index.keys, u.noting.held())
+	}
+	want := len(factsOf(t, u, hour))
+	u.Keep([][]Fact{testFacts()[0][:2], nil, nil})
+	if got := len(factsOf(t, u, hour)); got != want {
+		t.Errorf("facts of %d keys, want %d", got, want)
+	}
+	if held := u.noting.held(); held > 10_000 {
+		t.Errorf("%d bytes of notes, may be 10000", held)
+	}
+}

@@ -29,7 +29,11 @@ func (u *Unit) Keep(facts [][]Fact) {
 	if same {
 		return
 	}
-	*x = noting{judges: make([]*judge, len(u.shapes)), notes: make([]notes, len(u.shapes)), most: math.MaxInt64}
+	most := x.most
+	if x.judges == nil {
+		most = math.MaxInt64 // nobody has said
+	}
+	*x = noting{judges: make([]*judge, len(u.shapes)), notes: make([]notes, len(u.shapes)), most: most}
 	for t := range facts {
 		x.judges[t] = u.shapes[t].newJudge(facts[t])
 	}

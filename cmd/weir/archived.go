@@ -45,6 +45,10 @@ func (e *environment) openArchive(p *prepared, files []string) error {
 	// In the order of the configuration, in which decisions tell of partitions.
 	slices.SortStableFunc(found, func(a, b *archive.Source) int { return cmp.Compare(p.place(a.Name()), p.place(b.Name())) })
 	for i, src := range found {
+		if files := src.Unchained(); len(files) > 0 && len(p.deciding) == 0 {
+			e.log.Warn("whether files of the archive are lost cannot be told everywhere: an older weir wrote some that do not say what they follow",
+				"source", src.Name(), "files", len(files), "first", files[0])
+		}
 		// A run with a journal read what its configuration named, and nothing else.
 		if len(p.deciding) > 0 && p.place(src.Name()) == len(p.cfg.Sources) {
 			e.log.Info("not read: the run did not read it at that time", "source", src.Name())
@@ -112,7 +116,11 @@ func (l *liveRun) openArchive() error {
 	if dir == "" {
 		return nil
 	}
-	c := archive.Config{Dir: dir, Size: l.cfg.archiveSize(), Extras: l.extras, Log: l.env.log}
+	reserve, err := l.cfg.archiveReserve()
+	if err != nil {
+		return err
+	}
+	c := archive.Config{Dir: dir, Size: l.cfg.archiveSize(), Reserve: reserve, Extras: l.extras, Log: l.env.log}
 	// What an earlier configuration still decides may be of a source that is gone.
 	for _, sc := range slices.Concat(l.cfg.Sources, l.by.cfg.Sources) {
 		if slices.ContainsFunc(c.Sources, func(i archive.SourceInfo) bool { return i.Name == sc.Name }) {
@@ -124,7 +132,6 @@ func (l *liveRun) openArchive() error {
 		}
 		c.Sources = append(c.Sources, archive.SourceInfo{Name: sc.Name, Disorder: s.Disorder, MaxLateness: s.MaxLateness, Unjudged: s.Unjudged})
 	}
-	var err error
 	if l.archive, err = archive.Open(c); err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
@@ -150,10 +157,14 @@ func (l *liveRun) closeArchive() error {
 	if l.archive == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastFiles)
+	ctx, cancel := context.WithDeadline(context.Background(), l.ending.by(lastFilesBy, lastFiles))
 	defer cancel()
 	err := l.archive.Finish(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		err = nil
+	case errors.Is(err, archive.ErrFull):
+		l.env.log.Warn("what was archived last is made files by the next run", "error", err)
 		err = nil
 	}
 	return errors.Join(err, l.archive.Close())

@@ -97,7 +97,11 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 	default:
 		c.ok("stage", "enforce: %d of %s may enforce", enforcing, several(len(g.rules), "rule"))
 	}
+	for _, ended := range g.allowEnded(time.Now()) {
+		c.note("site", "%s", ended)
+	}
 	held := g.checkState(c)
+	g.checkLimits(c)
 	g.checkArchive(c)
 	for _, sc := range g.cfg.Sources {
 		quiet.checkSource(ctx, c, g, sc)

@@ -21,6 +21,7 @@ func (g *engine) checkState(c *checklist) (held bool) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c.checkMakeable("state", dir)
+		g.checkRoom(c, nearest(dir))
 		return false
 	case err != nil:
 		c.fault("state", fmt.Errorf("dir: %w", err))
@@ -48,7 +49,7 @@ func (g *engine) checkState(c *checklist) (held bool) {
 	for _, a := range storesAside(dir, nobodysRun) {
 		c.note("state", "%s was put aside %s: %s (it can be deleted)", filepath.Base(a.Where), a.At.Format(time.DateTime), plainDamage(a.Why))
 	}
-	if err := g.cfg.roomFor(dir); err != nil {
+	if err := g.cfg.roomFor(dir); held && err != nil {
 		c.fault("state", err)
 	} else if !held {
 		g.checkRoom(c, dir)
@@ -61,13 +62,7 @@ const accessWrite = 2
 
 // checkMakeable tries whether a directory that is not there could be made.
 func (c *checklist) checkMakeable(what, dir string) {
-	parent := filepath.Dir(dir)
-	for parent != filepath.Dir(parent) {
-		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		parent = filepath.Dir(parent)
-	}
+	parent := nearest(dir)
 	if err := syscall.Access(parent, accessWrite); err != nil {
 		c.fault(what, fmt.Errorf("dir: %s does not exist and cannot be made in %s: %w", dir, parent, err))
 		return
@@ -98,8 +93,12 @@ func (g *engine) checkStore(c *checklist, dir string) {
 	}
 }
 
-// checkRoom says whether a start would wait for the disk.
+// checkRoom says whether a start would refuse the disk, or wait for it.
 func (g *engine) checkRoom(c *checklist, dir string) {
+	if err := g.cfg.roomFor(dir); err != nil {
+		c.fault("state", err)
+		return
+	}
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {
 		c.fault("state", fmt.Errorf("dir: %s: %w", dir, err))
@@ -140,7 +139,7 @@ func (g *engine) checkArchive(c *checklist) {
 		text += fmt.Sprintf(", more than archive: size: allows (%s): a start deletes the oldest", bytesText(limit))
 	}
 	if found.Spools > 0 {
-		text += fmt.Sprintf("; %s of events are not a file yet", several(found.Spools, "spool"))
+		text += fmt.Sprintf("; and %s of events, not a file yet", several(found.Spools, "spool"))
 	}
 	if found.Held {
 		c.note("archive", "%s; in use by a run", text)

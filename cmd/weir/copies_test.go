@@ -361,10 +361,10 @@ func TestAnInstallationMayBeMoved(t *testing.T) {
 // is said until when.
 func TestChangesOfWhatIsKeptAreBounded(t *testing.T) {
 	t.Parallel()
-	if err := roomFor(maxLayouts-1, 100); err != nil {
+	if err := roomFor(maxLayouts-1, maxLayouts, 100); err != nil {
 		t.Error(err)
 	}
-	err := roomFor(maxLayouts, 1_772_791_199)
+	err := roomFor(maxLayouts, maxLayouts, 1_772_791_199)
 	if !errors.Is(err, errLayouts) || !strings.Contains(err.Error(), "256 within 7 days, must be at most 256; the next is possible when the log is at 2026-03-06T10:00:00Z") {
 		t.Errorf("at the limit: %v", err)
 	}

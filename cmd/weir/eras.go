@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/goccy/go-yaml"
+
 	"weir/event"
+	"weir/ingest"
 	"weir/pipeline"
 )
 
@@ -199,6 +202,53 @@ func extrasOf(state string, eras []era, now event.Extras) (x event.Extras, err e
 		return nil, err
 	}
 	return withExtras(x, now...)
+}
+
+// formatsFound returns the formats that the last era found for sources whose
+// lines must tell them; nil: there are none.
+func (c *config) formatsFound(state string, eras []era) (found map[string]ingest.Config) {
+	if len(eras) == 0 {
+		return nil
+	}
+	eachCopy(state, eras[len(eras)-1:], func(t *taken) {
+		for i := range c.Sources {
+			sc := &c.Sources[i]
+			k := slices.IndexFunc(t.said.Sources, func(was sourceConfig) bool { return was.Name == sc.Name })
+			if !sc.unknownFormat() || k < 0 || t.said.Sources[k].unknownFormat() || sc.Format != "" && t.said.Sources[k].Format != sc.Format {
+				continue
+			}
+			if found == nil {
+				found = map[string]ingest.Config{}
+			}
+			found[sc.Name] = t.said.Sources[k].Config
+		}
+	})
+	return found
+}
+
+// formatsThatDiffer returns the sources that two eras in turn read in different
+// formats.
+func formatsThatDiffer(was, now *taken) (names []string) {
+	before := map[string]string{}
+	for i := range was.said.Sources {
+		before[was.said.Sources[i].Name] = was.said.Sources[i].formatText()
+	}
+	for i := range now.said.Sources {
+		s := &now.said.Sources[i]
+		if text, ok := before[s.Name]; ok && text != s.formatText() {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// formatText says how a source's lines are read.
+func (s *sourceConfig) formatText() string {
+	text, err := yaml.Marshal(s.Config)
+	if err != nil {
+		return err.Error() // it was read as YAML before
+	}
+	return string(text)
 }
 
 // eachCopy calls f for the copies of eras, in their order, each once.

@@ -5,8 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"weir/event"
@@ -31,7 +31,8 @@ func (l *liveRun) openStore(ctx context.Context) (err error) {
 		return fmt.Errorf("state: %w", err)
 	}
 	if why := l.store.Broken(); why != "" {
-		log.Error("the state on disk cannot be used; it is made anew from the log", "why", why)
+		why, aside, _ := strings.Cut(why, "; put aside as ")
+		log.Error("the store is damaged: it was put aside, and what was in it is derived from the log again", "why", plainDamage(why), "aside", aside)
 	}
 	last, ok := l.store.Last()
 	if !ok {
@@ -84,28 +85,17 @@ func (l *liveRun) noteConfig() error {
 // settleConfig completes what the configuration says by what earlier lives found:
 // formats that only lines tell, and the numbers of extra fields.
 func (l *liveRun) settleConfig() error {
-	was := map[string]ingest.Config{}
-	if n := len(l.eras); n > 0 {
-		if t, _, err := readCopy(filepath.Join(l.dir.path, configsDir, l.eras[n-1].hash), l.eras[n-1].hash); err == nil {
-			for i := range t.said.Sources {
-				was[t.said.Sources[i].Name] = t.said.Sources[i].Config
-			}
-		}
-	}
-	var found map[string]ingest.Config
+	found := l.cfg.formatsFound(l.dir.path, l.eras)
 	for i := range l.cfg.Sources {
 		sc := l.cfg.Sources[i]
-		if !sc.unknownFormat() {
+		if _, ok := found[sc.Name]; ok || !sc.unknownFormat() {
 			continue
 		}
-		f, ok := was[sc.Name]
-		if !ok || sc.Format != "" && f.Format != sc.Format {
-			var err error
-			if f, err = sc.peekFormat(context.Background(), l.cfg); err != nil {
-				return err
-			}
-			l.env.log.Info("guessed the format", "source", sc.Name, "format", (&sourceConfig{Config: f}).formatName())
+		f, err := sc.peekFormat(context.Background(), l.cfg)
+		if err != nil {
+			return err
 		}
+		l.env.log.Info("guessed the format", "source", sc.Name, "format", (&sourceConfig{Config: f}).formatName())
 		if found == nil {
 			found = map[string]ingest.Config{}
 		}
@@ -290,14 +280,14 @@ const maxLayouts = 256
 // errLayouts says that the state went through too many changes.
 var errLayouts = errors.New("too many changes of what the rules keep")
 
-// roomFor reports whether a state that went through n layouts may take another
-// one.
-func roomFor(n int, until int64) error {
-	if n < maxLayouts {
+// roomFor reports whether a state that went through n layouts of at most so many
+// may take another one.
+func roomFor(n, most int, until int64) error {
+	if n < most {
 		return nil
 	}
 	return fmt.Errorf("%w: %d within 7 days, must be at most %d; the next is possible when the log is at %s. Thresholds, stages and consequences can be changed at any time, and rules that keep what those of now keep",
-		errLayouts, n, maxLayouts, time.Unix(until+1, 0).UTC().Format(time.RFC3339))
+		errLayouts, n, most, time.Unix(until+1, 0).UTC().Format(time.RFC3339))
 }
 
 // converted returns the state as it is under other rules. After an error that
@@ -308,7 +298,7 @@ func (l *liveRun) converted(by *engine) (*rules.State, error) {
 	}
 	if by.plan.Layout.Serial != l.by.plan.Layout.Serial {
 		if n, until := l.resume.State.Layouts(); until >= l.resume.Tick {
-			if err := roomFor(n, until); err != nil {
+			if err := roomFor(n, l.layouts, until); err != nil {
 				return nil, err
 			}
 		}

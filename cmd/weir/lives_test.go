@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -49,7 +50,7 @@ func newLivesSite(t *testing.T) *livesSite {
 		}
 	})
 	s := &livesSite{t: t, dir: dir, lines: map[string]int{}, config: map[string]string{
-		"stage": "stage: enforce\n", "disorder": "0s", "only": "", "site": "", "b": "", "state": "", "last": "", "a": "a.log",
+		"stage": "stage: enforce\n", "disorder": "0s", "only": "", "site": "", "b": "", "state": "", "last": "", "a": "a.log", "format": ", format: combined",
 	}}
 	s.write("key", strings.Repeat("k", 32))
 	s.write("rules/own/tries.yaml", fmt.Sprintf(livesRule, 4))
@@ -86,16 +87,15 @@ func (s *livesSite) configure() string {
 	s.t.Helper()
 	c := s.config
 	s.write("weir.yaml", c["stage"]+"sources:\n"+
-		"  - {name: a, file: {path: "+c["a"]+", follow: true}, format: combined, disorder: "+c["disorder"]+c["only"]+"}\n"+c["b"]+
+		"  - {name: a, file: {path: "+c["a"]+", follow: true}"+c["format"]+", disorder: "+c["disorder"]+c["only"]+"}\n"+c["b"]+
 		c["site"]+"enrich: {asn: asn.csv, lookups: {safe: safe.txt}}\nkey_file: key\nrules: {dirs: [rules]}\n"+
-		"state: {dir: state, checkpoint: 1s, reserve: 16MiB"+c["state"]+"}\n")
+		"state: {dir: state, checkpoint: "+cmp.Or(c["checkpoint"], "1s")+", reserve: 16MiB"+c["state"]+"}\n")
 	return s.path("weir.yaml")
 }
 
-// log writes the requests of the next minute: every four seconds another address
-// tries four times, some of them elsewhere or otherwise refused, some lines late.
-func (s *livesSite) log(name, net string) {
-	s.t.Helper()
+// requests are those of the next minute: every four seconds another address tries
+// four times, some of them elsewhere or otherwise refused, some lines late.
+func (s *livesSite) requests(net string) string {
 	var b strings.Builder
 	begin := time.Date(2026, 3, 6, 10, 0, 0, 0, time.UTC).Add(time.Duration(s.life) * 2 * time.Minute)
 	for i := range 80 {
@@ -113,9 +113,15 @@ func (s *livesSite) log(name, net string) {
 		}
 		fmt.Fprintf(&b, "%s.%d - - [%s] \"POST %s HTTP/1.1\" %d 5 \"-\" \"x\"\n", net, n%250+1, at.Format("02/Jan/2006:15:04:05 -0700"), path, status)
 	}
+	return b.String()
+}
+
+// log writes the requests of the next minute.
+func (s *livesSite) log(name, net string) {
+	s.t.Helper()
 	f, err := os.OpenFile(s.path(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
-		_, err = f.WriteString(b.String())
+		_, err = f.WriteString(s.requests(net))
 	}
 	if err == nil {
 		err = f.Close()

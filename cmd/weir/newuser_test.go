@@ -130,10 +130,10 @@ func TestWhatANewUserMeetsIsOneSentence(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-			check: "FAULT state state: dir: DIR/state: mode 0755, must not be open to others (chmod 700)", checkCode: 1,
+			check: "FAULT state dir: DIR/state: mode 0755, must not be open to others (chmod 700)", checkCode: 1,
 			run: "state: dir: DIR/state: mode 0755, must not be open to others (chmod 700)", runCode: 2},
 		{name: "a state that is a file", log: line, config: replace("state: {dir: state}", "state: {dir: access.log}"),
-			check: "FAULT state state: dir: mkdir DIR/access.log: not a directory", checkCode: 1,
+			check: "FAULT state dir: DIR/access.log is no directory", checkCode: 1,
 			run: "state: dir: mkdir DIR/access.log: not a directory", runCode: 1},
 		{name: "no key", log: line, before: func(t *testing.T, dir string) {
 			if err := os.Remove(filepath.Join(dir, "key")); err != nil {

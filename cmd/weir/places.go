@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -45,6 +47,7 @@ func (c *config) sharedPlaces() (err error) {
 	if c.Archive.Dir != "" {
 		claim(c.State.Dir, "state: dir")
 		claim(c.Archive.Dir, "archive: dir")
+		err = errors.Join(err, c.nestedPlaces())
 	}
 	claim(c.KeyFile, "key_file")
 	claim(c.Site, "site")
@@ -52,6 +55,49 @@ func (c *config) sharedPlaces() (err error) {
 		claim(written(&c.Points[i]), "point "+c.Points[i].Name)
 	}
 	return err
+}
+
+// nestedPlaces refuses an archive in the state's directory, and a state in the
+// archive's: who moves or deletes the one as its messages say would take the
+// other along, and whose a file is could not be told from where it is.
+func (c *config) nestedPlaces() error {
+	state, archive := realPlace(c.path(c.State.Dir)), realPlace(c.path(c.Archive.Dir))
+	within := func(inner, outer string) bool {
+		rel, err := filepath.Rel(outer, inner)
+		return err == nil && rel != "." && rel != ".." && !strings.HasPrefix(rel, "../")
+	}
+	switch {
+	case c.State.Dir == "":
+	case within(archive, state):
+		return fmt.Errorf("archive: dir: %s lies in that of state: dir (%s); each needs a directory beside the other", c.Archive.Dir, c.State.Dir)
+	case within(state, archive):
+		return fmt.Errorf("state: dir: %s lies in that of archive: dir (%s); each needs a directory beside the other", c.State.Dir, c.Archive.Dir)
+	}
+	return nil
+}
+
+// realPlace returns where a path leads to as far as it exists.
+func realPlace(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	there := nearest(path)
+	if real, err := filepath.EvalSymlinks(there); err == nil {
+		return filepath.Join(real, strings.TrimPrefix(path, there))
+	}
+	return path
+}
+
+// nearest returns what is there of a path: itself, or the nearest directory
+// above it.
+func nearest(path string) string {
+	for path != filepath.Dir(path) {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		path = filepath.Dir(path)
+	}
+	return path
 }
 
 // written returns the file that a point writes; empty: none.

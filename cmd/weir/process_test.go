@@ -27,6 +27,7 @@ func TestTheProcess(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, string){
 		"a signal ends a run under load":                  aSignalEndsARunUnderLoad,
 		"a second signal ends a run at once":              aSecondSignalEndsARunAtOnce,
+		"a run raises its soft limit of files":            aRunRaisesItsSoftLimitOfFiles,
 		"a second instance is refused":                    aSecondInstanceIsRefused,
 		"a killed run goes on as if nothing had happened": aKilledRunGoesOn,
 	} {

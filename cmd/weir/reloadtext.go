@@ -66,7 +66,11 @@ func describeReload(was, now *engine, tick int64) string {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s decide from %s on; %d as before", several(len(now.rules), "rule"), time.Unix(tick, 0).UTC().Format(time.RFC3339), same)
+	decide := "decide"
+	if len(now.rules) == 1 {
+		decide = "decides"
+	}
+	fmt.Fprintf(&b, "%s %s from %s on; %d as before", several(len(now.rules), "rule"), decide, time.Unix(tick, 0).UTC().Format(time.RFC3339), same)
 	for _, part := range []struct {
 		what string
 		ids  []string

@@ -24,6 +24,13 @@ type replayEra struct {
 // decided as the run did is named.
 func (p *prepared) erasOf(e *environment, marks []pipeline.Mark, state string) (found []replayEra, err error) {
 	all := erasOf(marks)
+	if formats := p.cfg.formatsFound(state, all); formats != nil { // the run had it from lines, too
+		c := *p.cfg
+		c.resolved(formats)
+		if p.engine, err = e.engineWith(&c, p.extras, p.guarded); err != nil {
+			return nil, err
+		}
+	}
 	if now, err := p.fingerprint(); err == nil && len(all) > 0 && all[len(all)-1].hash != now {
 		e.log.Warn("the rules or the configuration are other ones than those that the run with this journal decided by: its own are used, from the copies beside it")
 	}
@@ -59,6 +66,11 @@ func (p *prepared) erasOf(e *environment, marks []pipeline.Mark, state string) (
 		}
 		if len(other) > 0 {
 			e.log.Warn("a time cannot be decided as the run did: part of what decided is another one by now, and there is no copy of it", "from", from, "until", until, "what", other)
+		}
+		if n := len(found); n > 0 {
+			if names := formatsThatDiffer(found[n-1].engine.taken, r.engine.taken); len(names) > 0 {
+				e.log.Warn("the format of sources changed: lines around that time which only one of the two formats reads may count otherwise than in the run", "at", from, "sources", names)
+			}
 		}
 		found = append(found, r)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -41,7 +40,7 @@ func runCommand(e *environment) *cobra.Command {
 	return cmd
 }
 
-// Once told to stop, this much time is left for the last lists, all points at once.
+// lastLists is how long the last lists may take, all points at once.
 const lastLists = 5 * time.Second
 
 // live is weir run.
@@ -86,6 +85,8 @@ type liveRun struct {
 	names      []string                   // of sources, by their numbers in the state
 	paces      map[string][]pipeline.Pace // of sources, as they were configured earlier
 	formats    map[string]ingest.Config   // of sources whose lines tell them
+	ending     ending
+	layouts    int // that keys on disk may have gone through
 }
 
 func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *liveRun, err error) {
@@ -93,7 +94,7 @@ func (e *environment) openLiveRun(ctx context.Context, configPath string) (l *li
 	if err != nil {
 		return nil, err
 	}
-	l = &liveRun{engine: g, env: e, configPath: configPath}
+	l = &liveRun{engine: g, env: e, configPath: configPath, layouts: maxLayouts}
 	g.cfg.limitMemory()
 	defer func() {
 		if err != nil {
@@ -180,6 +181,8 @@ func (l *liveRun) run(ctx context.Context) error {
 	defer stop()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	defer context.AfterFunc(ctx, l.ending.begin)()
+	var serving sync.WaitGroup // beside the last lists
 	for _, k := range l.keepers {
 		wg.Go(func() {
 			if err := k.Run(around); err != nil && around.Err() == nil {
@@ -187,7 +190,7 @@ func (l *liveRun) run(ctx context.Context) error {
 			}
 		})
 	}
-	wg.Go(func() {
+	serving.Go(func() {
 		if err := l.server.Run(around); err != nil && around.Err() == nil {
 			fail(err)
 		}
@@ -201,12 +204,15 @@ func (l *liveRun) run(ctx context.Context) error {
 	}
 	fail(nil) // what waits for ctx must not outlast a pipeline that failed
 	stop()
-	wg.Wait()
+	if !within(l.ending.by(lastListsBy, lastListsBy), wg.Wait) {
+		log.Error("a point does not answer; it is left as it is")
+	}
 	log.Info("stopping", "events", events)
 	if why := l.store.Broken(); why != "" {
 		log.Warn("the state that this run found could not be used; what it decided was derived from the log again", "why", plainDamage(why))
 	}
 	err = errors.Join(plainEnd(err), l.lastLists())
+	serving.Wait()
 	return err
 }
 
@@ -243,6 +249,7 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 			return l.ledger.Review(time.Unix(tick, 0), figures)
 		}
 		cfg.Break = func() bool { return l.asked.Load() != nil }
+		cfg.LeaveBy = func() time.Time { return l.leaveBy(ctx) }
 		var left *pipeline.Resume
 		cfg.Left = func(r *pipeline.Resume) { left = r }
 		sum, err := pipeline.Run(ctx, cfg)
@@ -298,23 +305,6 @@ func (l *liveRun) tick(ctx context.Context) {
 	}
 }
 
-// lastLists leaves every point with what is in force now.
-func (l *liveRun) lastLists() error {
-	ctx, cancel := context.WithTimeout(context.Background(), lastLists)
-	defer cancel()
-	var wg sync.WaitGroup
-	errs := make([]error, len(l.keepers))
-	for i, k := range l.keepers {
-		wg.Go(func() {
-			if err := k.Once(ctx); err != nil {
-				errs[i] = fmt.Errorf("point %s: its last list: %w", l.points[i].Name(), err)
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
 // close frees everything, whether or not it was opened.
 func (l *liveRun) close() (err error) {
 	err = l.closeSources()
@@ -349,6 +339,12 @@ func (l *liveRun) announce() {
 				log.Warn("there is no such log yet; it is read when it comes", "source", l.cfg.Sources[i].Name, "error", err)
 			}
 		}
+	}
+	for _, ended := range l.allowEnded(time.Now()) {
+		log.Warn(ended)
+	}
+	for _, text := range l.cfg.limits() {
+		log.Warn(text)
 	}
 	for _, p := range l.points {
 		log.Info("keeping", "point", p.Name(), "actions", actionNames(p.Capabilities().Actions))

@@ -33,14 +33,19 @@ func (l *liveRun) seals() []byte {
 // checkSeals reports every file of a state's directory that is not, any more,
 // what a checkpoint rests on, and what to do about it.
 func checkSeals(dir string, m *pipeline.Meta) error {
+	_, err := brokenSeals(dir, m)
+	return err
+}
+
+// brokenSeals also returns the names of those files.
+func brokenSeals(dir string, m *pipeline.Meta) (names []string, all error) {
 	if len(m.Seals) == 0 {
-		return nil // of an older version
+		return nil, nil // of an older version
 	}
 	var s seals
 	if err := json.Unmarshal(m.Seals, &s); err != nil {
-		return fmt.Errorf("state: %s: what the checkpoint says of the files beside it: %w", dir, err)
+		return nil, fmt.Errorf("state: %s: what the checkpoint says of the files beside it: %w", dir, err)
 	}
-	var all error
 	for _, f := range []struct {
 		name string
 		err  error
@@ -56,12 +61,15 @@ func checkSeals(dir string, m *pipeline.Meta) error {
 			"restore it from a copy, or move it, " + storeDir + " and " + storeFile + " away: then all is decided again from the log, as far back as that reaches, " +
 				"which takes as long as reading it, and what people ordered (block, unblock, approve) is forgotten"},
 	} {
+		if f.err != nil {
+			names = append(names, f.name)
+		}
 		switch {
 		case errors.Is(f.err, seal.ErrBroken):
-			all = errors.Join(all, fmt.Errorf("state: %w; the checkpoint of %s rests on it: %s", f.err, time.Unix(m.Tick, 0).UTC().Format(time.RFC3339), f.do))
+			all = errors.Join(all, usagef("state: %w; the checkpoint of %s rests on it: %s", f.err, time.Unix(m.Tick, 0).UTC().Format(time.RFC3339), f.do))
 		case f.err != nil:
 			all = errors.Join(all, fmt.Errorf("state: %w", f.err))
 		}
 	}
-	return all
+	return names, all
 }

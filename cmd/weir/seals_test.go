@@ -57,7 +57,7 @@ func TestAStateWhoseFilesAreNotWhatTheyWereIsRefused(t *testing.T) {
 			}
 			before := s.tree()
 			err = s.start()
-			if err == nil || exitCode(err) == 0 || !strings.Contains(err.Error(), path) {
+			if err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), path) {
 				t.Errorf("%s, %s: %v, want an error that names %s", name, what, err, path)
 			} else if text := err.Error(); !strings.Contains(text, "; the checkpoint of 2026-03-06T10:0") || !strings.Contains(text, "restore it from a copy") {
 				t.Errorf("%s, %s: it does not say what rests on it and what to do: %v", name, what, err)

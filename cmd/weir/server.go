@@ -14,7 +14,7 @@ import (
 func (l *liveRun) newServer() (*api.Server, error) {
 	s, err := api.New(api.Config{
 		Listen: l.cfg.API.Listen, Socket: l.dir.file(socketFile), Ledger: l.ledger, Points: l.keepers, Kept: l.points,
-		Status: func() *pipeline.Status { return l.status.Load() }, Absent: l.cfg.absentLogs, Reload: l.reload, ASN: l.asnOf(), Version: version(), Started: time.Now(), Log: l.env.log,
+		Status: func() *pipeline.Status { return l.status.Load() }, Absent: l.cfg.absentLogs, Reload: l.reload, Allow: allowTexts(l.guards.Allow), ASN: l.asnOf(), Version: version(), Started: time.Now(), Log: l.env.log,
 	})
 	if err != nil {
 		return nil, usagef("api: %w", err)

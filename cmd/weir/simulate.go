@@ -21,6 +21,8 @@ type simulateFlags struct {
 	output  simulate.Output
 	sets    []string
 	start   string
+	rules   []string // directories of rules that stop attackers who react …
+	config  string   // … or the configuration that names them
 }
 
 func simulateCommand(e *environment) *cobra.Command {
@@ -31,10 +33,12 @@ func simulateCommand(e *environment) *cobra.Command {
 		Long: "simulate makes up an access log: days of a site's honest traffic, and the campaign of the scenario.\n" +
 			"Beside the log it writes a label for each line, truth.json, and a configuration that replays it.\n" +
 			"The same scenario, seed and options make the same bytes. SCENARIO is a name or a YAML file;\n" +
-			"without one the scenarios are listed.",
+			"without one the scenarios are listed. With --adaptive the rules run over the log while it is\n" +
+			"made, what they refuse is written as refused, and attackers who see that change what they do.",
 		Example: "  weir simulate stuffing --seed 1 --scale 0.05 --out stuffing/\n" +
 			"  weir replay -c stuffing/weir.yaml --out decided/ stuffing/access.log.zst\n" +
-			"  weir simulate stuffing --set knobs.attack_pace=0.5 --set honest.nat.users=500 --out slow/",
+			"  weir simulate stuffing --set knobs.attack_pace=0.5 --set honest.nat.users=500 --out slow/\n" +
+			"  weir simulate stuffing --adaptive --rules rules/ --scale 0.05 --out reacting/",
 		Args: func(cmd *cobra.Command, args []string) error { return argsAtMost(cmd, args, 1) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -51,7 +55,9 @@ func simulateCommand(e *environment) *cobra.Command {
 	flags.StringVar(&f.options.Format, "format", "", "nginx-json (the default) or combined")
 	flags.StringVar(&f.output.Compress, "compress", "zst", "zst, gz or none")
 	flags.StringVar(&f.start, "start", "", "the first day, as 2026-03-02 (the default, a Monday)")
-	flags.BoolVar(&f.options.Adaptive, "adaptive", false, "attackers who are stopped change what they do")
+	flags.BoolVar(&f.options.Adaptive, "adaptive", false, "the rules stop attackers while the log is made, and those who are stopped change what they do")
+	flags.StringArrayVar(&f.rules, "rules", nil, "with --adaptive: a directory of rules that stop them, or builtin; without it those that ship")
+	flags.StringVarP(&f.config, "config", "c", "", "with --adaptive: a configuration whose rules: and stage: stop them")
 	flags.StringArrayVar(&f.sets, "set", nil, "set a key of the scenario: knobs.attack_size=4, campaigns.NAME.phases.NAME.requests=1000")
 	return cmd
 }
@@ -96,8 +102,19 @@ func (e *environment) simulate(ctx context.Context, name string, f *simulateFlag
 	if err != nil {
 		return usageError{err}
 	}
+	chosen, err := f.chosenRules()
+	if err != nil {
+		return err
+	}
+	var against *defence
+	if f.options.Adaptive {
+		if err := reacts(s, &f.options); err != nil {
+			return err
+		}
+		against = e.newDefence(ctx, f.output.Dir, chosen, nil)
+	}
 	stop := f.showProgress(e.errOut)
-	truth, err := simulate.Write(ctx, s, f.options, f.output)
+	truth, err := against.write(ctx, s, f)
 	stop()
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
@@ -105,7 +122,11 @@ func (e *environment) simulate(ctx context.Context, name string, f *simulateFlag
 		}
 		return fmt.Errorf("simulate: %w", err)
 	}
-	return printTruth(e.out, truth, f.output.Dir)
+	if err := printTruth(e.out, truth, f.output.Dir); err != nil || against == nil {
+		return err
+	}
+	_, err = fmt.Fprintln(e.out, against.answeredText())
+	return err
 }
 
 // showProgress says on a terminal how far the log is; the function that it

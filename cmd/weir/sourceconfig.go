@@ -118,6 +118,9 @@ func (s *sourceConfig) formatName() string {
 
 func (s *sourceConfig) decoder(k *event.Key, x event.Extras) (ingest.Decoder, error) {
 	cfg := s.Config
+	if cfg.Format == "" && cfg.Pattern == "" && len(cfg.Fields) == 0 && len(cfg.Columns) == 0 && cfg.Time == (ingest.TimeConfig{}) && cfg.Unwrap == "" {
+		return nil, nil // the lines will tell, and nothing is said that they would overrule
+	}
 	cfg.Key, cfg.Extras = k, x
 	if cfg.Format == "w3c" && len(cfg.Columns) == 0 {
 		return nil, cfg.Validate() // the file's #Fields: line will tell

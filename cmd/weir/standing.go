@@ -29,6 +29,10 @@ func (l *liveRun) observe(s *pipeline.Status) {
 	} else {
 		k.checkpoint = s.Checkpoint
 	}
+	// Behind a reload a pipeline goes on at that tick; the run went on at another.
+	if s.Resumed = 0; l.meta != nil {
+		s.Resumed = l.meta.Tick
+	}
 	since(&k.degraded, s.Degraded > 0, s.At)
 	since(&k.failing, s.Checkpoint.Why != "", s.At)
 	s.DegradedSince, s.FailingSince = k.degraded, k.failing

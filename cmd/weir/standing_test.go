@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,4 +106,56 @@ func TestACheckpointOutlivesAReload(t *testing.T) {
 	if at := l.status.Load().FailingSince; !at.Equal(made.Add(time.Second)) {
 		t.Errorf("failing since %v", at)
 	}
+}
+
+// A reload writes a checkpoint and begins another pipeline: what is on disk is
+// that one from then on, and the run still went on from where it began. Its
+// answer says from when on the new windows are whole.
+func TestBehindAReloadWhatIsOnDiskIsTheReloads(t *testing.T) {
+	t.Parallel()
+	s := newLivesSite(t)
+	s.live(4, "a.log")
+	s.config["checkpoint"] = "10m"
+	l, said, stop := s.start()
+	defer stop()
+	first := l.meta.Tick
+	before := s.decisions()
+	s.log("a.log", "203.0.113")
+	s.await(before, 4, said)
+	if st := l.status.Load(); st != nil && (st.Resumed != first || st.Checkpoint.Tick != first) {
+		t.Fatalf("before the reload it went on from %d, and %+v is on disk; both must be of %d", st.Resumed, st.Checkpoint, first)
+	}
+	s.write("rules/own/tries.yaml", strings.ReplaceAll(fmt.Sprintf(livesRule, 4), `count("10m")`, `count("30m")`))
+	asked := time.Now()
+	text, err := l.reload(t.Context())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	at, err := time.Parse(time.RFC3339, textBetween(text, "1 rule decides from ", " on;"))
+	if err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	// Nobody knows the first of a window that was not kept: it is whole once all of
+	// it came behind the reload.
+	must(t, text, "changed: own.tries", "what these read is complete later (their counts are too low until then):\n  own.tries from "+at.Add(30*time.Minute).Format(time.RFC3339)+" on")
+	for l.status.Load().At.Before(asked.Add(2*time.Second)) || l.status.Load().Checkpoint.Tick == first {
+		if time.Since(asked) > time.Minute {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	st := l.status.Load()
+	if c := st.Checkpoint; c.Tick != at.Unix() || c.Last.Before(asked.Add(-time.Second)) || c.Took == 0 {
+		t.Errorf("behind a reload at %d %+v is on disk", at.Unix(), c)
+	}
+	if st.Resumed != first {
+		t.Errorf("behind a reload the run went on from %d, must be %d", st.Resumed, first)
+	}
+}
+
+// textBetween returns what stands between two texts.
+func textBetween(text, from, to string) string {
+	_, rest, _ := strings.Cut(text, from)
+	found, _, _ := strings.Cut(rest, to)
+	return found
 }

@@ -89,6 +89,7 @@ func stateFlags(cmd *cobra.Command, o *stateOptions) {
 type heldState struct {
 	*stateDir
 	keyFile string // empty: not known
+	reserve int64  // bytes that are to stay free on its disk; 0: not known
 }
 
 // holdState finds the directory that a command was called with, or that of the
@@ -110,6 +111,7 @@ func (e *environment) holdState(o *stateOptions, args []string) (*heldState, err
 		if dir == "" {
 			dir = cfg.path(cfg.State.Dir)
 		}
+		h.reserve = cfg.reserve()
 		if h.keyFile == "" {
 			h.keyFile = cfg.optionalPath(cfg.KeyFile)
 		}
@@ -200,7 +202,7 @@ func (e *environment) stateCompact(ctx context.Context, o *stateOptions, args []
 		return err
 	}
 	defer func() { err = errors.Join(err, h.done()) }()
-	before, after, err := state.Compact(ctx, h.path)
+	before, after, err := state.Compact(ctx, h.path, h.reserve)
 	if errors.Is(err, fs.ErrNotExist) {
 		before, after, err = 0, 0, nil // nothing was kept yet
 	}

@@ -147,6 +147,7 @@ func TestAStateIsSeenVerifiedAndCompacted(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	must(t, out, "checkpoint      of 2026-03-06 10:0", "\n  ip  ", "\n  targets of decisions  ", "web             partition 0 ", "store  ", "journal  ", "decisions  ", "ledger  ")
+	must(t, strings.Join(strings.Fields(out), " "), "oldest event 2026-03-06 10:00:00")
 	if strings.Contains(out, "no rule reads any more") {
 		t.Errorf("a table that is there has no name:\n%s", out)
 	}
@@ -170,7 +171,7 @@ func TestAStateIsSeenVerifiedAndCompacted(t *testing.T) {
 	if out, err = s.sees("verify"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	must(t, out, "store               ok: ", "journal.jsonl       ok: ", "configs             ok: ", "decisions.jsonl     ok: 20 decisions", "ledger.jsonl        ok: ")
+	must(t, out, "store               ok: ", "journal.jsonl       ok: ", "configs             ok: the rules and all else that decides of 1 configuration", "decisions.jsonl     ok: 20 decisions", "ledger.jsonl        ok: ")
 	after := s.tree()
 	for name, b := range before {
 		if after[name] != b {
@@ -225,6 +226,15 @@ func TestWhatIsDamagedInAStateIsNamed(t *testing.T) {
 		}
 		return name
 	}
+	copied := func(s *livedState, name string) string {
+		found, err := filepath.Glob(filepath.Join(s.dir, configsDir, "*", name))
+		if err != nil || len(found) != 1 {
+			t.Fatal(found, err)
+		}
+		rel, err := filepath.Rel(s.dir, found[0])
+		must0(t, err)
+		return rel
+	}
 	flip := func(b []byte) []byte {
 		b[len(b)/2] ^= 4
 		return b
@@ -267,6 +277,14 @@ func TestWhatIsDamagedInAStateIsNamed(t *testing.T) {
 			}
 			must0(t, os.WriteFile(found[0], []byte("stage: [\n"), 0o600))
 		}, "configs FAULT", false},
+		{"a rule of the copy", func(s *livedState) {
+			edit(s, copied(s, "rules/0/own/tries.yaml"), func(b []byte) []byte { return bytes.Replace(b, []byte(">= 5"), []byte(">= 6"), 1) })
+		}, "is not as it was written", false},
+		{"a rule more in the copy", func(s *livedState) {
+			must0(t, os.WriteFile(filepath.Join(s.dir, filepath.Dir(copied(s, decideFile)), "rules/0/own/more.yaml"), []byte("id: own.more\n"), 0o600))
+		}, "is not as it was written", false},
+		{"a rule of the copy is gone", func(s *livedState) { must0(t, os.Remove(filepath.Join(s.dir, copied(s, "rules/0/own/tries.yaml")))) }, "is not as it was written", false},
+		{"no copy", func(s *livedState) { must0(t, os.RemoveAll(filepath.Join(s.dir, configsDir))) }, "is not there restore it from a copy; a start with the same rules writes it anew", false},
 	} {
 		s := whole.copied()
 		c.damage(s)
@@ -275,6 +293,18 @@ func TestWhatIsDamagedInAStateIsNamed(t *testing.T) {
 		if (err == nil) != c.sound || err != nil && exitCode(err) != 1 || !strings.Contains(words, c.says) || strings.Count(out, "FAULT") > 2 { // the file, and the checkpoint that rests on it
 			t.Errorf("%s: %v, must say %q:\n%s", c.name, err, c.says, out)
 		}
+	}
+	// A file that ends before the checkpoint knows it to is not said to be mended by
+	// the start that refuses it.
+	for _, name := range []string{journalFile, decisionsFile} {
+		s := whole.copied()
+		edit(s, name, func(b []byte) []byte { return b[:len(b)-40] })
+		out, err := s.sees("verify")
+		words := strings.Join(strings.Fields(out), " ")
+		if !errors.Is(err, errFindings) || strings.Contains(words, doCut) {
+			t.Errorf("%s cut: %v\n%s", name, err, out)
+		}
+		must(t, words, name+" FAULT: ", "cut short", doSealed)
 	}
 	// A key that is another one is said of the store as a start says it, and leaves
 	// the ledger unchecked, as one that is not named does: neither in silence.

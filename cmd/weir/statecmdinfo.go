@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"weir/event"
 	"weir/pipeline"
 	"weir/state"
 	"weir/windows"
@@ -27,11 +28,14 @@ type stateInfo struct {
 	Checkpoint *stateAt        `json:"checkpoint"` // null: there is none
 	Keys       int64           `json:"keys"`
 	Bytes      int64           `json:"bytes"`
+	Garbage    int64           `json:"garbage"`   // bytes that later checkpoints superseded, and that are not given back yet
 	Oldest     time.Time       `json:"oldest"`    // the first event that a window may still hold; zero: there is none
 	Tables     []stateTable    `json:"tables"`    // largest first
 	Positions  []statePosition `json:"positions"` // by source and partition
 	Files      []stateFile     `json:"files"`
-	Damage     []string        `json:"damage,omitempty"` // what is wrong with the store
+	Damage     []string        `json:"damage,omitempty"`  // what is wrong with the store
+	Refused    string          `json:"refused,omitempty"` // why a sound store cannot be used; it is not looked into
+	Do         string          `json:"do,omitempty"`      // what to do about that
 }
 
 // stateAt is when the last checkpoint was made.
@@ -71,7 +75,11 @@ func (e *environment) stateInfo(ctx context.Context, o *stateOptions, args []str
 		return err
 	}
 	defer func() { err = errors.Join(err, h.done()) }()
-	in, err := lookInto(ctx, h.path)
+	key, err := h.loadKey()
+	if err != nil {
+		return err
+	}
+	in, err := lookInto(ctx, h.path, key)
 	if err != nil {
 		return err
 	}
@@ -82,17 +90,33 @@ func (e *environment) stateInfo(ctx context.Context, o *stateOptions, args []str
 		printState(p, in, time.Now())
 		err = p.err
 	}
-	if err == nil && len(in.Damage) > 0 {
+	if err == nil && (len(in.Damage) > 0 || in.Refused != "") {
 		return errFindings
 	}
 	return err
 }
 
-// lookInto reads all that a state's directory holds.
-func lookInto(ctx context.Context, dir string) (*stateInfo, error) {
-	in := &stateInfo{Dir: dir, Tables: []stateTable{}, Positions: []statePosition{}}
+// lookInto reads all that a state's directory holds. A store that a start refuses
+// is not opened: with which key or for which version it was made tells nothing of
+// damage.
+func lookInto(ctx context.Context, dir string, key *event.Key) (in *stateInfo, err error) {
+	in = &stateInfo{Dir: dir, Tables: []stateTable{}, Positions: []statePosition{}}
+	facts, _ := readStoreFacts(dir) // what is damaged in them is found below
+	if r := facts.refused(key); r != nil {
+		in.Refused, in.Do = r.why, r.do
+	} else if err := in.look(ctx); err != nil {
+		return nil, err
+	}
+	if in.Files, err = stateSizes(dir); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// look takes what the store holds.
+func (in *stateInfo) look(ctx context.Context) error {
 	oldest := int64(math.MaxInt64)
-	report, err := state.Look(ctx, dir, func(_ int, _ uint16, _ state.Key, value []byte) {
+	report, err := state.Look(ctx, in.Dir, func(_ int, _ uint16, _ state.Key, value []byte) {
 		if first, _, ok := windows.ValueTimes(value); ok {
 			oldest = min(oldest, first)
 		}
@@ -102,7 +126,7 @@ func lookInto(ctx context.Context, dir string) (*stateInfo, error) {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return ctx.Err()
 	case errors.Is(err, fs.ErrNotExist): // nothing was kept yet
 	case err != nil:
 		in.Damage = []string{plainDamage(err.Error())}
@@ -113,10 +137,8 @@ func lookInto(ctx context.Context, dir string) (*stateInfo, error) {
 			in.Damage = []string{err.Error()}
 		}
 	}
-	if in.Files, err = stateSizes(dir); err != nil {
-		return nil, err
-	}
-	return in, nil
+	in.Garbage = report.Garbage
+	return nil
 }
 
 // faultTexts says what is wrong with a store.

@@ -18,6 +18,9 @@ const stateIndent = 18
 func printState(p *page, in *stateInfo, now time.Time) {
 	p.line("%s", shown(in.Dir, screen))
 	switch {
+	case in.Refused != "":
+		p.wrapped("REFUSED", stateIndent, shown(in.Refused, 400))
+		p.wrapped("", stateIndent, in.Do)
 	case len(in.Damage) > 0:
 		p.wrapped("DAMAGED", stateIndent, shown(in.Damage[0], 400))
 		if n := len(in.Damage) - 1; n > 0 {
@@ -30,6 +33,9 @@ func printState(p *page, in *stateInfo, now time.Time) {
 	if at := in.Checkpoint; at != nil && len(in.Damage) == 0 {
 		p.wrapped("checkpoint", stateIndent, fmt.Sprintf("of %s by the log, written %s", dayText(at.Tick, now), ago(at.Written, now)))
 		p.wrapped("windows", stateIndent, fmt.Sprintf("%s, %s", plural(in.Keys, "key"), bytesText(in.Bytes)))
+		if in.Garbage > 0 {
+			p.wrapped("superseded", stateIndent, bytesText(in.Garbage)+" that later checkpoints have replaced: given back by and by, or by weir state compact at once")
+		}
 		if !in.Oldest.IsZero() {
 			p.wrapped("oldest event", stateIndent, dayText(in.Oldest, now))
 		}

@@ -24,7 +24,7 @@ func TestAStateIsDescribedOnAPage(t *testing.T) {
 	full := &stateInfo{
 		Dir:        "/var/lib/weir",
 		Checkpoint: &stateAt{Tick: now.Add(-7 * time.Second), Written: now.Add(-4 * time.Second)},
-		Keys:       1_240_013, Bytes: 412 << 20,
+		Keys:       1_240_013, Bytes: 412 << 20, Garbage: 130 << 20,
 		Tables: []stateTable{{"endpoint, fingerprint", 800_000, 300 << 20}, {"ip", 440_012, 112 << 20}, {"table 9, which no rule reads any more", 1, 300}},
 		Positions: []statePosition{
 			{Source: "access", Partition: 0, Offset: 81_234_111, Watermark: now.Add(-7 * time.Second), Newest: now.Add(-5 * time.Second)}, {Source: "edge", Offset: 12},

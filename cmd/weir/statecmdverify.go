@@ -15,8 +15,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"weir/emit"
 	"weir/event"
 	"weir/pipeline"
@@ -79,25 +77,26 @@ func printVerdict(p *page, v *verdict) {
 func verifyState(ctx context.Context, dir string, key *event.Key) (all []verdict, err error) {
 	facts, _ := readStoreFacts(dir) // what is damaged in them is found below
 	refused := facts.refused(key)
+	var rests restsOn
 	if refused != nil {
 		all = []verdict{{What: storeDir, Text: refused.why, Do: refused.do}}
 	} else {
-		all = verifyStore(ctx, dir)
+		all, rests = verifyStore(ctx, dir)
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	journal, marks := verifyJournal(filepath.Join(dir, journalFile))
-	all = append(all, journal)
+	all = append(all, rests.judge(journal))
 	if journal.OK {
-		all = append(all, verifyConfigs(dir, marks)...)
+		all = append(all, verifyConfigs(dir, marks, rests.era)...)
 	}
 	decisions, err := decisionFiles(dir)
 	if err != nil {
 		return nil, err
 	}
 	for i, name := range decisions {
-		all = append(all, verifyDecisions(ctx, filepath.Join(dir, name), i == len(decisions)-1))
+		all = append(all, rests.judge(verifyDecisions(ctx, filepath.Join(dir, name), i == len(decisions)-1)))
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -105,7 +104,7 @@ func verifyState(ctx context.Context, dir string, key *event.Key) (all []verdict
 	if key != nil && refused != nil && facts.KeyID != storeKeyID(key) {
 		return append(all, verdict{What: ledgerFile, Open: true, Text: "its chain is made with the key of the store, which is not this one", Do: doKey}), nil
 	}
-	return append(all, verifyLedger(dir, key)), nil
+	return append(all, rests.judge(verifyLedger(dir, key))), nil
 }
 
 // What to do about what is damaged.
@@ -115,7 +114,7 @@ const (
 	doDecisions = "restore it from a copy, or move it, store and store.json away: all is decided again from the log, as far as that reaches back"
 	doSealed    = "weir does not start on it until that is done"
 	doLedger    = "keep a copy of ledger*.jsonl for whoever finds out why; restore them, or move them, store and store.json away: then nothing is in force until it is decided again"
-	doConfig    = "move its directory away: a replay of what it decided decides by the rules of today"
+	doConfig    = "restore it from a copy; a start with the same rules writes it anew. Without it a replay decides that time by the rules of today, and a state that was decided by it is made anew from the log"
 	doCut       = "nothing: a crash left it so, and the next start cuts it off"
 	doKey       = "name the key file: weir state verify --key FILE, or a configuration with -c"
 )
@@ -123,8 +122,26 @@ const (
 // maxFaults is how many faults of the store are verdicts of their own.
 const maxFaults = 20
 
-// verifyStore reads every record of the store.
-func verifyStore(ctx context.Context, dir string) (all []verdict) {
+// restsOn is what a checkpoint rests on.
+type restsOn struct {
+	era    []int64  // the number of the configuration that it was decided by; empty: there is no checkpoint
+	broken []string // the files that are not as it knows them any more
+}
+
+// judge makes a verdict on a file one that a start agrees with: a file that ends
+// before the checkpoint knows it to end is cut short by no crash, and no start
+// mends it.
+func (r *restsOn) judge(v verdict) verdict {
+	if v.OK && slices.Contains(r.broken, v.What) {
+		v.OK, v.Do = false, doSealed
+		v.Text += "; the checkpoint rests on more than is there, or on something else (see the store above)"
+	}
+	return v
+}
+
+// verifyStore reads every record of the store. It also returns what its
+// checkpoint rests on.
+func verifyStore(ctx context.Context, dir string) (all []verdict, rests restsOn) {
 	report, err := state.Look(ctx, dir, nil)
 	var meta pipeline.Meta
 	if err == nil && len(report.Faults) == 0 && report.Last.Meta != nil {
@@ -132,11 +149,11 @@ func verifyStore(ctx context.Context, dir string) (all []verdict) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []verdict{{What: storeDir, OK: true, Text: "there is none yet"}}
+		return []verdict{{What: storeDir, OK: true, Text: "there is none yet"}}, rests
 	case errors.Is(err, state.ErrCorrupt):
-		return []verdict{{What: storeDir, Text: plainDamage(err.Error()), Do: doStore}}
+		return []verdict{{What: storeDir, Text: plainDamage(err.Error()), Do: doStore}}, rests
 	case err != nil: // it could not be looked at, which says nothing of it
-		return []verdict{{What: storeDir, Open: true, Text: err.Error()}}
+		return []verdict{{What: storeDir, Open: true, Text: err.Error()}}, rests
 	case len(report.Faults) == 0:
 		keys, records := int64(0), int64(0)
 		for _, t := range report.Tables {
@@ -145,10 +162,13 @@ func verifyStore(ctx context.Context, dir string) (all []verdict) {
 		}
 		text := fmt.Sprintf("%s in %s: each is as it was written, and none is missing", plural(keys, "key"), plural(records, "record"))
 		all = []verdict{{What: storeDir, OK: true, Text: text}}
-		if err := checkSeals(dir, &meta); err != nil { // what the checkpoint rests on
+		if rests.broken, err = brokenSeals(dir, &meta); err != nil {
 			all = append(all, verdict{What: storeDir, Text: err.Error(), Do: doSealed})
 		}
-		return all
+		if report.Last.Meta != nil {
+			rests.era = []int64{meta.Era}
+		}
+		return all, rests
 	}
 	for _, f := range report.Faults[:min(len(report.Faults), maxFaults)] {
 		all = append(all, verdict{What: cmp.Or(f.Where, storeDir), Text: plainDamage(f.What)})
@@ -157,7 +177,7 @@ func verifyStore(ctx context.Context, dir string) (all []verdict) {
 		all = append(all, verdict{What: storeDir, Text: fmt.Sprintf("and %s more", several(n, "fault"))})
 	}
 	all[len(all)-1].Do = doStore
-	return all
+	return all, rests
 }
 
 func verifyJournal(path string) (v verdict, marks []pipeline.Mark) {
@@ -177,29 +197,33 @@ func verifyJournal(path string) (v verdict, marks []pipeline.Mark) {
 	return v, marks
 }
 
-// verifyConfigs looks for the rules that the journal's eras were decided by.
-// Those of very old ones are not kept, which is no fault.
-func verifyConfigs(dir string, marks []pipeline.Mark) (all []verdict) {
-	hashes := map[string]bool{}
-	for _, era := range erasOf(marks) {
+// verifyConfigs reads the copies of all that the journal's eras were decided by,
+// whole. Those of very old eras are not kept, which is no fault; those of the
+// newest, and of the one that the store is of, must be there.
+func verifyConfigs(dir string, marks []pipeline.Mark, era []int64) (all []verdict) {
+	eras := erasOf(marks)
+	hashes, kept := map[string]bool{}, keptHashes(eras, era...)
+	for _, era := range eras {
 		hashes[era.hash] = true
 	}
 	there := 0
 	for _, hash := range slices.Sorted(maps.Keys(hashes)) {
-		_, err := readDecides(filepath.Join(dir, configsDir, hash))
-		switch {
-		case err == nil:
+		copied := filepath.Join(dir, configsDir, hash)
+		if _, _, err := readCopy(copied, hash); err == nil {
 			there++
-		case !errors.Is(err, fs.ErrNotExist):
+		} else if kept[hash] || !missing(copied) {
 			all = append(all, verdict{What: configsDir, Text: err.Error(), Do: doConfig})
 		}
+	}
+	if more := len(all) - maxFaults; more > 0 {
+		all = append(all[:maxFaults], verdict{What: configsDir, Text: fmt.Sprintf("and %s more", several(more, "fault"))})
 	}
 	if len(all) > 0 || len(hashes) == 0 {
 		return all
 	}
-	text := fmt.Sprintf("the rules of %s are kept", several(there, "configuration"))
+	text := fmt.Sprintf("the rules and all else that decides of %s: each is as it was written", several(there, "configuration"))
 	if gone := len(hashes) - there; gone > 0 {
-		text += fmt.Sprintf(", those of %d others not any more", gone)
+		text += fmt.Sprintf("; those of %d older ones are not kept any more", gone)
 	}
 	return []verdict{{What: configsDir, OK: true, Text: text}}
 }
@@ -296,18 +320,4 @@ func verifyLedger(dir string, key *event.Key) verdict {
 		v.OK, v.Text = true, fmt.Sprintf("%s, and its chain holds", several(lines, "line"))
 	}
 	return v
-}
-
-// readDecides reads what is kept of a configuration besides its rules.
-func readDecides(dir string) (d decides, err error) {
-	name := filepath.Join(dir, decideFile)
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return d, err
-	}
-	if err := yaml.UnmarshalWithOptions(b, &d, yaml.Strict()); err != nil {
-		what, _, _ := strings.Cut(yamlText(err), "\n") // the line behind it quotes the file
-		return d, fmt.Errorf("%s: %s", name, what)
-	}
-	return d, nil
 }

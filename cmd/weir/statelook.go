@@ -59,8 +59,8 @@ func readStoreFacts(dir string) (*storeFacts, error) {
 // storeKeyID tells key files apart without saying anything of them.
 func storeKeyID(key *event.Key) string { return hex.EncodeToString(key.MAC("store", nil))[:16] }
 
-// refusal is why a sound store cannot be used, and what to do about it. A start,
-// weir check and weir state verify say it in the same words.
+// refusal is why a sound store cannot be used, and what to do about it. A start
+// and all commands that look at a state say it in the same words.
 type refusal struct{ why, do string }
 
 func (r *refusal) Error() string { return r.why + ": " + r.do }
@@ -72,12 +72,22 @@ func (f *storeFacts) refused(key *event.Key) *refusal {
 	switch {
 	case f == nil:
 	case f.Format > state.Format:
-		return &refusal{fmt.Sprintf("the store is of format %d, and this version of weir reads up to %d", f.Format, state.Format),
+		return &refusal{fmt.Sprintf("the store is of format %d, and this version of weir reads format %d", f.Format, state.Format),
 			"start the newer weir that wrote it, or " + anew}
+	case f.Format < state.Format:
+		return &refusal{fmt.Sprintf("the store is of format %d, an older one, and this version of weir reads format %d", f.Format, state.Format),
+			"go on with the weir that wrote it, or " + anew}
 	case f.Units != stateUnits:
 		return &refusal{fmt.Sprintf("the store has %d units, and this weir keeps %d", f.Units, stateUnits),
 			"start the weir that made it, or " + anew}
-	case key != nil && f.KeyID != storeKeyID(key):
+	}
+	return f.ofOtherKey(key)
+}
+
+// ofOtherKey returns why a state cannot be read with this key; nil: it can be, as
+// far as is known.
+func (f *storeFacts) ofOtherKey(key *event.Key) *refusal {
+	if f != nil && key != nil && f.KeyID != storeKeyID(key) {
 		return &refusal{fmt.Sprintf("the store was made with another key file (its mark is %s, this one's %s)", f.KeyID, storeKeyID(key)),
 			"name the key file that it was made with (key_file:), for its ledger and all pseudonyms are of that one, too; where it is lost begin a new state (state: dir:)"}
 	}

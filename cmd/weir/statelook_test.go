@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -51,8 +52,8 @@ func (s *livedState) with(t *testing.T, from, to string) string {
 	return path
 }
 
-// What keeps a start from using a state is said by it, by weir check and by weir
-// state verify in the same words, and none of them changes anything.
+// What keeps a start from using a state is said by it and by every command that
+// looks at the state in the same words, and none of them changes anything.
 func TestWhatKeepsAStateFromBeingUsedIsSaidAlikeEverywhere(t *testing.T) {
 	t.Parallel()
 	whole := newLivedState(t, nil)
@@ -64,7 +65,9 @@ func TestWhatKeepsAStateFromBeingUsedIsSaidAlikeEverywhere(t *testing.T) {
 		says, do   string
 	}{
 		"a newer format": {func(f map[string]any) { f["format"] = state.Format + 1 }, "", "",
-			fmt.Sprintf("the store is of format %d, and this version of weir reads up to %d", state.Format+1, state.Format), "start the newer weir that wrote it"},
+			fmt.Sprintf("the store is of format %d, and this version of weir reads format %d", state.Format+1, state.Format), "start the newer weir that wrote it"},
+		"an older format": {func(f map[string]any) { f["format"] = state.Format - 1 }, "", "",
+			fmt.Sprintf("the store is of format %d, an older one, and this version of weir reads format %d", state.Format-1, state.Format), "go on with the weir that wrote it, or move store and store.json away"},
 		"other units": {func(f map[string]any) { f["units"] = 32 }, "", "", "the store has 32 units, and this weir keeps 64", "start the weir that made it"},
 		"another key": {func(map[string]any) {}, "key_file: key", "key_file: other", "the store was made with another key file", "name the key file that it was made with"},
 	} {
@@ -91,9 +94,20 @@ func TestWhatKeepsAStateFromBeingUsedIsSaidAlikeEverywhere(t *testing.T) {
 			if started == nil {
 				t.Fatal("weir run starts on it")
 			}
-			for who, text := range map[string]string{"run": started.Error(), "check": checked, "verify": verified} {
+			info, err := s.sees("info")
+			if !errors.Is(err, errFindings) {
+				t.Errorf("weir state info: %v:\n%s", err, info)
+			}
+			status, err := weir("status", "-c", s.config)
+			if err != nil { // with another key nothing can be said of what is in force
+				status += err.Error()
+			}
+			if (err != nil) != (c.configFrom != "") {
+				t.Errorf("weir status: %v", err)
+			}
+			for who, text := range map[string]string{"run": started.Error(), "check": checked, "verify": verified, "info": info, "status": status} {
 				must(t, strings.Join(strings.Fields(text), " "), c.says, c.do)
-				if strings.Contains(text, "puts the store aside") {
+				if strings.Contains(text, "puts the store aside") || strings.Contains(text, "DAMAGED") || strings.Contains(text, "goes on from there") || strings.Contains(text, "chain does not hold") {
 					t.Errorf("%s gives other advice: %s", who, text)
 				}
 			}

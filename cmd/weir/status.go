@@ -100,6 +100,10 @@ func (o *operator) left() (*emit.Ledger, error) {
 	if _, err := os.Stat(o.dir); err != nil {
 		return nil, fmt.Errorf("state: dir: there is none yet, weir has not run with this configuration: %w", err)
 	}
+	facts, _ := readStoreFacts(o.dir) // damaged ones do not say whose they are
+	if r := facts.ofOtherKey(key); r != nil {
+		return nil, usagef("state: %s: %w", o.dir, r) // no line of the ledger would hold
+	}
 	return emit.ReadLedger(o.dir, key)
 }
 

@@ -46,6 +46,13 @@ func printForce(p *page, f *api.Force, now time.Time, running bool) {
 	if text := heldText(f.Held); text != "" {
 		p.wrapped("held", forceIndent, text)
 	}
+	for i, a := range f.Allowed {
+		if i == maxShownRules {
+			p.wrapped("", forceIndent, fmt.Sprintf("and %s more of allow:", entries(len(f.Allowed)-i)))
+			break
+		}
+		p.wrapped("allowed", forceIndent, fmt.Sprintf("%s hidden by allow: %s", plural(int64(a.N), "decision"), shown(a.Entry, 300)))
+	}
 	for i, t := range f.Tripped {
 		if i == maxShownRules {
 			p.wrapped("", forceIndent, fmt.Sprintf("and %s more", several(len(f.Tripped)-i, "rule")))

@@ -17,7 +17,10 @@ func (o *operator) printLeft(p *page, now time.Time) {
 	}
 	p.heading("What is on disk")
 	f, err := readStoreFacts(o.dir)
-	switch {
+	key, _, _ := o.cfg.key() // the ledger was read with it
+	switch r := f.refused(key); {
+	case r != nil:
+		p.wrapped("REFUSED", forceIndent, r.Error())
 	case err != nil:
 		p.wrapped("state", forceIndent, fmt.Sprintf("%v: a start derives what was in it from the log again", err))
 	case f == nil || f.Generation == 0:

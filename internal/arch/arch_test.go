@@ -42,6 +42,7 @@ var imports = map[string][]string{
 	"internal/kafkatest/fetch": {"internal/kafkatest"},
 	"internal/bench":           {"event", "ingest", "enrich", "windows", "rules", "pipeline", "archive", "state", "rulesets", "internal/testkit"},
 	"internal/testkit":         {"event", "ingest"},
+	"internal/scoring":         {"simulate", "simulate/score"},
 }
 
 // free may import every package.
@@ -195,6 +196,37 @@ func TestUnitsReadNoClockAndStartNothing(t *testing.T) {
 	}
 	if checked < 30 {
 		t.Fatalf("%d files checked, there must be more than 30", checked)
+	}
+}
+
+// Whatever a package's tests start has ended with them.
+func TestEveryPackageWithTestsLooksForGoroutinesThatStay(t *testing.T) {
+	looks := map[string]bool{}
+	for _, f := range sources(t) {
+		if !f.test {
+			continue
+		}
+		looks[f.pkg] = looks[f.pkg] // each has an entry
+		for _, d := range f.ast.Decls {
+			if main, ok := d.(*ast.FuncDecl); ok && main.Recv == nil && main.Name.Name == "TestMain" {
+				ast.Inspect(main, func(n ast.Node) bool {
+					if s, ok := n.(*ast.SelectorExpr); ok {
+						if x, ok := s.X.(*ast.Ident); ok && x.Name == "goleak" && (s.Sel.Name == "VerifyTestMain" || s.Sel.Name == "Find") {
+							looks[f.pkg] = true
+						}
+					}
+					return true
+				})
+			}
+		}
+	}
+	if len(looks) < 20 {
+		t.Fatalf("%d packages have tests, there must be more", len(looks))
+	}
+	for pkg, ok := range looks {
+		if !ok {
+			t.Errorf("%s: its tests have no TestMain with goleak.VerifyTestMain", pkg)
+		}
 	}
 }
 

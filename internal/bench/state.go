@@ -117,7 +117,7 @@ func stall(ctx context.Context, out io.Writer, dir string, src *loop, density st
 	lines := int64(pace * float64(c.seconds))
 	var found [2]lived
 	for i, dir := range []string{"", dir} {
-		l := live{src: src.again(lines, pace, 0), dir: dir, checkpoint: checkpointEvery / 2}
+		l := live{src: src.again(lines, pace, 0), dir: dir, checkpoint: checkpointEvery}
 		if dir != "" {
 			l.profile = c.profile
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // asRoot is what to do about a mount that is not allowed.
-const asRoot = "this campaign mounts file systems of its own, which only root may: run it as root (sudo -E make torture)"
+const asRoot = "this campaign mounts file systems of its own, which only root may: run as root what you ran (sudo -E make test, or sudo -E make torture)"
 
 // mountMemory mounts a small file system in memory at a new directory, until
 // the test ends.

@@ -1,0 +1,70 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrFull is what an error wraps where a file is not written for want of room: it
+// is once there is some, by this run or the next.
+var ErrFull = errors.New("the disk is nearly full")
+
+// missing returns how many bytes are not free that are to be. An archive that was
+// told of no reserve does not look.
+func (a *Archive) missing(wanted int64) (int64, error) {
+	if a.cfg.Reserve == 0 {
+		return 0, nil
+	}
+	look := a.cfg.free
+	if look == nil {
+		look = statfs
+	}
+	free, err := look(a.cfg.Dir)
+	if err != nil {
+		return 0, fmt.Errorf("looking at the disk of %s: %w", a.cfg.Dir, err)
+	}
+	return max(0, wanted-free), nil
+}
+
+// makeRoom deletes the oldest files where less than twice the reserve is free:
+// the state on the same disk must not have to wait because of them.
+func (a *Archive) makeRoom() {
+	missing, err := a.missing(2 * a.cfg.Reserve)
+	if err != nil {
+		a.log.Error("the archive cannot tell how much room there is", "error", err)
+		return
+	}
+	if missing > 0 {
+		a.syncing.Lock()
+		defer a.syncing.Unlock()
+		a.retain(2 * a.cfg.Reserve)
+	}
+}
+
+// admitFile is an error while there is no room for the file of a spool, which
+// takes about as much again until the spool goes. The oldest files make room.
+func (a *Archive) admitFile(sp *spool) error {
+	need := a.cfg.Reserve + sp.size
+	missing, err := a.missing(need)
+	if missing > 0 {
+		a.syncing.Lock()
+		a.retain(need)
+		a.syncing.Unlock()
+		missing, err = a.missing(need)
+	}
+	if err != nil || missing == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: a file of %v needs %d bytes for a while and %d stay free on the disk of %s, which lacks %d for both", ErrFull, sp, sp.size, a.cfg.Reserve, a.cfg.Dir, missing)
+}
+
+// statfs asks the file system what is free.
+func statfs(dir string) (free int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
