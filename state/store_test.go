@@ -127,10 +127,6 @@ func TestAScanGoesOnWhileItsGenerationIsSuperseded(t *testing.T) {
 }
 
 func TestBytesWrittenStayNearWhatChanged(t *testing.T) {
-	cfg := testConfig(t.TempDir())
-	cfg.Temporary = true
-	s := mustOpen(t, cfg)
-	defer s.Close()
 	const keys, valueLen = 60_000, 120
 	for name, pick := range map[string]func(rng *rand.Rand, round, i int) bool{
 		"1% of them, anywhere":   func(rng *rand.Rand, _, _ int) bool { return rng.IntN(100) == 0 },
@@ -140,6 +136,10 @@ func TestBytesWrittenStayNearWhatChanged(t *testing.T) {
 		"all of them":            func(*rand.Rand, int, int) bool { return true },
 	} {
 		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(t.TempDir())
+			cfg.Temporary = true
+			s := mustOpen(t, cfg) // of its own: what others left would be emptied at its expense
+			defer s.Close()
 			rng := rand.New(rand.NewPCG(1, 9))
 			table := uint16(len(name))
 			tick := int64(0)

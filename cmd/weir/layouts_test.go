@@ -103,10 +103,18 @@ func TestChangesOfWhatIsKeptAreBoundedInARun(t *testing.T) {
 	if text, err := l.reload(context.Background()); err != nil || !strings.Contains(text, "changed: own.tries") {
 		t.Errorf("one that keeps the same: %q, %v", text, err)
 	}
-	before := l.status.Load().Tick
+	tick := func() int64 { // behind a reload the new run may not have spoken yet
+		for {
+			if st := l.status.Load(); st != nil {
+				return st.Tick
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	before := tick()
 	step <- 8 * 24 * time.Hour
 	step <- 20 * time.Second // a single line so far ahead is in doubt
-	for begun := time.Now(); l.status.Load().Tick < before+8*24*3600; time.Sleep(20 * time.Millisecond) {
+	for begun := time.Now(); tick() < before+8*24*3600; time.Sleep(20 * time.Millisecond) {
 		if time.Since(begun) > time.Minute {
 			t.Fatalf("the log did not go on: %+v\n%s", l.status.Load(), said)
 		}
