@@ -5,9 +5,7 @@ import (
 	"time"
 
 	"weir/event"
-	"weir/internal/testkit"
 	"weir/pipeline"
-	"weir/rules"
 	"weir/state"
 )
 
@@ -33,15 +31,7 @@ func TestTheLastCheckpointIsGivenUpWhenItsTimeIsOver(t *testing.T) {
 			Lookups: lookups, Journal: w.journal, Ceiling: w.ceiling, Workers: 2, Units: 8, Batch: 50,
 			Store: store, Checkpoint: time.Hour, LeaveBy: tt.by, Emit: func([]event.Decision) error { return nil },
 		}
-		for _, src := range w.sources {
-			cfg.SourceNames = append(cfg.SourceNames, src.name)
-			cfg.Sources = append(cfg.Sources, pipeline.Source{
-				Source: newShuffled(src.name, src.records, 1), Decode: testkit.Decode, Disorder: src.disorder, MaxLateness: src.latest, Only: src.only,
-			})
-		}
-		if cfg.Plan, err = rules.NewPlan(w.rules, event.FixedKey(), w.options); err != nil {
-			t.Fatal(err)
-		}
+		w.into(t, &cfg)
 		if _, err := pipeline.Run(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}

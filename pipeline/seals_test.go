@@ -37,15 +37,7 @@ func TestACheckpointSealsWhatLeftBeforeIt(t *testing.T) {
 			return []byte(strconv.Itoa(len(left)))
 		},
 	}
-	for _, src := range w.sources {
-		cfg.SourceNames = append(cfg.SourceNames, src.name)
-		cfg.Sources = append(cfg.Sources, pipeline.Source{
-			Source: newShuffled(src.name, src.records, 1), Decode: testkit.Decode, Disorder: src.disorder, MaxLateness: src.latest, Only: src.only,
-		})
-	}
-	if cfg.Plan, err = rules.NewPlan(w.rules, event.FixedKey(), w.options); err != nil {
-		t.Fatal(err)
-	}
+	w.into(t, &cfg)
 	if _, err := pipeline.Run(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -66,4 +58,20 @@ func TestACheckpointSealsWhatLeftBeforeIt(t *testing.T) {
 			t.Fatalf("decision %d of %d is of tick %d; the checkpoint of tick %d says that %d had left", i, len(left), at.Unix(), m.Tick, n)
 		}
 	}
+}
+
+// into has a run read the world's sources with its rules.
+func (w *world) into(t *testing.T, cfg *pipeline.Config) {
+	t.Helper()
+	for _, src := range w.sources {
+		cfg.SourceNames = append(cfg.SourceNames, src.name)
+		cfg.Sources = append(cfg.Sources, pipeline.Source{
+			Source: newShuffled(src.name, src.records, 1), Decode: testkit.Decode, Disorder: src.disorder, MaxLateness: src.latest, Only: src.only,
+		})
+	}
+	plan, err := rules.NewPlan(w.rules, event.FixedKey(), w.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Plan = plan
 }

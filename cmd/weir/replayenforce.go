@@ -50,16 +50,18 @@ func appliedOf(force *emit.Force) []pipeline.Applied {
 
 // enforcedText says in a line what was refused, by rule.
 func enforcedText(e *pipeline.Enforced) string {
-	var rules []string
-	for _, rule := range slices.Sorted(maps.Keys(e.Refused)) {
+	return cmp.Or(actionsText(e.Refused), "nothing was refused")
+}
+
+// actionsText writes how often each was met by which action; nothing where none was.
+func actionsText[A cmp.Ordered](by map[string]map[A]int64) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(by)) {
 		var of []string
-		for _, action := range slices.Sorted(maps.Keys(e.Refused[rule])) {
-			of = append(of, fmt.Sprintf("%s %s", action, count(e.Refused[rule][action])))
+		for _, action := range slices.Sorted(maps.Keys(by[name])) {
+			of = append(of, fmt.Sprintf("%v %s", action, count(by[name][action])))
 		}
-		rules = append(rules, rule+" "+strings.Join(of, ", "))
+		all = append(all, name+" "+strings.Join(of, ", "))
 	}
-	if len(rules) == 0 {
-		return "nothing was refused"
-	}
-	return strings.Join(rules, "; ")
+	return strings.Join(all, "; ")
 }

@@ -43,7 +43,11 @@ func exceptionOf(d *event.Decision) string {
 
 func (r *reporter) print(p *page, all []*ruleReport) {
 	if len(all) == 0 {
-		p.line("no decision of such a rule")
+		if r.pattern == "" {
+			p.line("no decision")
+		} else {
+			p.line("no decision of such a rule")
+		}
 	}
 	for i, rr := range all {
 		if i > 0 {

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -327,16 +324,9 @@ func (d *defence) finish(written error) error {
 
 // answeredText says in a line who was answered what while the log was made.
 func (d *defence) answeredText() string {
-	var all []string
-	for _, label := range slices.Sorted(maps.Keys(d.answered)) {
-		var of []string
-		for _, action := range slices.Sorted(maps.Keys(d.answered[label])) {
-			of = append(of, fmt.Sprintf("%s %s", action, count(d.answered[label][action])))
-		}
-		all = append(all, label+" "+strings.Join(of, ", "))
-	}
-	if len(all) == 0 {
+	all := actionsText(d.answered)
+	if all == "" {
 		return "nobody was stopped while it was made"
 	}
-	return "answered while it was made: " + strings.Join(all, "; ")
+	return "answered while it was made: " + all
 }
