@@ -319,9 +319,9 @@ func (e *Enforcement) sweep(minute int64) {
 
 // at returns what the list of a minute says of the entry.
 func (h *held) at(list int64) (v heldVersion) {
-	for i := len(h.said) - 1; i >= 0; i-- {
-		if h.said[i].from <= list {
-			return h.said[i]
+	for _, said := range slices.Backward(h.said) {
+		if said.from <= list {
+			return said
 		}
 	}
 	return v

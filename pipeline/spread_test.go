@@ -37,7 +37,7 @@ func written(t *testing.T, tries int, wanted func(pipeline.CheckpointStatus) boo
 			a.put(f, 0, fmt.Sprint("item", i), second+i/1000)
 		}
 		a.put(f, 0, "last", second+keys/1000+99) // all ticks before it may run
-		for round := 0; round < 10; round++ {
+		for range 10 {
 			a.mu.Lock()
 			status := a.status
 			a.mu.Unlock()

@@ -150,7 +150,7 @@ func (a *attack) equip(s *Stream, e *errand, now int64) {
 		q.addr, q.consumer, e.client = m.request.addr, m.request.consumer, m.client
 		q.client = &e.client
 	} else {
-		a.disguise(s, e, index, n)
+		a.disguise(e, index, n)
 	}
 	a.choose(s, e, n)
 	switch p.Session {
@@ -229,7 +229,7 @@ func (a *attack) address(s *Stream, index, burst uint64) netip.Addr {
 }
 
 // disguise is what a try looks like.
-func (a *attack) disguise(s *Stream, e *errand, index, n uint64) {
+func (a *attack) disguise(e *errand, index, n uint64) {
 	p, r := a.phase, &e.random
 	by := stream(a.seed.state, "client", index, a.changed.addresses)
 	switch p.Fingerprint {

@@ -266,7 +266,7 @@ func apply(merged map[string]any, set string, chain []*source) error {
 			below = map[string]any{}
 			at[name] = below
 		default:
-			return point(chain, names[:i], fmt.Sprintf("--set %s: %s has no %s%s", set, strings.Join(names[:i], "."), name, near(name, slices.Collect(maps.Keys(at)))))
+			return point(chain, names[:i], fmt.Sprintf("--set %s: %s has no %s%s", set, strings.Join(names[:i], "."), name, near(slices.Collect(maps.Keys(at)))))
 		}
 		at = below
 	}
@@ -289,7 +289,7 @@ func apply(merged map[string]any, set string, chain []*source) error {
 }
 
 // near names what somebody may have meant.
-func near(name string, known []string) string {
+func near(known []string) string {
 	slices.Sort(known)
 	if len(known) == 0 {
 		return ""

@@ -40,21 +40,10 @@ func (r *random) below(n uint64) uint64 {
 	return hi
 }
 
-// within returns a number from low to high.
-func (r *random) within(low, high int64) int64 {
-	if high <= low {
-		return low
-	}
-	return low + int64(r.below(uint64(high-low+1)))
-}
-
 // chance reports true in a share p of all cases.
 func (r *random) chance(p float64) bool {
 	return float64(r.next()>>11) < p*(1<<53)
 }
-
-// share returns a number from 0 to 1.
-func (r *random) share() float64 { return float64(r.next()>>11) / (1 << 53) }
 
 // The shapes of waiting are tables of whole numbers, and between their entries
 // straight lines: a logarithm may come out differently in its last bit on

@@ -129,7 +129,7 @@ func (v *visit) act(s *Stream, now int64) int64 {
 	if v.wanted == stepLeave {
 		return s.leave(v)
 	}
-	return now + v.pause(s)
+	return now + v.pause()
 }
 
 // either is the app's endpoint, or that of its old versions.
@@ -242,7 +242,7 @@ func (v *visit) next(s *Stream) {
 }
 
 // pause is how long it takes until the step that is wanted.
-func (v *visit) pause(s *Stream) int64 {
+func (v *visit) pause() int64 {
 	r := &v.random
 	switch v.wanted {
 	case stepAsset:

@@ -174,8 +174,8 @@ func create(path string) (*packed, error) {
 // Close writes what is left.
 func (p *packed) Close() error {
 	err := p.Flush()
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		err = errors.Join(err, p.closers[i].Close())
+	for _, c := range slices.Backward(p.closers) {
+		err = errors.Join(err, c.Close())
 	}
 	return err
 }

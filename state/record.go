@@ -150,5 +150,3 @@ func (r *Reader) String() string {
 	return s
 }
 
-// recordSum returns the checksum that a record's head says.
-func recordSum(record []byte) uint32 { return binary.LittleEndian.Uint32(record[9:]) }

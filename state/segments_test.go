@@ -211,7 +211,7 @@ func TestWhatCheckpointsLeaveThatWereGivenUpGoes(t *testing.T) {
 		c.Abort()
 		var there int64
 		txn := s.db.NewTransaction(false)
-		it := newIterator(txn, nil)
+		it := newIterator(txn)
 		for it.Rewind(); it.Valid(); it.Next() {
 			there += it.Item().ValueSize()
 		}

@@ -32,9 +32,9 @@ type iterator struct {
 // snapshot returns what the tree is like now.
 func (s *Store) snapshot() *snapshot { return &snapshot{txn: s.db.NewTransaction(false)} }
 
-// newIterator returns an iterator over the records whose keys have a prefix.
-func newIterator(txn *badger.Txn, prefix []byte) *badger.Iterator {
-	return txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+// newIterator returns an iterator over all records.
+func newIterator(txn *badger.Txn) *badger.Iterator {
+	return txn.NewIterator(badger.IteratorOptions{})
 }
 
 // iterator lends an iterator; done takes it back.
@@ -49,7 +49,7 @@ func (sn *snapshot) iterator() (it *iterator, err error) {
 		return it, nil
 	}
 	err = guarded(func() error {
-		it = &iterator{Iterator: newIterator(sn.txn, nil), kept: kept}
+		it = &iterator{Iterator: newIterator(sn.txn), kept: kept}
 		return nil
 	})
 	return it, err

@@ -139,7 +139,7 @@ func (sv *survey) run() error {
 	}
 	txn := sv.db.NewTransaction(false)
 	defer txn.Discard()
-	it := newIterator(txn, nil)
+	it := newIterator(txn)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		item := it.Item()
@@ -175,7 +175,7 @@ func (sv *survey) record(key, record []byte) error {
 	for err == nil && len(entries) > 0 {
 		var e entry
 		if e, entries, err = nextEntry(entries); err == nil {
-			err = sv.entry(e, spot{segment: id, number: number, bytes: uint32(len(e.all))}, seg)
+			sv.entry(e, spot{segment: id, number: number, bytes: uint32(len(e.all))}, seg)
 		}
 	}
 	if err != nil {
@@ -185,7 +185,7 @@ func (sv *survey) record(key, record []byte) error {
 }
 
 // entry looks at an entry of a chunk.
-func (sv *survey) entry(e entry, s spot, seg *segment) error {
+func (sv *survey) entry(e entry, s spot, seg *segment) {
 	if e.kind == kindBlob {
 		if _, ok := sv.pieces[s]; ok {
 			var t tally
@@ -194,11 +194,11 @@ func (sv *survey) entry(e entry, s spot, seg *segment) error {
 			sv.shared.plus(t)
 			seg.live += t.bytes
 		}
-		return nil
+		return
 	}
 	t := sv.tableOf(e.at, s.segment)
 	if t == nil {
-		return nil
+		return
 	}
 	p := t.pages[e.at.page]
 	if p == nil {
@@ -220,7 +220,6 @@ func (sv *survey) entry(e entry, s spot, seg *segment) error {
 	if err != nil {
 		sv.draft(p).bad = errors.Join(sv.draft(p).bad, err)
 	}
-	return nil
 }
 
 // draft returns what is known of a page while it is read.

@@ -195,7 +195,7 @@ func (w *world) count() {
 	found, live := map[uint32]int64{}, map[uint32]int64{}
 	txn := w.s.db.NewTransaction(false)
 	defer txn.Discard()
-	it := newIterator(txn, nil)
+	it := newIterator(txn)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		id, _, ok := parseChunkKey(it.Item().Key())

@@ -26,7 +26,7 @@ func TestAllowEntriesThatHaveEndedAreTold(t *testing.T) {
 	if err != nil {
 		t.Errorf("check: %v\n%s", err, checked)
 	}
-	for who, text := range map[string]string{"run": said, "check": checked, "replay": s.replayed(true)} {
+	for who, text := range map[string]string{"run": said, "check": checked, "replay": s.replayed()} {
 		text = strings.Join(strings.Fields(text), " ")
 		if strings.Count(text, want) != 1 || strings.Contains(text, "203.0.113.251") {
 			t.Errorf("%s says %s", who, text)

@@ -213,12 +213,12 @@ func TestALargeTableThatChangedIsTold(t *testing.T) {
 	if said := s.live(4, "a.log"); !strings.Contains(said, "part of what decided is another one by now") || !strings.Contains(said, "asn.csv") {
 		t.Errorf("the run does not say so: %s", said)
 	}
-	if said := s.replayed(true); !strings.Contains(said, "a time cannot be decided as the run did: part of what decided is another one") ||
+	if said := s.replayed(); !strings.Contains(said, "a time cannot be decided as the run did: part of what decided is another one") ||
 		!strings.Contains(said, `from="its beginning" until=2026-03-06T`) || !strings.Contains(said, "what=[asn.csv]") {
 		t.Errorf("a replay says %s", said)
 	}
 	s.write("asn.csv", table)
-	if said := s.replayed(true); strings.Count(said, "what=[asn.csv]") != 1 || !strings.Contains(said, `until="its end"`) {
+	if said := s.replayed(); strings.Count(said, "what=[asn.csv]") != 1 || !strings.Contains(said, `until="its end"`) {
 		t.Errorf("with the first one again, a replay says %s", said)
 	}
 }
@@ -296,7 +296,7 @@ func TestASourceThatComesBackIsRefusedByName(t *testing.T) {
 	s.config["b"] = strings.Replace(second, "name: b", "name: again", 1)
 	s.life++
 	s.live(3, "a.log", "b.log")
-	s.replayed(true)
+	s.replayed()
 }
 
 // Another kind of source under the same name would read on from a place that
@@ -354,7 +354,7 @@ func TestAnInstallationMayBeMoved(t *testing.T) {
 	if n := len(s.eras()); n != 1 {
 		t.Errorf("%d configurations: moving it is no change", n)
 	}
-	s.replayed(true)
+	s.replayed()
 }
 
 // More changes of what is kept than keys on disk may have gone through wait; it

@@ -141,7 +141,7 @@ func TestANewSourceIsTriedAtTheStart(t *testing.T) {
 	s.await(before, 8, said)
 	stop()
 	s.life++
-	if said := s.replayed(true); strings.Contains(said, "cannot be decided") {
+	if said := s.replayed(); strings.Contains(said, "cannot be decided") {
 		t.Errorf("a replay says %s", said)
 	}
 }
@@ -167,7 +167,7 @@ func TestAFormatThatWasGuessedIsKept(t *testing.T) {
 	if n := len(s.eras()); n != 1 {
 		t.Errorf("%d configurations, must be one", n)
 	}
-	if said := s.replayed(true); strings.Contains(said, "other ones") || strings.Contains(said, "format of sources changed") {
+	if said := s.replayed(); strings.Contains(said, "other ones") || strings.Contains(said, "format of sources changed") {
 		t.Errorf("a replay says %s", said)
 	}
 }
@@ -180,12 +180,12 @@ func TestAReplaySaysWhereAFormatChanged(t *testing.T) {
 	s.live(4, "a.log")
 	s.write("rules/own/tries.yaml", fmt.Sprintf(livesRule, 3))
 	s.live(4, "a.log")
-	if said := s.replayed(true); strings.Contains(said, "format of sources changed") {
+	if said := s.replayed(); strings.Contains(said, "format of sources changed") {
 		t.Errorf("only a rule changed: %s", said)
 	}
 	s.config["format"] = `, pattern: '<ip> - - [<time>] "<request>" <status> <bytes> "<referer>" "<agent>"'`
 	s.live(4, "a.log")
-	said := s.replayed(true)
+	said := s.replayed()
 	at := time.Unix(s.eras()[2].from, 0).UTC().Format(time.RFC3339)
 	if strings.Count(said, "the format of sources changed") != 1 || !strings.Contains(said, "at="+at+" sources=[a]") {
 		t.Errorf("a replay says %s", said)

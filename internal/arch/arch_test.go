@@ -206,7 +206,9 @@ func TestEveryPackageWithTestsLooksForGoroutinesThatStay(t *testing.T) {
 		if !f.test {
 			continue
 		}
-		looks[f.pkg] = looks[f.pkg] // each has an entry
+		if _, ok := looks[f.pkg]; !ok {
+			looks[f.pkg] = false // each has an entry
+		}
 		for _, d := range f.ast.Decls {
 			if main, ok := d.(*ast.FuncDecl); ok && main.Recv == nil && main.Name.Name == "TestMain" {
 				ast.Inspect(main, func(n ast.Node) bool {

@@ -109,7 +109,7 @@ func (k *keyed) run(ctx context.Context) (f keysFigures, err error) {
 	if k.sample, err = newRowSample(); err != nil {
 		return f, err
 	}
-	if k.store, err = storeOf(ctx, k.dir, benchMemory); err != nil {
+	if k.store, err = storeOf(ctx, k.dir); err != nil {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, k.store.Close()) }()
@@ -350,7 +350,7 @@ func (k *keyed) reopen(ctx context.Context, keys int64) (err error) {
 		return err
 	}
 	began := time.Now()
-	if k.store, err = storeOf(ctx, k.dir, benchMemory); err != nil {
+	if k.store, err = storeOf(ctx, k.dir); err != nil {
 		return err
 	}
 	opened := time.Since(began)

@@ -91,8 +91,8 @@ func shipped() (*rules.Plan, *enrich.Tables, ingest.Decoder, error) {
 }
 
 // storeOf opens a store as a run does.
-func storeOf(ctx context.Context, dir string, memory int64) (*state.Store, error) {
-	return state.Open(ctx, state.Config{Dir: dir, Units: benchUnits, KeyID: "bench", Memory: memory / 8})
+func storeOf(ctx context.Context, dir string) (*state.Store, error) {
+	return state.Open(ctx, state.Config{Dir: dir, Units: benchUnits, KeyID: "bench", Memory: benchMemory / 8})
 }
 
 const (
@@ -114,7 +114,7 @@ func (l live) run(ctx context.Context) (r lived, err error) {
 	}
 	if l.dir != "" {
 		dir := filepath.Join(l.dir, "state")
-		if cfg.Store, err = storeOf(ctx, dir, benchMemory); err != nil {
+		if cfg.Store, err = storeOf(ctx, dir); err != nil {
 			return r, err
 		}
 		cfg.Checkpoint = l.checkpoint

@@ -52,7 +52,7 @@ func aMillion(out io.Writer, dir string) (err error) {
 			_, err := testkit.WriteCrowd(w, testkit.CrowdOptions{Seed: 1, Minutes: 1, PerMinute: million * 105 / 100, Threshold: 20, Within: time.Minute})
 			return err
 		})
-		store, err := storeOf(ctx, dir, benchMemory)
+		store, err := storeOf(ctx, dir)
 		if err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func aMillion(out io.Writer, dir string) (err error) {
 		}
 		runtime.GC()
 		began := time.Now()
-		if store, err = storeOf(ctx, dir, benchMemory); err != nil {
+		if store, err = storeOf(ctx, dir); err != nil {
 			return err
 		}
 		opened := time.Since(began)

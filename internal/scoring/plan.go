@@ -23,16 +23,16 @@ type trial struct {
 
 // name is what the trial is called in the record.
 func (t *trial) name() string {
-	name := t.scenario
+	name := []string{t.scenario}
 	for _, more := range []string{t.variant, t.knob} {
 		if more != "" {
-			name += " " + more
+			name = append(name, more)
 		}
 	}
 	if t.adaptive {
-		name += " reacting"
+		name = append(name, "reacting")
 	}
-	return name
+	return strings.Join(name, " ")
 }
 
 // usualScale is that of logs: all sizes, people and addresses are a hundredth of

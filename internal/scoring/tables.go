@@ -52,10 +52,11 @@ func describe(found *scored, w io.Writer) {
 		}
 	}
 	slices.SortFunc(scales, func(a, b float64) int { return len(of[b]) - len(of[a]) })
-	text := fmt.Sprintf("%s of each log, at %g of the size", seeds(found.trials[0].seeds), scales[0])
+	var others []string
 	for _, scale := range scales[1:] {
-		text += fmt.Sprintf(" (%s: at %g)", strings.Join(of[scale], ", "), scale)
+		others = append(others, fmt.Sprintf(" (%s: at %g)", strings.Join(of[scale], ", "), scale))
 	}
+	text := fmt.Sprintf("%s of each log, at %g of the size%s", seeds(found.trials[0].seeds), scales[0], strings.Join(others, ""))
 	fmt.Fprintf(w, "%s; %s logs with %s lines. Median, and behind the slash the worst seed, where they differ.\n\n", text, count(int64(logs(found.trials))), count(lines))
 }
 
