@@ -139,10 +139,8 @@ func TestAStoreThatIsNotTheLastOneIsPutAside(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			entries, err := openChunk(record, in.latest.segment, in.latest.number)
-			b, _ := BeginRecord(nil)
-			b = append(appendChunkHead(b, in.latest.segment, in.latest.number+1000), entries...)
-			EndRecord(b, 0, recordVersion)
+			entries, err := openChunk(record, in.latest.segment, in.latest.number, nil)
+			b := packChunk(in.latest.segment, in.latest.number+1000, entries, new([]byte))
 			return errors.Join(err, in.Set(appendChunkKey(nil, in.latest.segment, in.latest.number+1000), b))
 		}),
 		"a chunk in the place of another": edit(func(in *inside) error {
@@ -155,10 +153,8 @@ func TestAStoreThatIsNotTheLastOneIsPutAside(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			entries, err := openChunk(record, s.segment, s.number)
-			b, _ := BeginRecord(nil)
-			b = append(appendChunkHead(b, in.latest.segment, in.latest.number), entries...)
-			EndRecord(b, 0, recordVersion)
+			entries, err := openChunk(record, s.segment, s.number, nil)
+			b := packChunk(in.latest.segment, in.latest.number, entries, new([]byte))
 			return errors.Join(err, in.Set(in.key(in.latest), b))
 		}),
 		"a chunk that ends early": edit(func(in *inside) error { return in.Set(in.key(in.latest), nil) }),
@@ -169,7 +165,7 @@ func TestAStoreThatIsNotTheLastOneIsPutAside(t *testing.T) {
 					return err
 				}
 				s := spots[len(spots)-1]
-				entries, err := openChunk(record, s.segment, s.number)
+				entries, err := openChunk(record, s.segment, s.number, nil)
 				if err != nil {
 					return err
 				}
@@ -177,10 +173,7 @@ func TestAStoreThatIsNotTheLastOneIsPutAside(t *testing.T) {
 				if err != nil || len(rest) == 0 {
 					continue
 				}
-				b, _ := BeginRecord(nil)
-				b = append(appendChunkHead(b, s.segment, s.number), e.all...)
-				EndRecord(b, 0, recordVersion)
-				return in.Set(in.key(s), b)
+				return in.Set(in.key(s), packChunk(s.segment, s.number, e.all, new([]byte)))
 			}
 			return errors.New("no chunk has two entries")
 		}),
@@ -287,13 +280,13 @@ func TestAStoreThatIsNotOursIsRefusedByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, format := range []int{0, 1, Format + 1} { // older ones, too: one that is misread would be put aside
+	for _, format := range []int{0, 1, 2, Format + 1} { // older ones, too: one that is misread would be put aside
 		side.Format = format
 		if err := side.write(dir); err != nil {
 			t.Fatal(err)
 		}
 		before := digest(t, dir)
-		want := fmt.Sprintf("it is of format %d, this version of weir reads 2", format)
+		want := fmt.Sprintf("it is of format %d, this version of weir reads 3", format)
 		if _, err := Open(t.Context(), testConfig(dir)); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, must have %q", err, want)
 		}

@@ -50,8 +50,8 @@ func appendChunkHead(dst []byte, segment uint32, number uint16) []byte {
 	return binary.LittleEndian.AppendUint16(dst, number)
 }
 
-// openChunk checks a chunk's record and returns its entries.
-func openChunk(record []byte, segment uint32, number uint16) ([]byte, error) {
+// openChunk checks a chunk's record and returns its entries, in dst if there is room.
+func openChunk(record []byte, segment uint32, number uint16, dst []byte) ([]byte, error) {
 	body, rest, err := ReadRecord(record, recordVersion)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func openChunk(record []byte, segment uint32, number uint16) ([]byte, error) {
 	if s != segment || n != number {
 		return nil, fmt.Errorf("%w: it is chunk %d of segment %d", ErrCorrupt, n, s)
 	}
-	return body[chunkHead:], nil
+	return unpack(dst, body[chunkHead:])
 }
 
 // appendPageEntry appends the head of an entry of a page, whose body of size bytes

@@ -21,11 +21,11 @@ const (
 )
 
 // Format is the version of what a store's records mean. Format 1 had its keys by
-// page, and Badger wrote it again and again.
-const Format = 2
+// page, and Badger wrote it again and again; format 2 was not compressed.
+const Format = 3
 
 // recordVersion is the version byte of every record of a store.
-const recordVersion = 2
+const recordVersion = 3
 
 // place is a page's.
 type place struct {

@@ -27,7 +27,7 @@ type Report struct {
 	Last       Flip
 	Tables     []TableReport
 	Blobs      map[string]int64 // bytes by name
-	Garbage    int64            // bytes of records that nobody reads
+	Garbage    int64            // bytes of records that nobody reads, before they were compressed
 	Faults     []Fault          // at most FaultsMax
 	MoreFaults int              // those beyond
 	Disk       int64            // blocks on disk, in bytes

@@ -118,8 +118,8 @@ func (s *Store) Room() error { return s.disk.check() }
 type Stats struct {
 	Keys    int64 // values, dead ones among them; one in some hundreds of those written since Open may be missing
 	Records int64 // what was written of a page at a time, or a piece of a blob
-	Bytes   int64 // of those that are read
-	Garbage int64 // bytes of those that are not, and are still on disk: at most 2.5 times Bytes and some 100 MiB, but for what readers hold
+	Bytes   int64 // of those that are read, before they are compressed
+	Garbage int64 // bytes, before they are compressed, of those that are not, and are still on disk: at most 2.5 times Bytes and some 100 MiB, but for what readers hold
 	Disk    int64 // blocks that all files take, in bytes, as of the last checkpoint
 	Memory  int64 // bytes held outside of Badger: the directory of pages
 	Written int64 // bytes of records written since Open

@@ -28,6 +28,7 @@ type survey struct {
 	stray    segments       // those that nobody reads
 	latest   uint32         // the highest of any record
 	drafts   map[*page]*pageDraft
+	chunk    []byte // the one that is looked at, unpacked
 }
 
 // pageDraft is what is known of a page only while it is read.
@@ -158,7 +159,7 @@ func (sv *survey) record(key, record []byte) error {
 		return sv.report(fmt.Sprintf("record %x", key), fmt.Errorf("%w: a record of no known kind", ErrCorrupt))
 	}
 	sv.latest = max(sv.latest, id)
-	size := int64(len(key) + len(record))
+	size := unpackedSize(key, record)
 	seg, ok := sv.segments.find(id)
 	if !ok {
 		if n := len(sv.stray); n == 0 || sv.stray[n-1].id != id {
@@ -171,7 +172,8 @@ func (sv *survey) record(key, record []byte) error {
 	if number >= rootNumber {
 		return nil
 	}
-	entries, err := openChunk(record, id, number)
+	entries, err := openChunk(record, id, number, sv.chunk)
+	sv.chunk = entries
 	for err == nil && len(entries) > 0 {
 		var e entry
 		if e, entries, err = nextEntry(entries); err == nil {

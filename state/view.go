@@ -65,6 +65,7 @@ func (v *view) release() {
 
 // reader is the memory that reading a page takes.
 type reader struct {
+	chunk  []byte // the one that was read last, unpacked
 	arena  []byte
 	ends   []int
 	bodies [][]byte // the changes of each entry, oldest first
@@ -79,7 +80,7 @@ const readerMax = 1 << 20
 var readers = sync.Pool{New: func() any { return new(reader) }}
 
 func (r *reader) reset() {
-	if cap(r.arena) > readerMax {
+	if cap(r.arena)+cap(r.chunk) > readerMax {
 		*r = reader{}
 	}
 	r.arena, r.ends, r.bodies, r.got = r.arena[:0], r.ends[:0], r.bodies[:0], tally{}
@@ -168,10 +169,11 @@ func (it *iterator) chunk(s spot, r *reader, fn func(entries []byte) error) erro
 		return fmt.Errorf("%w: it is missing", ErrCorrupt)
 	}
 	return it.Item().Value(func(record []byte) error {
-		entries, err := openChunk(record, s.segment, s.number)
+		entries, err := openChunk(record, s.segment, s.number, r.chunk)
 		if err != nil {
 			return err
 		}
+		r.chunk = entries
 		return fn(entries)
 	})
 }

@@ -202,7 +202,12 @@ func (w *world) count() {
 		if !ok {
 			w.t.Fatalf("a record %x", it.Item().Key())
 		}
-		found[id] += int64(len(it.Item().Key())) + it.Item().ValueSize()
+		if err := it.Item().Value(func(record []byte) error {
+			found[id] += unpackedSize(it.Item().Key(), record)
+			return nil
+		}); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	note := func(spots []spot) {
 		for _, s := range spots {

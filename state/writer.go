@@ -24,7 +24,9 @@ type writer struct {
 	first      uint32   // the first one that it writes
 	tail       uint32   // those before it are to be emptied
 
-	chunk      []byte // the one that is being filled; nil: none is
+	chunk      []byte // what the one that is being filled holds; nil: none is
+	spare      []byte // of the one before, to be used again
+	packed     []byte
 	at         spot   // where it will be
 	wrote      int64  // bytes
 	sinceCheck int64  // bytes written since the disk was looked at
@@ -116,7 +118,7 @@ func (w *writer) append(entry []byte) (spot, error) {
 		}
 	}
 	if w.chunk == nil {
-		if err := w.beginChunk(len(entry)); err != nil {
+		if err := w.beginChunk(); err != nil {
 			return spot{}, err
 		}
 	}
@@ -131,7 +133,7 @@ func (w *writer) append(entry []byte) (spot, error) {
 }
 
 // beginChunk begins the next chunk, and where a segment is full the next one.
-func (w *writer) beginChunk(size int) error {
+func (w *writer) beginChunk() error {
 	w.at.number++
 	n := len(w.segments)
 	if w.at.segment == 0 || w.segments[n-1].total >= w.s.cfg.sizes.segment || w.at.number == rootNumber {
@@ -142,8 +144,9 @@ func (w *writer) beginChunk(size int) error {
 		w.at = spot{segment: id}
 		w.segments = append(w.segments, segment{id: id})
 	}
-	w.chunk, _ = BeginRecord(make([]byte, 0, recordHead+chunkHead+max(size, chunkBytes)))
-	w.chunk = appendChunkHead(w.chunk, w.at.segment, w.at.number)
+	if w.chunk = w.spare[:0]; w.chunk == nil {
+		w.chunk = make([]byte, 0, chunkBytes)
+	}
 	return nil
 }
 
@@ -152,9 +155,8 @@ func (w *writer) endChunk() error {
 	if w.chunk == nil {
 		return nil
 	}
-	record := w.chunk
-	w.chunk = nil
-	EndRecord(record, 0, recordVersion)
+	record := packChunk(w.at.segment, w.at.number, w.chunk, &w.packed)
+	w.spare, w.chunk = w.chunk, nil
 	return w.set(appendChunkKey(make([]byte, 0, chunkKeyLen), w.at.segment, w.at.number), record)
 }
 
@@ -173,8 +175,9 @@ func (w *writer) set(key, record []byte) error {
 		}
 	}
 	w.s.written.Add(size)
-	w.wrote += size
-	w.segments[len(w.segments)-1].total += size
+	unpacked := unpackedSize(key, record)
+	w.wrote += unpacked
+	w.segments[len(w.segments)-1].total += unpacked
 	return w.batch.Set(key, record)
 }
 
