@@ -149,4 +149,3 @@ func (r *Reader) String() string {
 	r.B = r.B[n:]
 	return s
 }
-

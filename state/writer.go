@@ -27,9 +27,9 @@ type writer struct {
 	chunk      []byte // what the one that is being filled holds; nil: none is
 	spare      []byte // of the one before, to be used again
 	packed     []byte
-	at         spot   // where it will be
-	wrote      int64  // bytes
-	sinceCheck int64  // bytes written since the disk was looked at
+	at         spot  // where it will be
+	wrote      int64 // bytes
+	sinceCheck int64 // bytes written since the disk was looked at
 	worked     time.Time
 	committed  bool
 	read       reader
