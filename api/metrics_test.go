@@ -40,12 +40,12 @@ func busy(r *rig) {
 	r.add(decided("ato.stuffing_source", ip("192.0.2.7")), decided("ato.stuffing_source", ip("10.1.2.3")), decided("ops.probe", ip("192.0.2.250")))
 	// The log says more people succeed there than a rule may hit.
 	d := decided("ato.low_and_slow", ip("192.0.2.8"))
-	d.Good, d.Tried = 50, 1000
-	if err := r.ledger.Review(now, func(t event.Target) (float64, float64, bool) {
-		if t == nil {
-			return 60, 100, true
+	d.Good, d.Tried, d.Regulars = 50, 1000, 50
+	if err := r.ledger.Review(now, func(a *event.Asked) (event.Figures, bool) {
+		if a.Decision == nil {
+			return event.Figures{Good: 60, Tried: 100}, true
 		}
-		return 0, 10, true
+		return event.Figures{Tried: 10}, true
 	}); err != nil {
 		r.t.Fatal(err)
 	}

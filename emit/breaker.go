@@ -10,8 +10,8 @@ import (
 	"weir/event"
 )
 
-// The breaker's limits: a rule is tripped when at least tripLeast good accounts
-// stand behind its entries, and more than tripShare of all that succeeded.
+// The breaker's limits: a rule is tripped when its entries hit at least tripLeast
+// regulars, and more than tripShare of all that succeeded.
 const (
 	tripLeast   = 5
 	tripShare   = 0.005
@@ -31,13 +31,13 @@ type breaker struct {
 
 // ruleState is how a rule stands.
 type ruleState struct {
-	sum     float64 // good accounts behind its entries in force
+	sum     float64 // regulars that its entries in force hit
 	entries int
 	trip    *Line // it is tripped since; nil: it is not
 }
 
-// weight is how much of an account's trouble an entry is. An exception spares
-// those who are known; a challenge alone can be passed.
+// weight is how much of an account's trouble an entry is. A challenge alone can
+// be passed, and one that spares who is known asks only strangers.
 func (e *entry) weight() float64 {
 	switch {
 	case e.by != "" || e.excused:
@@ -50,9 +50,8 @@ func (e *entry) weight() float64 {
 	return challengeIs
 }
 
-// touches reports whether a good account stands behind an entry that would
-// notice it.
-func (e *entry) touches() bool { return e.weight() > 0 && e.good >= 1 }
+// touches reports whether an entry hits a regular who would notice it.
+func (e *entry) touches() bool { return e.weight() > 0 && e.hits >= 1 }
 
 // paced reports whether an entry comes into force at the pace of those that may
 // hurt somebody: a good account stands behind it, or nobody can tell, since
@@ -81,13 +80,13 @@ func (b *breaker) rule(id string) *ruleState {
 // enter and leave count an entry in and out.
 func (b *breaker) enter(e *entry) {
 	r := b.rule(e.d.Rule)
-	r.sum += e.weight() * e.good
+	r.sum += e.weight() * e.hits
 	r.entries++
 }
 
 func (b *breaker) leave(e *entry) {
 	r := b.rule(e.d.Rule)
-	r.sum -= e.weight() * e.good
+	r.sum -= e.weight() * e.hits
 	if r.entries--; r.entries == 0 {
 		if r.sum = 0; r.trip == nil {
 			delete(b.rules, e.d.Rule)
@@ -95,13 +94,7 @@ func (b *breaker) leave(e *entry) {
 	}
 }
 
-// sum notes how many good accounts stand behind an entry now.
-func (b *breaker) sum(e *entry, good float64) {
-	b.rule(e.d.Rule).sum += e.weight() * (number(good) - e.good)
-	e.good = number(good)
-}
-
-// over reports whether so many good accounts are too many.
+// over reports whether so many regulars are too many.
 func (b *breaker) over(sum float64) bool { return sum >= tripLeast && sum > tripShare*b.site }
 
 // wouldTrip reports whether a rule may not have this entry too.
@@ -112,7 +105,7 @@ func (b *breaker) wouldTrip(e *entry) (sum float64, trips bool) {
 	if r := b.rules[e.d.Rule]; r != nil {
 		sum = r.sum
 	}
-	sum += e.weight() * e.good
+	sum += e.weight() * e.hits
 	return sum, b.over(sum)
 }
 
@@ -142,14 +135,14 @@ func (l *Ledger) trip(rule string, sum float64) {
 		}
 	}
 	line := Line{Event: LineTripped, Rule: rule, Sum: sum, Site: l.breaker.site, Entries: len(out), Reason: fmt.Sprintf(
-		"%s good accounts stand behind its entries, of %s that succeeded in 7 days: more than %s; %d entries of the last 10 minutes are withdrawn",
+		"%s regulars stand behind its entries, of %s accounts that succeeded in 7 days: more than %s; %d entries of the last 10 minutes are withdrawn",
 		figure(sum), figure(l.breaker.site), figure(max(tripLeast, tripShare*l.breaker.site)), len(out))}
 	r := l.breaker.rule(rule)
 	r.trip = &line
 	l.write(line)
 	line.At = l.at
 	l.log.Warn("breaker: a rule is tripped and its new entries are held until somebody approves it", "rule", rule,
-		"good", sum, "of", l.breaker.site, "withdrawn", len(out))
+		"regulars", sum, "of", l.breaker.site, "withdrawn", len(out))
 	for _, e := range out {
 		l.withdraw(e, "breaker: "+rule+" is tripped", "")
 	}

@@ -11,13 +11,19 @@ import (
 
 // behind gives a decision its figures.
 func behind(d event.Decision, good, tried float64) event.Decision {
-	d.Good, d.Tried = good, tried
+	d.Good, d.Tried, d.Regulars = good, tried, good
 	return d
+}
+
+// sited reviews a site of so many good accounts of whose targets nothing is known.
+func (t *tester) sited(good float64) {
+	t.Helper()
+	t.review(func(tg event.Target) (float64, float64, bool) { return good, good, len(tg) == 0 })
 }
 
 func (t *tester) review(figures func(event.Target) (float64, float64, bool)) {
 	t.Helper()
-	if err := t.Review(t.clock.now, figures); err != nil {
+	if err := t.Review(t.clock.now, standing(figures)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -34,7 +40,7 @@ func TestABreakerTripsAtItsThreshold(t *testing.T) {
 		{100, []float64{0, 0, 0, 0, 0, 0, 0, 0}, false}, // volume alone does nothing
 	} {
 		l := testLedger(t, &Guards{})
-		l.review(accounts(c.site))
+		l.sited(c.site)
 		for i, good := range c.goods {
 			l.add(behind(ruled("r", dawn, "ip", fmt.Sprintf("198.51.100.%d", i)), good, 1000))
 		}
@@ -83,7 +89,7 @@ func TestARuleThatIsAlwaysTrueIsTripped(t *testing.T) {
 			line = &x
 		}
 	}
-	if line == nil || line.Rule != "true" || line.Sum != 42 || line.Site != 8000 || line.Entries != 20 || !strings.Contains(line.Reason, "42 good accounts") || !strings.Contains(line.Reason, "more than 40") {
+	if line == nil || line.Rule != "true" || line.Sum != 42 || line.Site != 8000 || line.Entries != 20 || !strings.Contains(line.Reason, "42 regulars") || !strings.Contains(line.Reason, "more than 40") {
 		t.Errorf("line %+v", line)
 	}
 
@@ -113,7 +119,7 @@ func TestARuleThatIsAlwaysTrueIsTripped(t *testing.T) {
 
 func TestABreakerTripsOnWhatAReviewFinds(t *testing.T) {
 	l := testLedger(t, &Guards{})
-	l.review(accounts(100))
+	l.sited(100)
 	for i := range 10 {
 		l.add(ruled("r", dawn, "ip", fmt.Sprintf("198.51.100.%d", i)))
 	}
@@ -137,7 +143,7 @@ func TestABreakerTripsOnWhatAReviewFinds(t *testing.T) {
 
 func TestAReviewLooksAtSoManyInTurn(t *testing.T) {
 	l := testLedger(t, &Guards{})
-	l.review(accounts(1e6))
+	l.sited(1e6)
 	var ds []event.Decision
 	const n = 5000
 	for i := range n {
@@ -201,12 +207,12 @@ func TestAReviewGoesOnWhereItWas(t *testing.T) {
 
 func TestACampaignDoesNotTripAndGoodOnesWaitTheirTurn(t *testing.T) {
 	l := testLedger(t, &Guards{})
-	l.review(accounts(250_000))
+	l.sited(250_000)
 	var ds []event.Decision
 	for i := range 30_000 {
 		d := ruled("campaign", dawn, "ip", fmt.Sprintf("198.%d.%d.%d", 18+i/65536, i/256%256, i%256))
 		if d.Tried = 40; i%1000 == 7 {
-			d.Good = 1
+			d.Good, d.Regulars = 1, 1
 		}
 		ds = append(ds, d)
 	}
@@ -267,7 +273,7 @@ func TestTheQueueHasALimitAndLapses(t *testing.T) {
 	if c := l.Counts(); c.Queue != 1 || c.Held[GuardQueue] != 4 {
 		t.Errorf("%+v", c)
 	}
-	l.review(accounts(1000))
+	l.sited(1000)
 	l.wantForce("block 198.51.100.1 1h1m0s")
 
 	l = testLedger(t, &Guards{})
@@ -276,7 +282,7 @@ func TestTheQueueHasALimitAndLapses(t *testing.T) {
 	if _, err := l.Unblock(targetOf("ip", "198.51.100.2"), 3*time.Hour, "ann", "x"); err != nil {
 		t.Fatal(err)
 	}
-	l.review(accounts(1000))
+	l.sited(1000)
 	l.wantForce()
 	l.wantLines("queued enforce none", "unblocked ann", "held enforce none unblocked")
 	// An approval does not overrule who unblocked it.
@@ -297,7 +303,7 @@ func TestAChallengeCountsLess(t *testing.T) {
 		{event.Block, "known(ip)", 6, true}, {event.Limit, "", 6, true}, {event.Deceive, "", 6, true},
 	} {
 		l := testLedger(t, &Guards{})
-		l.review(accounts(1000))
+		l.sited(1000)
 		d := behind(ruled("r", dawn, "ip", "198.51.100.7"), c.good, 1e6)
 		d.Would, d.Except = c.would, c.except
 		l.add(d)
@@ -309,7 +315,7 @@ func TestAChallengeCountsLess(t *testing.T) {
 
 func TestWhatTurnsOutSharedIsMadeMilder(t *testing.T) {
 	l := testLedger(t, &Guards{})
-	l.review(accounts(1e6))
+	l.sited(1e6)
 	l.add(ruled("r", dawn, "ip", "198.51.100.7"))
 	l.review(func(tg event.Target) (float64, float64, bool) {
 		if len(tg) == 0 {
@@ -319,7 +325,7 @@ func TestWhatTurnsOutSharedIsMadeMilder(t *testing.T) {
 	})
 	l.wantForce("challenge 198.51.100.7 1h0m0s")
 	l.wantLines("new enforce block", "milder enforce challenge")
-	l.review(accounts(1e6))
+	l.sited(1e6)
 	l.add(renewal(ruled("r", dawn, "ip", "198.51.100.7"), dawn.Add(time.Second)))
 	l.wantForce("challenge 198.51.100.7 1h0m1s") // not back
 	l.whole(t)
@@ -331,6 +337,7 @@ func TestFiguresThatAreNoneDoNotCount(t *testing.T) {
 	l.review(nan)
 	d := ruled("r", dawn, "ip", "198.51.100.7")
 	d.Good, _, _ = nan(nil)
+	d.Regulars = d.Good
 	l.add(d)
 	l.review(nan)
 	if e := l.InForce().Entries; len(e) != 1 || e[0].Good != 0 {
@@ -345,7 +352,7 @@ func TestFiguresThatAreNoneDoNotCount(t *testing.T) {
 func TestOnASiteWithoutAccountsEntriesComeSlowly(t *testing.T) {
 	for _, site := range []float64{0, blindBelow - 1, blindBelow} {
 		l := testLedger(t, &Guards{})
-		l.review(accounts(site))
+		l.sited(site)
 		const n = 1000
 		for i := range n {
 			l.add(ruled("r", dawn, "ip", fmt.Sprintf("198.18.%d.%d", i/250, i%250)))

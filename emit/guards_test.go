@@ -225,7 +225,7 @@ func TestASharedTargetIsChallenged(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := ruled("r", dawn, "ip", "198.51.100.7")
-		d.Good, d.Tried, d.Would = c.good, c.tried, c.would
+		d.Good, d.Tried, d.Regulars, d.Would = c.good, c.tried, c.good, c.would
 		l.add(d)
 		e := l.InForce().Entries[0]
 		if e.Action.String() != c.want || e.Decision.Would != c.would || (e.Reason != "") != (c.want == "challenge") {

@@ -75,6 +75,7 @@ type Ledger struct {
 	stopped *Line // the line that says so
 	byFile  bool  // the file that stops all blocking was seen
 	next    int   // of order: the entry that is reviewed next
+	site    event.Asked
 	fresh   []*entry
 	count   Counts
 	file    *ledgerFile // nil: in memory only
@@ -114,13 +115,18 @@ type entry struct {
 	action  event.Action
 	since   time.Time
 	good    float64
+	hits    float64 // the regulars of them
 	by      string
 	reason  string
 	excused bool // approved: it does not count for the breaker
 	over    bool
 	index   int // in the queue of ends
 	public  *InForce
+	asked   event.Asked
 }
+
+// stands notes what a decision says of its target.
+func (e *entry) stands(d *event.Decision) { e.good, e.hits = number(d.Good), number(d.Regulars) }
 
 // soften makes an entry milder where its target is shared.
 func (e *entry) soften(d *event.Decision) (softened bool) {
@@ -226,9 +232,9 @@ func (l *Ledger) Advance() error {
 }
 
 // Review looks at the entries in force again: figures says how a target stands
-// now, and for the empty target how the whole site does; ok is false where
-// nothing is known of it. It is called at whole ten seconds of event time.
-func (l *Ledger) Review(at time.Time, figures func(event.Target) (good, tried float64, ok bool)) error {
+// now, and without one how the whole site does; ok is false where nothing is
+// known of it. It is called at whole ten seconds of event time.
+func (l *Ledger) Review(at time.Time, figures func(*event.Asked) (f event.Figures, ok bool)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.only {
@@ -240,8 +246,8 @@ func (l *Ledger) Review(at time.Time, figures func(event.Target) (good, tried fl
 		l.retry()
 		l.advance(l.cfg.Now())
 	}
-	if good, _, ok := figures(nil); ok {
-		l.breaker.site, l.breaker.known = number(good), true
+	if f, ok := figures(&l.site); ok {
+		l.breaker.site, l.breaker.known = number(f.Good), true
 	}
 	l.review(figures)
 	l.letIn()
@@ -250,7 +256,7 @@ func (l *Ledger) Review(at time.Time, figures func(event.Target) (good, tried fl
 }
 
 // review looks at the next entries, in turn, and trips the rules that hurt.
-func (l *Ledger) review(figures func(event.Target) (good, tried float64, ok bool)) {
+func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 	l.compact()
 	rules := map[string]bool{}
 	for range min(maxReview, len(l.order)) {
@@ -263,19 +269,20 @@ func (l *Ledger) review(figures func(event.Target) (good, tried float64, ok bool
 			continue
 		}
 		rules[e.d.Rule] = true
-		good, tried, ok := figures(e.d.Target)
+		e.asked.Decision = &e.d
+		f, ok := figures(&e.asked)
 		if !ok {
 			continue
 		}
-		l.breaker.sum(e, number(good))
+		d := e.d
+		d.Good, d.Tried, d.Regulars = f.Good, f.Tried, f.Regulars
+		l.breaker.leave(e)
+		e.stands(&d)
+		softened := e.soften(&d)
+		l.breaker.enter(e)
 		if e.public != nil && e.public.Good != e.good {
 			e.public = nil // seen with the next change; not a change by itself
 		}
-		d := e.d
-		d.Good, d.Tried = good, tried
-		l.breaker.leave(e)
-		softened := e.soften(&d)
-		l.breaker.enter(e)
 		if softened {
 			e.public, l.dirty = nil, true
 			l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})

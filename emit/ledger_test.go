@@ -55,8 +55,24 @@ func renewal(d event.Decision, at time.Time) event.Decision {
 
 // site answers a review: nothing stands behind any target, and so many
 // accounts behind the site.
-func accounts(good float64) func(event.Target) (float64, float64, bool) {
-	return func(t event.Target) (float64, float64, bool) { return good, good, len(t) == 0 }
+func accounts(good float64) figuresOf {
+	return standing(func(t event.Target) (float64, float64, bool) { return good, good, len(t) == 0 })
+}
+
+// figuresOf is how a review asks how things stand.
+type figuresOf = func(*event.Asked) (event.Figures, bool)
+
+// standing says how targets stand where all good accounts are regulars; the
+// empty target is the whole site.
+func standing(of func(event.Target) (good, tried float64, ok bool)) figuresOf {
+	return func(a *event.Asked) (event.Figures, bool) {
+		var t event.Target
+		if a.Decision != nil {
+			t = a.Target
+		}
+		good, tried, ok := of(t)
+		return event.Figures{Good: good, Tried: tried, Regulars: good}, ok
+	}
 }
 
 type tester struct {
@@ -566,6 +582,7 @@ func TestRandomStepsKeepTheLedgerWhole(t *testing.T) {
 		case 0, 1, 2:
 			d := ruled(fmt.Sprintf("r%d", r.IntN(4)), l.clock.now, "ip", fmt.Sprintf("198.51.100.%d", r.IntN(40)))
 			d.Good, d.Tried = float64(r.IntN(3)), 100
+				d.Regulars = d.Good
 			known = append(known, d)
 			l.add(d)
 		case 3:
@@ -576,12 +593,12 @@ func TestRandomStepsKeepTheLedgerWhole(t *testing.T) {
 			l.tick(time.Duration(r.IntN(600)) * time.Second)
 		case 5:
 			good := float64(r.IntN(4))
-			if err := l.Review(l.clock.now, func(t event.Target) (float64, float64, bool) {
+			if err := l.Review(l.clock.now, standing(func(t event.Target) (float64, float64, bool) {
 				if len(t) == 0 {
 					return 10000, 20000, true
 				}
 				return good, 20 * good, r.IntN(2) == 0
-			}); err != nil {
+			})); err != nil {
 				t.Fatal(err)
 			}
 		case 6:
@@ -647,7 +664,7 @@ func TestNothingFromTheFutureRenewsWhatIsInForce(t *testing.T) {
 		waits := behind(first, 1, 100)
 		again := behind(d, 1, 100)
 		l.add(waits, again)
-		l.review(accounts(10_000))
+		l.sited(10_000)
 		l.wantForce("block 198.51.100.7 1h0m0s")
 		l.tick(time.Hour)
 		l.wantForce()

@@ -46,7 +46,8 @@ func (l *Ledger) apply(raw []byte, line *Line) {
 	case LineMilder:
 		if e := l.entries[forceKey(d)]; e != nil {
 			l.breaker.leave(e)
-			e.action, e.reason, e.good, e.public = actionOf(line), line.Reason, number(d.Good), nil
+			e.action, e.reason, e.public = actionOf(line), line.Reason, nil
+			e.stands(d)
 			l.breaker.enter(e)
 		}
 	case LineTripped:
@@ -102,12 +103,14 @@ func (l *Ledger) applyForce(line *Line) {
 			e.d.Until = later(until, d.Until)
 			e.by = line.By
 		}
-		e.good, e.action, e.reason = number(d.Good), actionOf(line), line.Reason
+		e.action, e.reason = actionOf(line), line.Reason
+		e.stands(d)
 		l.breaker.enter(e)
 		l.until(e, later(e.d.Until, d.Until))
 		return
 	}
-	e := &entry{key: key, d: *d, action: actionOf(line), since: line.At, good: d.Good, by: line.By, reason: line.Reason}
+	e := &entry{key: key, d: *d, action: actionOf(line), since: line.At, by: line.By, reason: line.Reason}
+	e.stands(d)
 	if !line.Since.IsZero() {
 		e.since = line.Since
 	}

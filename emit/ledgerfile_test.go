@@ -26,13 +26,13 @@ func story(l *tester) {
 	}
 	fatal(l.Review(dawn, accounts(100)))
 	hurts := ruled("hurts", dawn, "ip", "198.51.100.1")
-	hurts.Good, hurts.Tried = 3, 100
+	hurts = behind(hurts, 3, 100)
 	held := ruled("r", dawn, "ip", "10.0.0.1")
 	l.add(ruled("r", dawn, "ip", "198.51.100.7"), ruled("r", dawn, "agent", "x\xff\u202e\"", "endpoint", "POST /login"), hurts, held)
 	l.tick(time.Minute)
 	l.add(renewal(ruled("r", dawn, "ip", "198.51.100.7"), l.clock.now))
 	trips := ruled("hurts", l.clock.now, "ip", "198.51.100.2")
-	trips.Good, trips.Tried = 3, 100
+	trips = behind(trips, 3, 100)
 	l.add(trips)
 	_, err := l.Block(targetOf("ip", "198.51.100.20"), event.Challenge, "", time.Hour, "ann", "told so")
 	fatal(err)
@@ -40,12 +40,12 @@ func story(l *tester) {
 	fatal(err)
 	for i := range maxPace + 2 {
 		d := ruled(fmt.Sprintf("q%d", i/4), l.clock.now, "ip", fmt.Sprintf("198.18.0.%d", i))
-		d.Good, d.Tried = 1, 100
+		d = behind(d, 1, 100)
 		l.add(d)
 	}
 	soft := ruled("soft", l.clock.now, "ip", "198.51.100.40")
 	l.add(soft)
-	fatal(l.Review(dawn, func(t event.Target) (float64, float64, bool) {
+	fatal(l.Review(dawn, standing(func(t event.Target) (float64, float64, bool) {
 		switch {
 		case len(t) == 0:
 			return 5000, 9000, true
@@ -53,7 +53,7 @@ func story(l *tester) {
 			return 50, 60, true
 		}
 		return 0, 0, false
-	}))
+	})))
 	fatal(l.Stop("bob", "why not"))
 	l.add(ruled("r", l.clock.now, "ip", "198.51.100.60"))
 	fatal(l.Resume("bob"))
@@ -587,7 +587,7 @@ func TestTheLedgersOfTwoReplaysAreEqual(t *testing.T) {
 			at = at.Add(time.Duration(i%7) * time.Second)
 			d := ruled(fmt.Sprintf("r%d", i%5), at, "ip", fmt.Sprintf("198.51.100.%d", i%50))
 			if d.Tried = 100; i%13 == 3 {
-				d.Good = 1
+				d.Good, d.Regulars = 1, 1
 			}
 			d.Until = at.Add(time.Duration(i%11) * time.Minute)
 			if err := l.Add([]event.Decision{d}); err != nil {

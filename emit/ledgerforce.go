@@ -33,7 +33,6 @@ func (q *endQueue) Pop() any {
 
 // insert puts an entry into force.
 func (l *Ledger) insert(e *entry) {
-	e.good = number(e.good)
 	l.entries[e.key] = e
 	l.order = append(l.order, e)
 	heap.Push(&l.ends, e)

@@ -55,7 +55,8 @@ func (l *Ledger) judge(d *event.Decision) {
 		l.hold(d, guard, reason)
 		return
 	}
-	e := &entry{key: key, d: *d, action: d.Would, since: l.at, good: number(d.Good)}
+	e := &entry{key: key, d: *d, action: d.Would, since: l.at}
+	e.stands(d)
 	e.soften(d)
 	if l.breaker.paced(e) && (len(l.queue.all) > 0 || l.mustWait() != "") {
 		l.wait(e)
@@ -144,7 +145,7 @@ func (l *Ledger) renew(e *entry, d *event.Decision) {
 		e.d.Until = later(d.Until, until)
 	}
 	l.breaker.leave(e)
-	e.good = number(d.Good)
+	e.stands(d)
 	e.soften(d)
 	l.breaker.enter(e)
 	l.until(e, later(d.Until, e.d.Until))

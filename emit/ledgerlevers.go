@@ -155,7 +155,9 @@ func (l *Ledger) approve(held *event.Decision, by string) error {
 	l.held.forget(d.ID)
 	l.queue.remove(forceKey(&d))
 	l.write(Line{Event: LineApproved, ID: d.ID, Target: d.Target, By: by})
-	l.enforce(&entry{key: forceKey(&d), d: d, action: d.Would, since: l.at, good: d.Good, by: by, reason: "approved"})
+	e := &entry{key: forceKey(&d), d: d, action: d.Would, since: l.at, by: by, reason: "approved"}
+	e.stands(&d)
+	l.enforce(e)
 	return nil
 }
 

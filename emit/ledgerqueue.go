@@ -40,7 +40,7 @@ func (w *waiting) remove(key string) {
 // renew gives a decision that waits the end and the figures of its renewal.
 func (w *waiter) renew(d *event.Decision) {
 	w.d.Until = later(w.d.Until, d.Until)
-	w.d.Good, w.d.Tried, w.d.Clean = d.Good, d.Tried, d.Clean
+	w.d.Good, w.d.Tried, w.d.Regulars, w.d.Clean = d.Good, d.Tried, d.Regulars, d.Clean
 }
 
 // mustWait says why an entry that may hurt somebody cannot come into force right
@@ -96,7 +96,8 @@ func (l *Ledger) letIn() {
 			l.hold(&d, guard, reason)
 			continue
 		}
-		e := &entry{key: w.key, d: d, action: d.Would, since: l.at, good: number(d.Good)}
+		e := &entry{key: w.key, d: d, action: d.Would, since: l.at}
+		e.stands(&d)
 		e.soften(&d)
 		l.enforce(e)
 	}

@@ -166,7 +166,7 @@ func TestWhatIsInForceNeverMeetsTheProtectedSet(t *testing.T) {
 	}
 	interesting = append(interesting, netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("192.0.2.1"))
 	l := testLedger(t, g)
-	l.review(accounts(1e9))
+	l.sited(1e9)
 	entered, compiled := 0, [3]int{}
 	looked := map[string]bool{} // what was in force at the last look
 	look := func() {
@@ -194,6 +194,7 @@ func TestWhatIsInForceNeverMeetsTheProtectedSet(t *testing.T) {
 		d.Would, d.To = enforceable[r.IntN(len(enforceable))], "10/1m"
 		if r.IntN(50) == 0 {
 			d.Good, d.Tried = float64(r.IntN(9)), 10
+			d.Regulars = d.Good
 		}
 		if ds = append(ds, d); len(ds) < batch {
 			continue

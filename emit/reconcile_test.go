@@ -559,7 +559,7 @@ func TestWhatIsTakenBackReachesThePointAlsoWithAFullDisk(t *testing.T) {
 			if err := l.Review(l.clock.now, accounts(1000)); err != nil {
 				return err
 			}
-			return l.Review(l.clock.now, func(event.Target) (float64, float64, bool) { return 1000, 1e6, true })
+			return l.Review(l.clock.now, standing(func(event.Target) (float64, float64, bool) { return 1000, 1e6, true }))
 		},
 	} {
 		l := reopened(t, ledgerPath(t), &testClock{time.Now().UTC()}, &Guards{})

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"math"
@@ -69,6 +70,10 @@ type Decision struct {
 	Evidence []Measure
 	Good     float64
 	Tried    float64
+	// Regulars are, of the good ones, at most as many as succeeded in the week
+	// before an attack could have begun and as the exception would not have
+	// spared: whom the decision hits. Written where it is not all of them.
+	Regulars float64
 	Clean    bool
 	Sources  []Span
 	// Incomplete, where it is not zero, says that the rule looked back to before
@@ -172,9 +177,15 @@ func (d *Decision) appendEvidence(b []byte) []byte {
 		b = appendNumber(b, m.Value)
 	}
 	b = append(b, `},"good":`...)
+	from := len(b)
 	b = appendNumber(b, d.Good)
+	good := b[from:len(b):len(b)]
 	b = append(b, `,"tried":`...)
 	b = appendNumber(b, d.Tried)
+	var room [32]byte
+	if regulars := appendNumber(room[:0], d.Regulars); !bytes.Equal(regulars, good) {
+		b = append(append(b, `,"regulars":`...), regulars...)
+	}
 	b = append(b, `,"clean":`...)
 	b = strconv.AppendBool(b, d.Clean)
 	b = append(b, `,"sources":[`...)

@@ -194,6 +194,9 @@ func (r *reader) evidence(d *Decision) {
 	d.Good = r.number()
 	r.literal(`,"tried":`)
 	d.Tried = r.number()
+	if d.Regulars = d.Good; r.skip(`,"regulars":`) {
+		d.Regulars = r.number()
+	}
 	r.literal(`,"clean":`)
 	d.Clean = r.skip("true")
 	r.check(d.Clean || r.skip("false"), "true or false")

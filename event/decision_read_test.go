@@ -35,6 +35,9 @@ func drawDecision(t *rapid.T) Decision {
 		return d
 	}
 	d.Good, d.Tried, d.Clean = number.Draw(t, "good"), number.Draw(t, "tried"), rapid.Bool().Draw(t, "clean")
+	if d.Regulars = d.Good; rapid.Bool().Draw(t, "others") {
+		d.Regulars = number.Draw(t, "regulars")
+	}
 	if rapid.Bool().Draw(t, "gap") {
 		d.Incomplete = at.Draw(t, "incomplete")
 	}
@@ -58,6 +61,7 @@ func TestADecisionIsReadBackAsItWasWritten(t *testing.T) {
 		}
 		// Numbers are rounded when they are written; everything else is the same.
 		d.Good, d.Tried, got.Good, got.Tried = 0, 0, 0, 0
+		d.Regulars, got.Regulars = 0, 0
 		for i := range d.Evidence {
 			d.Evidence[i].Value, got.Evidence[i].Value = 0, 0
 		}

@@ -149,7 +149,7 @@ func (r *run) step(target int64) error {
 	}
 	if r.unreviewed && next%rules.Boundary == 0 {
 		r.unreviewed = false
-		err := r.cfg.Review(next, func(t event.Target) (good, tried float64, ok bool) { return r.state.Figures(t, next) })
+		err := r.cfg.Review(next, func(a *event.Asked) (event.Figures, bool) { return r.state.Figures(a, next) })
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ type world struct {
 	ceiling    event.Stage
 	partitions int
 	options    rules.PlanOptions
-	review     func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error
+	review     func(tick int64, figures figuresOf) error
 	enforce    func() *pipeline.Enforcement // nil: what is decided is not applied
 }
 

@@ -41,10 +41,10 @@ func (o *oracle) standingAt(second int64) *oracleStanding {
 			}
 			id := f.String() + "=" + v
 			s.seen[id] = true
-			switch row.Outcome {
-			case event.Success:
+			switch {
+			case vouches(row):
 				succeeded[id]++
-			case event.Failure:
+			case row.Outcome == event.Failure:
 				failed[id]++
 			}
 		}

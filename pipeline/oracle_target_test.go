@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"slices"
 	"time"
 
 	"weir/event"
@@ -18,6 +19,7 @@ type grant struct {
 	until    int64
 	onset    int   // the target's events in the ten minutes up to new
 	evidence int64 // the tick of the last evidence that was not refused
+	began    int64 // the tick of its first new one within seven days
 }
 
 // goodTriedClean are the facts about a target as of tick.
@@ -32,24 +34,57 @@ func (o *oracle) goodTriedClean(target oracleKey, tick int64) (good, tried float
 			continue
 		}
 		actors[actor] = true
-		if row.Outcome == event.Success {
+		if vouches(row) {
 			succeeded[actor] = true
 		}
 	}
-	ok7, tried7 := outcomes(week)
-	ok1, tried1 := outcomes(hour)
+	ok := vouches
+	if slices.Contains(target.fields, event.FieldEndpoint) || slices.Contains(target.fields, event.FieldKind) {
+		ok = func(row *oracleRow) bool { return row.Outcome == event.Success }
+	}
+	ok7, tried7 := outcomes(week, ok)
+	ok1, tried1 := outcomes(hour, ok)
 	ok7, tried7 = ok7-ok1, tried7-tried1 // the seven days less that hour
 	clean = (ok1 <= 1 || 100*ok1 <= 2*tried1) && (ok7 <= 1 || 100*ok7 <= tried7)
 	return float64(len(succeeded)), float64(len(actors)), clean
 }
 
+// vouches reports whether somebody succeeded where only a customer can.
+func vouches(row *oracleRow) bool {
+	return row.Outcome == event.Success && row.Kind != event.Signup && row.Kind != event.Reset
+}
+
+// regulars is how many of a target's good accounts were there before a decision
+// began, as far as its exception would not have spared them.
+func (o *oracle) regulars(target oracleKey, except event.Field, began int64, good float64, tick int64) float64 {
+	const hour = 3600
+	wholeHour := func(t int64) int64 { return t - ((t%hour)+hour)%hour }
+	if wholeHour(began) < o.firstSecond()+24*hour {
+		return good
+	}
+	n := 0
+	for _, row := range within(o.all.of(target), windows.W7d.Start(tick), wholeHour(began-hour)) {
+		if !vouches(row) {
+			continue
+		}
+		if except != event.NoField {
+			s := o.standingAt(row.Second)
+			if !s.defined || s.known[except.String()+"="+row.Str(except)] {
+				continue
+			}
+		}
+		n++
+	}
+	return min(good, float64(n))
+}
+
 // outcomes counts the successes, and all that tried something.
-func outcomes(rows []*oracleRow) (succeeded, tried int) {
+func outcomes(rows []*oracleRow, ok func(*oracleRow) bool) (succeeded, tried int) {
 	for _, row := range rows {
 		if row.Outcome != event.NoOutcome {
 			tried++
 		}
-		if row.Outcome == event.Success {
+		if ok(row) {
 			succeeded++
 		}
 	}
@@ -75,6 +110,7 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	if g := o.inForce[id]; g != nil {
 		g.evidence = max(g.evidence, s.truth.tick)
 		if 2*(g.until-tick) < g.length {
+			d.Regulars = o.regulars(target, c.Except, g.began, d.Good, tick)
 			o.renew(g, d, tick+g.length)
 		}
 		return
@@ -87,6 +123,14 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 		}
 	}
 	o.news[made] = append(o.news[made], tick)
+	o.newsOf[id] = slices.DeleteFunc(o.newsOf[id], func(t int64) bool { return t <= tick-int64(windows.W7d) })
+	o.newsOf[id] = append(o.newsOf[id], tick)
+	o.newsOf[id] = o.newsOf[id][max(0, len(o.newsOf[id])-16):] // as many as a rule may have steps
+	began := tick
+	if slices.ContainsFunc(s.rule.Then, func(c rules.Consequence) bool { return len(c.For) > 1 }) {
+		began = o.newsOf[id][0]
+	}
+	d.Regulars = o.regulars(target, c.Except, began, d.Good, tick)
 	length := int64(c.For[min(step, len(c.For)-1)].Seconds())
 	d.Until = time.Unix(tick+length, 0)
 	d.ID = decisionID(&d)
@@ -94,7 +138,7 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	o.inForce[id] = &grant{
 		first: d, last: d, rule: s.rule, target: target, length: length, until: tick + length,
 		onset:    o.lastMinutes(o.all, target, tick) + o.lastMinutes(o.no, target, tick),
-		evidence: s.truth.tick,
+		evidence: s.truth.tick, began: began,
 	}
 }
 
@@ -138,6 +182,13 @@ func (o *oracle) renewRefused(fresh []*oracleRow, tick int64) {
 		d := g.last
 		d.Time, d.Sources = time.Unix(tick, 0), sources(touched)
 		d.Good, d.Tried, d.Clean = o.goodTriedClean(g.target, tick)
+		except := event.NoField
+		for i := range g.rule.Then {
+			if c := &g.rule.Then[i]; c.Except != event.NoField && d.Except == "known("+c.Except.String()+")" {
+				except = c.Except
+			}
+		}
+		d.Regulars = o.regulars(g.target, except, g.began, d.Good, tick)
 		o.renew(g, d, until)
 	}
 }

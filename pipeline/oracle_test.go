@@ -30,6 +30,7 @@ type oracle struct {
 	carried  map[string]*candidate             // between two boundaries, by rule, key and entry
 	inForce  map[string]*grant                 // by rule, action, except and target
 	news     map[string][]int64                // ticks of new decisions, by rule and target
+	newsOf   map[string][]int64                // the same by rule, action, exception and target
 
 	lines []event.Decision
 }
@@ -40,7 +41,7 @@ func newOracle(rs []*rules.Rule, ceiling event.Stage, lookups map[string]func(st
 		rules: slices.Clone(rs), ceiling: ceiling, lookups: lookups, end: math.MinInt64,
 		standing: map[int64]*oracleStanding{}, byRule: map[*rules.Rule]*oracleIndex{},
 		on: map[*rules.Rule]map[string]*onKey{}, carried: map[string]*candidate{},
-		inForce: map[string]*grant{}, news: map[string][]int64{},
+		inForce: map[string]*grant{}, news: map[string][]int64{}, newsOf: map[string][]int64{},
 	}
 	sort.Slice(o.rules, func(i, j int) bool { return o.rules[i].ID < o.rules[j].ID })
 	for _, p := range partitions {

@@ -106,10 +106,10 @@ type Config struct {
 	// Emit takes decisions as they are made, in the order of their lines.
 	Emit func([]event.Decision) error
 	// Review, if set, is called at every boundary (a whole ten seconds) behind
-	// seconds with events, after Emit. Figures says how many distinct actors
-	// succeeded with a target in seven days and how many tried; of the empty
-	// target, with anything. It may be called only within Review.
-	Review func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error
+	// seconds with events, after Emit. Figures says how the target of a decision
+	// stands, and asked without one how the whole site does. It may be called
+	// only within Review.
+	Review func(tick int64, figures func(*event.Asked) (event.Figures, bool)) error
 	// Enforce, if set, applies what is decided to the events that come after, as
 	// enforcement points would; nil: what was refused is what the log says.
 	Enforce *Enforcement

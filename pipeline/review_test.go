@@ -12,7 +12,7 @@ import (
 	"weir/rules"
 )
 
-type figuresOf = func(event.Target) (good, tried float64, ok bool)
+type figuresOf = func(*event.Asked) (event.Figures, bool)
 
 func TestEveryBoundaryBehindAnEventIsReviewed(t *testing.T) {
 	var records []record
@@ -48,8 +48,8 @@ func TestReviewsAreTheSameForEveryShape(t *testing.T) {
 		for i, s := range shapes(seed) {
 			var got []string
 			w.review = func(tick int64, figures figuresOf) error {
-				good, tried, ok := figures(nil)
-				got = append(got, fmt.Sprint(tick, good, tried, ok))
+				f, ok := figures(new(event.Asked))
+				got = append(got, fmt.Sprint(tick, f.Good, f.Tried, ok))
 				return nil
 			}
 			w.run(t, s)
@@ -78,14 +78,14 @@ func TestFiguresAreThoseOfDecisions(t *testing.T) {
 		}
 		w.review = func(tick int64, figures figuresOf) error {
 			for _, d := range byTick[tick] {
-				good, tried, ok := figures(d.Target)
+				f, ok := figures(&event.Asked{Decision: &d})
 				if !ok && d.Tried == 0 {
 					continue // nothing is held of the target, and the decision says so
 				}
 				checked++
 				shapesSeen[shapeOf(d.Target)] = true
-				if !ok || good != d.Good || tried != d.Tried {
-					t.Errorf("seed %d, %v at %d: good %v, tried %v, %v; the decision says %v, %v", seed, d.Target, tick, good, tried, ok, d.Good, d.Tried)
+				if want := (event.Figures{Good: d.Good, Tried: d.Tried, Regulars: d.Regulars}); !ok || f != want {
+					t.Errorf("seed %d, %v at %d: %+v, %v; the decision says %+v", seed, d.Target, tick, f, ok, want)
 				}
 			}
 			return nil
@@ -123,13 +123,13 @@ func TestFiguresOfTheWholeSite(t *testing.T) {
 			w.options.Site = site
 			got := map[int64]string{}
 			w.review = func(tick int64, figures figuresOf) error {
-				good, tried, ok := figures(event.Target{})
-				got[tick-base] = fmt.Sprint(good, tried, ok)
-				if _, _, ok := figures(event.Target{{Field: "country", Text: "DE"}}); ok {
-					t.Error("there are figures of a target that no rule has")
-				}
-				if _, _, ok := figures(event.Target{{Field: "colour", Text: "red"}}); ok {
-					t.Error("there are figures of a field that there is not")
+				f, ok := figures(new(event.Asked))
+				got[tick-base] = fmt.Sprint(f.Good, f.Tried, ok)
+				for _, field := range []string{"country", "colour"} { // that no rule has, and that there is not
+					d := event.Decision{Target: event.Target{{Field: field, Text: "red"}}}
+					if _, ok := figures(&event.Asked{Decision: &d}); ok {
+						t.Errorf("there are figures of a target of a %s", field)
+					}
 				}
 				return nil
 			}

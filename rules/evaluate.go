@@ -187,6 +187,30 @@ type figures struct {
 	ok          bool
 }
 
+// regularsOf returns how many of a target's good accounts are regulars, whom a
+// decision with that exception hits that a rule first made at a tick: never more
+// than what succeeded in the week before, up to an hour before it and by the
+// whole hour, and was not spared. What succeeds while an attack is on may be the
+// attacker's. Where less than a day was collected by then nobody can tell, and
+// all are.
+func (u *Unit) regularsOf(table int, slot uint32, except event.Field, onset int64, good float64, tick int64) float64 {
+	if good == 0 {
+		return 0
+	}
+	tr := u.state.plan.tables[table].target
+	series := tr.vouched
+	for _, e := range tr.spared {
+		if e.field == except {
+			series = e.hit
+		}
+	}
+	if !u.state.defined(u.state.plan.since(table, series, windows.W7d), onset) {
+		return good
+	}
+	before := floor(onset-3600, 3600)
+	return min(good, float64(u.win.TotalBefore(slot, series, windows.W7d, tick, before)))
+}
+
 // figuresOf reads a target's figures as of a tick.
 func (u *Unit) figuresOf(table int, slot uint32, tick int64) figures {
 	tr := u.state.plan.tables[table].target

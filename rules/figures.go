@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"math"
 	"net/netip"
 	"slices"
@@ -10,35 +11,137 @@ import (
 	"weir/windows"
 )
 
-// Figures returns how many distinct actors succeeded with a target in the
-// seven days up to a tick that was run, and how many tried; of the empty target
-// with anything, where the plan keeps that (PlanOptions.Site). Where rules keep
-// targets of that shape apart, since they see other kinds of endpoints of them,
-// it is the most of any. ok is false where the plan does not keep targets of
+// Figures returns how the target of a decision in force stands at a tick that
+// was run; without a decision how the whole site does, where the plan keeps that
+// (PlanOptions.Site). Where rules keep targets of that shape apart, since they
+// see other kinds of endpoints of them, each figure is the most of any. Of a
+// target where nobody can show to be a customer (a sign-up) they are those of
+// its fields that say who. ok is false where the plan does not keep targets of
 // that shape, or nothing is held of this one. All units must be at rest.
-func (st *State) Figures(target event.Target, tick int64) (good, tried float64, ok bool) {
-	p := st.plan
+func (st *State) Figures(a *event.Asked, tick int64) (f event.Figures, ok bool) {
+	m, known := a.Memo.(*places)
+	if !known || m.plan != st.plan {
+		m = st.plan.placesOf(a.Decision)
+		a.Memo = m
+	}
+	for i := range m.own {
+		if g, held := st.figuresAt(a.Decision, &m.own[i], m.except, tick); held {
+			ok = true
+			f = event.Figures{Good: max(f.Good, g.Good), Tried: max(f.Tried, g.Tried), Regulars: max(f.Regulars, g.Regulars)}
+		}
+	}
+	return f, ok
+}
+
+// places is where the figures of a decision's target are.
+type places struct {
+	plan   *Plan
+	except event.Field
+	own    []place
+}
+
+// place is a key that a plan keeps figures of; who is its part that says who,
+// where that is what counts.
+type place struct {
+	table int
+	key   windows.Key
+	who   *place
+}
+
+// placesOf finds where the figures of a decision's target are; of none, the
+// whole site's.
+func (p *Plan) placesOf(d *event.Decision) *places {
+	m := &places{plan: p}
+	var target event.Target
+	if d != nil {
+		target = d.Target
+		if except, ok := p.ParseExcept(d.Except); ok {
+			m.except = except
+		}
+	}
 	fields, values, ok := p.ParseTarget(target)
 	if !ok {
-		return 0, 0, false
+		return m
 	}
-	found := false
+	at := func(t int) place {
+		tb := &p.tables[t]
+		return place{table: t, key: tb.keyOf(func(i int) uint64 { return p.hashValue(values[slices.Index(fields, tb.fields[i])]) })}
+	}
 	for t := range p.tables {
-		good7d, tried7d, kept := p.tables[t].actors()
-		if !kept || !slices.Equal(p.tables[t].fields, fields) {
+		if _, _, kept := p.tables[t].actors(); !kept || !slices.Equal(p.tables[t].fields, fields) {
 			continue
 		}
-		k := p.tables[t].keyOf(func(i int) uint64 { return p.hashValue(values[i]) })
-		u := st.units[k.Unit(len(st.units))]
-		slot, ok := u.win.Find(k)
-		if !ok {
-			continue
+		own := at(t)
+		if tr := p.tables[t].target; tr != nil && tr.who >= 0 {
+			who := at(tr.who)
+			own.who = &who
 		}
-		found = true
-		good = max(good, math.Round(u.win.Distinct(slot, good7d, windows.W7d, tick)))
-		tried = max(tried, math.Round(u.win.Distinct(slot, tried7d, windows.W7d, tick)))
+		m.own = append(m.own, own)
 	}
-	return good, tried, found
+	// Only a table that a rule with the exception decides by knows whom it spares.
+	spares := func(at place) bool { return p.tables[at.table].target.spares(m.except) }
+	if m.except != event.NoField && slices.ContainsFunc(m.own, spares) {
+		m.own = slices.DeleteFunc(m.own, func(at place) bool { return !spares(at) })
+	}
+	return m
+}
+
+// spares reports whether a target's table tells whom an exception spares.
+func (tr *targetReads) spares(except event.Field) bool {
+	return tr != nil && slices.ContainsFunc(tr.spared, func(e exceptReads) bool { return e.field == except })
+}
+
+// figuresAt returns the figures of one key. Where it is a sign-up, where nobody
+// can be good, who is good elsewhere tells whom a decision would keep out.
+func (st *State) figuresAt(d *event.Decision, at *place, except event.Field, tick int64) (f event.Figures, ok bool) {
+	u := st.units[at.key.Unit(len(st.units))]
+	began := tick
+	if d != nil {
+		began = d.Time.Unix()
+		for _, g := range u.grants[at.key.Hi] {
+			if g.first == cmp.Or(d.Renews, d.ID) {
+				began = u.began(g)
+			}
+		}
+	}
+	if f, ok = st.figuresSince(at, except, began, tick); at.who == nil || f.Good > 0 || !st.vouchless(at, tick) {
+		return f, ok
+	}
+	if who, held := st.figuresSince(at.who, except, began, tick); held {
+		return who, true
+	}
+	return f, ok
+}
+
+// vouchless reports whether a key is about an endpoint where success vouches for
+// nobody: the rules see no others, or that is all that succeeded there.
+func (st *State) vouchless(at *place, tick int64) bool {
+	tr := st.plan.tables[at.table].target
+	if tr.kinds&^vouchless == 0 {
+		return true
+	}
+	u := st.units[at.key.Unit(len(st.units))]
+	slot, ok := u.win.FindIn(at.table, at.key)
+	return ok && u.win.Total(slot, tr.successes, windows.W7d, tick) > 0
+}
+
+// figuresSince returns the figures of one key, of whose regulars those count
+// that were there when something began.
+func (st *State) figuresSince(at *place, except event.Field, began, tick int64) (f event.Figures, ok bool) {
+	tb := &st.plan.tables[at.table]
+	u := st.units[at.key.Unit(len(st.units))]
+	slot, ok := u.win.FindIn(at.table, at.key)
+	if !ok {
+		return f, false
+	}
+	good, tried, _ := tb.actors()
+	f.Good = math.Round(u.win.Distinct(slot, good, windows.W7d, tick))
+	f.Tried = math.Round(u.win.Distinct(slot, tried, windows.W7d, tick))
+	f.Regulars = f.Good
+	if tb.target != nil {
+		f.Regulars = u.regularsOf(at.table, slot, except, began, f.Good, tick)
+	}
+	return f, true
 }
 
 // actors returns the series of the actors that succeeded and of those that

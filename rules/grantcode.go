@@ -131,6 +131,7 @@ func (r *decoder) grant() *grant {
 		g.ended = true
 		return g
 	}
+	r.check(n > 0, "a decision in force that was not made")
 	d := &g.last
 	g.first = r.String()
 	d.Rule, d.Would = g.by.id, g.action

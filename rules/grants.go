@@ -111,6 +111,7 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 		Step: step, Time: time.Unix(w.tick, 0), Mode: st.mode(w.rule, c.Action), Would: c.Action, To: c.To,
 		Key: w.keyTarget(), Rule: r.ID, Version: r.Version, Severity: r.Severity,
 		Good: f.good, Tried: f.tried, Clean: f.clean, Sources: st.named(w.spans()),
+		Regulars:   u.regulars(e.target, target, g, f.good, w.tick),
 		Incomplete: st.incomplete(w.rule, w.tick),
 	}
 	switch {
@@ -165,7 +166,7 @@ func (u *Unit) count(g *grant) {
 func (u *Unit) write(g *grant, d event.Decision, step event.Step, tick, until int64) {
 	// What every line reads anew is not kept for the next.
 	g.last = d
-	g.last.Good, g.last.Tried, g.last.Clean, g.last.Sources = 0, 0, false, nil
+	g.last.Good, g.last.Tried, g.last.Regulars, g.last.Clean, g.last.Sources = 0, 0, 0, false, nil
 	d.Step, d.Time, d.Until = step, time.Unix(tick, 0), time.Unix(until, 0)
 	d.ID = event.DecisionID(step, d.Rule, d.Version, d.Would, d.Target, d.Except, d.Time)
 	inForce := g.until != 0
@@ -196,6 +197,30 @@ func (u *Unit) endFirst() {
 	u.ended++
 	u.count(g)
 	u.decisions = append(u.decisions, d)
+}
+
+// began returns the tick at which the rule decided about the target: where it
+// counts its decisions, for it has several steps, that of the first one in the
+// week of the latest, else that of the latest.
+func (u *Unit) began(g *grant) int64 {
+	if g.rule != gone && u.state.plan.rules[g.rule].counts() {
+		return g.made[0]
+	}
+	return g.made[len(g.made)-1]
+}
+
+// counts reports whether a rule's decisions depend on how many there were.
+func (rp *rulePlan) counts() bool {
+	return slices.ContainsFunc(rp.entries, func(e entryPlan) bool { return len(e.seconds) > 1 })
+}
+
+// regulars returns how many regulars a decision on a target hits.
+func (u *Unit) regulars(table int, target windows.Key, g *grant, good float64, tick int64) float64 {
+	slot, ok := u.win.Find(target)
+	if !ok {
+		return 0
+	}
+	return u.regularsOf(table, slot, g.except, u.began(g), good, tick)
 }
 
 // onset returns the target's events in the ten minutes up to a tick.
@@ -231,6 +256,7 @@ func (u *Unit) renewRefused(t windows.Touch, tr *targetReads, tick int64) {
 		d.Mode = u.state.mode(g.rule, g.action)
 		f := u.figuresOf(int(t.Table), t.Slot, tick)
 		d.Good, d.Tried, d.Clean = f.good, f.tried, f.clean
+		d.Regulars = u.regularsOf(int(t.Table), t.Slot, g.except, u.began(g), f.good, tick)
 		d.Sources = u.state.named(u.spansOf(t.Slot, tr.refused))
 		u.write(g, d, event.Renew, tick, until)
 	}
@@ -240,7 +266,7 @@ func (u *Unit) renewRefused(t windows.Touch, tr *targetReads, tick int64) {
 func (u *Unit) forget(tick int64) {
 	u.drop(func(g *grant) bool {
 		return g.rule == gone || len(g.made) == 0 || g.made[len(g.made)-1] <= tick-week ||
-			!slices.ContainsFunc(u.state.plan.rules[g.rule].entries, func(e entryPlan) bool { return len(e.seconds) > 1 })
+			!u.state.plan.rules[g.rule].counts()
 	})
 }
 

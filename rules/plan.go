@@ -89,6 +89,20 @@ type targetReads struct {
 	events, refusals        int    // Count, 10m
 	successes, tries        int    // Count, 1h and 7d
 	goodActors, triedActors int    // Distinct, 7d
+	// vouched, Count, 7d, are the successes that make actors good; spared are
+	// those of them that an exception leaves.
+	vouched int
+	spared  []exceptReads
+	// who is the table of the target's fields that say who, where nothing that
+	// the rules see of it vouches for anybody; else -1.
+	who int
+}
+
+// exceptReads is the series, Count over 7d, of the successes that make an actor
+// good and that an exception does not spare.
+type exceptReads struct {
+	field event.Field
+	hit   int
 }
 
 // standingReads are the series behind known and seen of a table's one field.

@@ -135,7 +135,7 @@ func (p *planner) entry(i, n, where int, index map[string]int) entryPlan {
 	} else {
 		e.target = p.table(dims, -1)
 	}
-	p.targetOf(e.target, r)
+	p.targetOf(e.target, r, c.Except)
 	for _, d := range dims {
 		e.from = append(e.from, slices.Index(from, d))
 	}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"weir/event"
 	"weir/windows"
@@ -35,20 +36,74 @@ func (p *planner) succeeded() int {
 	})
 }
 
+// vouchless are the kinds of endpoints where success proves nothing about who
+// had it: anybody can make an account, or ask for a new password. Whoever makes
+// accounts by the thousand would else be a good customer.
+const vouchless uint32 = 1<<event.Signup | 1<<event.Reset
+
+// vouched returns the condition that it succeeded where only a customer can, or
+// that a visitor did it.
+func (p *planner) vouched() int {
+	const text = `outcome == "success" and kind not in ["reset", "signup"]`
+	if !p.visits {
+		return p.text(text)
+	}
+	return p.cond(&EventCond{
+		Text: text + " or unjudged and visited", Kinds: allKinds,
+		Match: func(ev *event.Event, f *Facts) bool {
+			return ev.Outcome == event.Success && vouchless>>ev.Kind&1 == 0 || ev.Unjudged && f != nil && f.Standing.Visited(ev)
+		},
+	})
+}
+
+// hit returns the condition that a success vouches for somebody whom the
+// exception would not have spared.
+func (p *planner) hit(except event.Field) int {
+	good := p.conds[p.vouched()]
+	return p.cond(&EventCond{
+		Text: good.Text + " of none known(" + p.extras.Name(except) + ")", Kinds: good.Kinds, Known: []event.Field{except},
+		Match: func(ev *event.Event, f *Facts) bool {
+			return f != nil && f.Standing.KnowsOf(except) && good.Match(ev, f) && !f.Standing.Known(ev, except)
+		},
+	})
+}
+
 // targetOf makes t keep what good, tried, clean and law 9 ask of a target.
 //
 // All events of a target count, not only those that the rule sees. Where the
 // target's values fix the kind of endpoint, only events of kinds that the rule
 // sees can be the target's, so the others need not touch the table at all.
-func (p *planner) targetOf(t int, r *Rule) {
+func (p *planner) targetOf(t int, r *Rule, except event.Field) {
 	kinds := ^uint32(0)
 	if fixesKind(p.tables[t].fields) {
 		kinds = r.Where.Kinds
 	}
-	if p.tables[t].target == nil {
-		p.tables[t].target = &targetReads{}
+	tr := p.tables[t].target
+	if tr == nil {
+		tr = &targetReads{who: -1}
+		p.tables[t].target = tr
 	}
-	p.tables[t].target.kinds |= kinds
+	tr.kinds |= kinds
+	if except != event.NoField && !tr.spares(except) {
+		tr.spared = append(tr.spared, exceptReads{field: except})
+	}
+	if who := whoOf(p.tables[t].fields); kinds&^vouchless == 0 && len(who) > 0 {
+		w := p.table(who, -1)
+		p.targetOf(w, r, except)
+		p.tables[t].target.who = w
+	}
+}
+
+// whoOf returns the fields of a target that say who, not where.
+func whoOf(fs []event.Field) []event.Field {
+	return slices.DeleteFunc(slices.Clone(fs), func(f event.Field) bool {
+		switch f {
+		case event.FieldSite, event.FieldMethod, event.FieldPath, event.FieldQuery, event.FieldEndpoint, event.FieldKind,
+			event.FieldItem, event.FieldStatus, event.FieldProtocol, event.FieldDeprecated:
+			return true
+		}
+		return false
+	})
 }
 
 // planTarget enters the series behind good, tried, clean and law 9.
@@ -59,18 +114,29 @@ func (p *planner) planTarget(t int) {
 		of = p.cond(kindsCond(tr.kinds))
 		p.ofKinds[of] = tr.kinds
 	}
-	tried, ok := p.tried(), p.succeeded()
+	tried, good := p.tried(), p.vouched()
+	// Where a target is one endpoint, clean is of what happens there: whom a
+	// block would stop from signing up succeeds in signing up.
+	ok := good
+	if of != noCond {
+		ok = p.succeeded()
+	}
 	tr.events = p.series(t, windows.Count, p.bit(t, of, noCond), 0, windows.W10m)
 	tr.refused = p.bit(t, refusedBit, of)
 	tr.refusals = p.series(t, windows.Count, tr.refused, 0, windows.W10m)
 	actor := p.observe(event.FieldActor, false)
-	triedBit, okBit := p.bit(t, of, tried), p.bit(t, of, ok)
+	triedBit, okBit, goodBit := p.bit(t, of, tried), p.bit(t, of, ok), p.bit(t, of, good)
 	for _, w := range []windows.Window{windows.W1h, windows.W7d} {
 		tr.tries = p.series(t, windows.Count, triedBit, 0, w)
 		tr.successes = p.series(t, windows.Count, okBit, 0, w)
 	}
 	tr.triedActors = p.series(t, windows.Distinct, triedBit, actor, windows.W7d)
-	tr.goodActors = p.series(t, windows.Distinct, okBit, actor, windows.W7d)
+	tr.goodActors = p.series(t, windows.Distinct, goodBit, actor, windows.W7d)
+	tr.vouched = p.series(t, windows.Count, goodBit, 0, windows.W7d)
+	for i := range tr.spared {
+		e := &tr.spared[i]
+		e.hit = p.series(t, windows.Count, p.bit(t, of, p.hit(e.field)), 0, windows.W7d)
+	}
 }
 
 // refusedBit stands in for a condition number in the bit of refused events,
@@ -103,7 +169,7 @@ func (p *planner) planStanding(r *Rule) {
 		t := p.table([]event.Field{f}, -1)
 		if p.tables[t].known == nil {
 			p.tables[t].known = &standingReads{
-				success: p.series(t, windows.Count, p.bit(t, noCond, p.succeeded()), 0, windows.W7d),
+				success: p.series(t, windows.Count, p.bit(t, noCond, p.vouched()), 0, windows.W7d),
 				failure: p.series(t, windows.Count, p.bit(t, noCond, p.text(failedText)), 0, windows.W7d),
 			}
 		}
@@ -135,7 +201,7 @@ func (p *planner) planSite() {
 	t := p.table(nil, -1)
 	actor := p.observe(event.FieldActor, false)
 	p.tables[t].site = &siteReads{
-		good:  p.series(t, windows.Distinct, p.bit(t, noCond, p.succeeded()), actor, windows.W7d),
+		good:  p.series(t, windows.Distinct, p.bit(t, noCond, p.vouched()), actor, windows.W7d),
 		tried: p.series(t, windows.Distinct, p.bit(t, noCond, p.tried()), actor, windows.W7d),
 	}
 }

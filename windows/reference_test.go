@@ -96,6 +96,17 @@ func (f *reference) total(k Key, s *Series, w Window, tick int64) (n uint64) {
 	return n
 }
 
+// totalBefore is total of what came before a second.
+func (f *reference) totalBefore(k Key, s *Series, w Window, tick, before int64) uint64 {
+	past := reference{l: f.l, rows: map[Key][]seenRow{}}
+	for _, r := range f.rows[k] {
+		if r.second < before {
+			past.rows[k] = append(past.rows[k], r)
+		}
+	}
+	return past.total(k, s, w, tick)
+}
+
 func (f *reference) distinct(k Key, s *Series, w Window, tick int64) int {
 	m := map[uint64]bool{}
 	for _, v := range f.observed(k, s, w, tick) {

@@ -35,6 +35,13 @@ func compareSeries(u *Unit, f *reference, slot uint32, k Key, i int, s *Series, 
 		if got, want := u.Total(slot, i, w, tick), f.total(k, s, w, tick); got != want {
 			return fmt.Errorf("total %d, want %d", got, want)
 		}
+		pane := w.Ring().Pane()
+		for _, back := range []int64{0, int64(w) / 3, int64(w)} {
+			before := floorTo(tick-back, pane)
+			if got, want := u.TotalBefore(slot, i, w, tick, before+pane/2), f.totalBefore(k, s, w, tick, before); got != want {
+				return fmt.Errorf("total before %d %d, want %d", before, got, want)
+			}
+		}
 	case MinMax:
 		lo, hi, ok := u.MinMax(slot, i, w, tick)
 		vs := f.observed(k, s, w, tick)

@@ -50,7 +50,7 @@ func (l *told) decide(t *testing.T, d event.Decision) event.Decision {
 func (l *told) story(t *testing.T) (targets []string) {
 	t.Helper()
 	at := l.now.Add(-2 * time.Second)
-	none := func(event.Target) (float64, float64, bool) { return 0, 0, false }
+	none := func(*event.Asked) (event.Figures, bool) { return event.Figures{}, false }
 
 	first := l.decide(t, stuffing(7, at, time.Hour))
 	l.now = l.now.Add(40 * time.Minute)
@@ -65,6 +65,7 @@ func (l *told) story(t *testing.T) (targets []string) {
 	population.Rule, population.Would = "ato.low_and_slow", event.Challenge
 	population.Target = event.Target{{Field: "endpoint", Text: "POST /login"}, {Field: "fingerprint", Text: "9f2c51b0"}}
 	population.Key, population.Except, population.Good = population.Target, "known(ip)", 3
+	population.Regulars = population.Good
 	population.Evidence = []event.Measure{{Name: "tries", Value: 812}, {Name: "gone", Value: 1.0 / 3}}
 	l.decide(t, population)
 

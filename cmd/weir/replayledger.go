@@ -58,11 +58,11 @@ func isLedger(name string) bool {
 }
 
 // review is what the pipeline calls at boundaries.
-func (r *replayLedger) review() func(int64, func(event.Target) (good, tried float64, ok bool)) error {
+func (r *replayLedger) review() func(int64, func(*event.Asked) (event.Figures, bool)) error {
 	if r == nil {
 		return nil
 	}
-	return func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error {
+	return func(tick int64, figures func(*event.Asked) (event.Figures, bool)) error {
 		return r.ledger.Review(time.Unix(tick, 0), figures)
 	}
 }

@@ -245,7 +245,7 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 			}
 			return l.ledger.Add(ds)
 		}
-		cfg.Review = func(tick int64, figures func(event.Target) (good, tried float64, ok bool)) error {
+		cfg.Review = func(tick int64, figures func(*event.Asked) (event.Figures, bool)) error {
 			return l.ledger.Review(time.Unix(tick, 0), figures)
 		}
 		cfg.Break = func() bool { return l.asked.Load() != nil }
