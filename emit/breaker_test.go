@@ -370,3 +370,63 @@ func TestOnASiteWithoutAccountsEntriesComeSlowly(t *testing.T) {
 		}
 	}
 }
+
+// A campaign whose takings succeed: good accounts stand behind its entries, but
+// they are no regulars.
+func TestWhatAnAttackerTakesOverTripsNothing(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.sited(1000)
+	var ds []event.Decision
+	for i := range 1000 {
+		d := behind(ruled("r", dawn, "ip", fmt.Sprintf("198.18.%d.%d", i/250, i%250)), 3, 1000)
+		d.Regulars = 0
+		ds = append(ds, d)
+	}
+	l.add(ds...)
+	if n := len(l.force()); n != 1000 || len(l.Tripped()) != 0 {
+		t.Errorf("%d of 1000 in force, tripped %v; want all, at once", n, l.Tripped())
+	}
+	// Nothing is enforced yet, or only later: what goes on adds nothing.
+	taken := 3.0
+	review := func(more, regulars float64) {
+		l.tick(10 * time.Second)
+		taken += more
+		err := l.Review(l.clock.now, func(a *event.Asked) (event.Figures, bool) {
+			if a.Decision == nil {
+				return event.Figures{Good: 1000 + taken, Tried: 1e6}, true
+			}
+			return event.Figures{Good: taken, Tried: 1000 * taken, Regulars: regulars}, true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		review(100, 0)
+	}
+	if n := len(l.force()); n != 1000 || len(l.Tripped()) != 0 {
+		t.Errorf("%d in force, tripped %v, while it goes on", n, l.Tripped())
+	}
+	// The same, where they had been there before: 1,000 are more than 0.5 %.
+	review(0, 1)
+	if n := len(l.force()); n != 0 || len(l.Tripped()) != 1 {
+		t.Errorf("%d in force, tripped %v; want none, for a regular stands behind each", n, l.Tripped())
+	}
+}
+
+// An exception weighs what it does not spare.
+func TestAnExceptionWeighsWhomItHits(t *testing.T) {
+	for _, c := range []struct {
+		regulars float64
+		trips    bool
+	}{{0, false}, {10, false}, {11, true}} {
+		l := testLedger(t, &Guards{})
+		l.sited(2000)
+		d := behind(ruled("r", dawn, "fingerprint", "everybody's"), 900, 90_000)
+		d.Except, d.Regulars = "known(ip)", c.regulars
+		l.add(d)
+		if got := len(l.Tripped()) == 1; got != c.trips || (len(l.force()) == 0) != c.trips {
+			t.Errorf("%v regulars that are not spared: tripped %v, in force %v", c.regulars, got, l.force())
+		}
+	}
+}

@@ -271,8 +271,8 @@ func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 		rules[e.d.Rule] = true
 		e.asked.Decision = &e.d
 		f, ok := figures(&e.asked)
-		if !ok {
-			continue
+		if !ok || number(f.Good) == e.good && number(f.Regulars) == e.hits && !shared(f.Good, f.Tried) {
+			continue // nothing is known of it, or all is as it was
 		}
 		d := e.d
 		d.Good, d.Tried, d.Regulars = f.Good, f.Tried, f.Regulars

@@ -582,7 +582,7 @@ func TestRandomStepsKeepTheLedgerWhole(t *testing.T) {
 		case 0, 1, 2:
 			d := ruled(fmt.Sprintf("r%d", r.IntN(4)), l.clock.now, "ip", fmt.Sprintf("198.51.100.%d", r.IntN(40)))
 			d.Good, d.Tried = float64(r.IntN(3)), 100
-				d.Regulars = d.Good
+			d.Regulars = d.Good
 			known = append(known, d)
 			l.add(d)
 		case 3:

@@ -100,3 +100,19 @@ func BenchmarkCovering(b *testing.B) {
 		}
 	}
 }
+
+// A review with 100,000 entries in force, of which nothing changed.
+func BenchmarkReview(b *testing.B) {
+	l := benchLedger(b, "")
+	for round := range 10 {
+		if err := l.Add(tenThousand(round)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := l.Review(dawn, accounts(1e6)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

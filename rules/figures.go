@@ -18,26 +18,52 @@ import (
 // target where nobody can show to be a customer (a sign-up) they are those of
 // its fields that say who. ok is false where the plan does not keep targets of
 // that shape, or nothing is held of this one. All units must be at rest.
+//
+// What was found is kept with a.Memo: a ledger asks for thousands at a time, and
+// most of them are as they were. The figures of a target that nothing came from
+// are those of up to ten minutes before.
 func (st *State) Figures(a *event.Asked, tick int64) (f event.Figures, ok bool) {
+	id := ""
+	if a.Decision != nil {
+		id = cmp.Or(a.Renews, a.ID)
+	}
 	m, known := a.Memo.(*places)
-	if !known || m.plan != st.plan {
-		m = st.plan.placesOf(a.Decision)
+	if !known || m.plan != st.plan || m.id != id {
+		m = st.placesOf(a.Decision, id, tick)
 		a.Memo = m
 	}
+	fresh := tick < m.asked || tick >= m.asked+freshFor
 	for i := range m.own {
-		if g, held := st.figuresAt(a.Decision, &m.own[i], m.except, tick); held {
+		fresh = st.touched(&m.own[i], m.asked) || fresh
+	}
+	if !fresh {
+		return m.figures, m.held
+	}
+	for i := range m.own {
+		if g, held := st.figuresAt(&m.own[i], m, tick); held {
 			ok = true
 			f = event.Figures{Good: max(f.Good, g.Good), Tried: max(f.Tried, g.Tried), Regulars: max(f.Regulars, g.Regulars)}
 		}
 	}
+	m.asked, m.figures, m.held = tick, f, ok
 	return f, ok
 }
 
-// places is where the figures of a decision's target are.
+// freshFor is for how long, in seconds, the figures of a target stand that
+// nothing happens at.
+const freshFor = 600
+
+// places is where the figures of a decision's target are, and what they were.
 type places struct {
 	plan   *Plan
+	id     string // of the decision
 	except event.Field
+	began  int64 // when it was made, as far as regulars go
 	own    []place
+
+	asked   int64 // the tick of the figures
+	figures event.Figures
+	held    bool
 }
 
 // place is a key that a plan keeps figures of; who is its part that says who,
@@ -48,13 +74,24 @@ type place struct {
 	who   *place
 }
 
+// touched reports whether something came that a place's figures count, since a
+// tick.
+func (st *State) touched(at *place, since int64) bool {
+	u := st.units[at.key.Unit(len(st.units))]
+	if slot, ok := u.win.FindIn(at.table, at.key); ok && u.win.LastTouch(slot) > since {
+		return true
+	}
+	return at.who != nil && st.touched(at.who, since)
+}
+
 // placesOf finds where the figures of a decision's target are; of none, the
 // whole site's.
-func (p *Plan) placesOf(d *event.Decision) *places {
-	m := &places{plan: p}
+func (st *State) placesOf(d *event.Decision, id string, tick int64) *places {
+	p := st.plan
+	m := &places{plan: p, id: id, began: tick, asked: math.MinInt64 / 2}
 	var target event.Target
 	if d != nil {
-		target = d.Target
+		target, m.began = d.Target, d.Time.Unix()
 		if except, ok := p.ParseExcept(d.Except); ok {
 			m.except = except
 		}
@@ -78,6 +115,15 @@ func (p *Plan) placesOf(d *event.Decision) *places {
 		}
 		m.own = append(m.own, own)
 	}
+	for i := range m.own {
+		k := m.own[i].key
+		u := st.units[k.Unit(len(st.units))]
+		for _, g := range u.grants[k.Hi] {
+			if g.first == id && id != "" {
+				m.began = u.began(g)
+			}
+		}
+	}
 	// Only a table that a rule with the exception decides by knows whom it spares.
 	spares := func(at place) bool { return p.tables[at.table].target.spares(m.except) }
 	if m.except != event.NoField && slices.ContainsFunc(m.own, spares) {
@@ -93,21 +139,11 @@ func (tr *targetReads) spares(except event.Field) bool {
 
 // figuresAt returns the figures of one key. Where it is a sign-up, where nobody
 // can be good, who is good elsewhere tells whom a decision would keep out.
-func (st *State) figuresAt(d *event.Decision, at *place, except event.Field, tick int64) (f event.Figures, ok bool) {
-	u := st.units[at.key.Unit(len(st.units))]
-	began := tick
-	if d != nil {
-		began = d.Time.Unix()
-		for _, g := range u.grants[at.key.Hi] {
-			if g.first == cmp.Or(d.Renews, d.ID) {
-				began = u.began(g)
-			}
-		}
-	}
-	if f, ok = st.figuresSince(at, except, began, tick); at.who == nil || f.Good > 0 || !st.vouchless(at, tick) {
+func (st *State) figuresAt(at *place, m *places, tick int64) (f event.Figures, ok bool) {
+	if f, ok = st.figuresSince(at, m, tick); at.who == nil || f.Good > 0 || !st.vouchless(at, tick) {
 		return f, ok
 	}
-	if who, held := st.figuresSince(at.who, except, began, tick); held {
+	if who, held := st.figuresSince(at.who, m, tick); held {
 		return who, true
 	}
 	return f, ok
@@ -125,9 +161,9 @@ func (st *State) vouchless(at *place, tick int64) bool {
 	return ok && u.win.Total(slot, tr.successes, windows.W7d, tick) > 0
 }
 
-// figuresSince returns the figures of one key, of whose regulars those count
-// that were there when something began.
-func (st *State) figuresSince(at *place, except event.Field, began, tick int64) (f event.Figures, ok bool) {
+// figuresSince returns the figures of one key; its regulars are those from
+// before the decision.
+func (st *State) figuresSince(at *place, m *places, tick int64) (f event.Figures, ok bool) {
 	tb := &st.plan.tables[at.table]
 	u := st.units[at.key.Unit(len(st.units))]
 	slot, ok := u.win.FindIn(at.table, at.key)
@@ -139,7 +175,7 @@ func (st *State) figuresSince(at *place, except event.Field, began, tick int64) 
 	f.Tried = math.Round(u.win.Distinct(slot, tried, windows.W7d, tick))
 	f.Regulars = f.Good
 	if tb.target != nil {
-		f.Regulars = u.regularsOf(at.table, slot, except, began, f.Good, tick)
+		f.Regulars = u.regularsOf(at.table, slot, m.except, m.began, f.Good, tick)
 	}
 	return f, true
 }

@@ -150,6 +150,9 @@ func (u *Unit) apart() bool {
 	return u.outside.keys > 0
 }
 
+// LastTouch returns the tick of the last Fold that touched the key in a slot.
+func (u *Unit) LastTouch(slot uint32) int64 { return int64(u.index.slot(slot).last) }
+
 // KeyOf returns the key in a slot.
 func (u *Unit) KeyOf(slot uint32) Key { return u.index.slot(slot).key }
 

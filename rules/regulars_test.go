@@ -1,0 +1,220 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"weir/event"
+)
+
+// person is who does something in a history.
+type person struct {
+	n           int // of the account
+	ip          int
+	fingerprint string
+	kind        event.Kind
+	outcome     event.Outcome
+}
+
+// history is a state to which people come, a second each.
+type history struct {
+	*life
+	begin int64
+}
+
+func newHistory(t *testing.T, rules ...string) *history {
+	t.Helper()
+	begin := int64(1_780_000_000) / 3600 * 3600
+	return &history{newLife(NewState(storyPlan(t, PlanOptions{Site: true}, rules...), 4, 0, enforced, named), 4), begin}
+}
+
+// come has people come a number of seconds after the beginning.
+func (h *history) come(at int64, people ...person) {
+	for i, p := range people {
+		var e event.Event
+		e.Reset()
+		e.Second, e.Offset = h.begin+at+int64(i), h.begin+at+int64(i)
+		e.IP, e.Session, e.Fingerprint = netip.AddrFrom4([4]byte{198, 18, byte(p.ip >> 8), byte(p.ip)}), fmt.Sprint("s", p.n), p.fingerprint
+		e.Kind, e.Endpoint, e.Outcome = p.kind, "POST /"+p.kind.String(), p.outcome
+		h.tell([]storySecond{{at: e.Second, events: []event.Event{e}}})
+	}
+	h.to(floor(h.now, Boundary) + 2*Boundary)
+}
+
+// latest returns the latest decision about a target with that value that has
+// figures.
+func (h *history) latest(t *testing.T, value string) *event.Decision {
+	t.Helper()
+	for i := len(h.decisions) - 1; i >= 0; i-- {
+		d := &h.decisions[i]
+		for _, v := range d.Target {
+			if v.Text == value && d.Step != event.End {
+				return d
+			}
+		}
+	}
+	t.Fatalf("no decision about %s in %s", value, h.lines())
+	return nil
+}
+
+func (h *history) figures(t *testing.T, d *event.Decision) event.Figures {
+	t.Helper()
+	f, ok := h.st.Figures(&event.Asked{Decision: d}, h.now)
+	if !ok {
+		t.Fatalf("no figures of %v", d.Target)
+	}
+	return f
+}
+
+func logIns(n, from int, fingerprint string, outcome event.Outcome) (out []person) {
+	for i := range n {
+		out = append(out, person{n: from + i, ip: from + i, fingerprint: fingerprint, kind: event.Login, outcome: outcome})
+	}
+	return out
+}
+
+const failingTrait = `id: t.failing
+version: 1
+key: fingerprint
+where: kind == "login"
+features:
+  failed: count("1h", outcome == "failure")
+when: failed >= 20
+then: {block: fingerprint, if: good < 1000, for: 24h}
+stage: enforce
+`
+
+// What an attacker takes over while he attacks does not vouch for him, however
+// long it goes on; who was there before does.
+func TestRegularsAreThoseFromBeforeADecision(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	h.come(0, logIns(4, 0, "old", event.Success)...)
+	h.come(3*day, logIns(20, 1000, "tool", event.Failure)...)
+	h.come(3*day+60, append(logIns(2, 2000, "old", event.Success), logIns(20, 3000, "old", event.Failure)...)...)
+	if d := h.latest(t, "old"); d.Good != 6 || d.Regulars != 4 {
+		t.Errorf("decided with %v good, %v regulars; want 6 and 4", d.Good, d.Regulars)
+	}
+	for hour := range int64(5) { // nothing is enforced, and he goes on
+		h.come(3*day+3600*(hour+1), append(logIns(3, 4000+100*int(hour), "tool", event.Success), logIns(3, 6000+100*int(hour), "old", event.Success)...)...)
+	}
+	for value, want := range map[string]event.Figures{"tool": {Good: 15, Tried: 35}, "old": {Good: 21, Tried: 41, Regulars: 4}} {
+		if got := h.figures(t, h.latest(t, value)); got != want {
+			t.Errorf("%s stands at %+v, want %+v", value, got, want)
+		}
+	}
+	// Successes of the hour before it are not from before it.
+	h = newHistory(t, failingTrait)
+	h.come(3*day-3600, logIns(4, 0, "old", event.Success)...)
+	h.come(4*day-3601, logIns(4, 10, "old", event.Success)...)
+	h.come(4*day, logIns(5, 20, "old", event.Success)...)
+	h.come(4*day+1800, logIns(20, 3000, "old", event.Failure)...)
+	if d := h.latest(t, "old"); d.Good != 13 || d.Regulars != 5 {
+		t.Errorf("decided with %v good, %v regulars; want 13 and 5: all but who came within the hour before, by the whole hour", d.Good, d.Regulars)
+	}
+}
+
+// On the first day nobody was there before.
+func TestOnTheFirstDayAllThatSucceededAreRegulars(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	h.come(0, logIns(4, 0, "old", event.Success)...)
+	h.come(day-120, logIns(20, 3000, "old", event.Failure)...)
+	if d := h.latest(t, "old"); d.Good != 4 || d.Regulars != 4 {
+		t.Errorf("decided with %v good, %v regulars; want 4 and 4", d.Good, d.Regulars)
+	}
+	h.come(day+7200, logIns(3, 100, "old", event.Success)...)
+	if got := h.figures(t, h.latest(t, "old")); got.Regulars != 7 {
+		t.Errorf("later it stands at %+v, want 7 regulars: nobody knows who was there before", got)
+	}
+}
+
+// Regulars are whom a decision hits, not whom its exception spares.
+func TestAnExceptionSparesRegulars(t *testing.T) {
+	h := newHistory(t, `id: t.stranger
+version: 1
+key: fingerprint
+where: kind == "login"
+features:
+  failed: count("1h", outcome == "failure")
+when: failed >= 20
+then: {block: fingerprint, if: good < 1000, except: known(ip), for: 1h}
+stage: enforce
+`)
+	h.come(0, logIns(10, 0, "old", event.Success)...)
+	h.come(36*3600, append(logIns(10, 0, "old", event.Success), logIns(2, 500, "old", event.Success)...)...)
+	h.come(3*day, logIns(20, 3000, "old", event.Failure)...)
+	d := h.latest(t, "old")
+	if d.Except != "known(ip)" || d.Good != 12 || d.Regulars != 2 {
+		t.Errorf("decided %q with %v good, %v regulars; want known(ip), 12 and the 2 who came from where nobody was known", d.Except, d.Good, d.Regulars)
+	}
+	if got := h.figures(t, d); got.Regulars != 2 {
+		t.Errorf("it stands at %+v, want 2 regulars", got)
+	}
+}
+
+// Who signs up is no customer yet; whom it would keep out of signing up is told
+// by who has the same trait elsewhere.
+func TestSigningUpMakesNobodyGood(t *testing.T) {
+	h := newHistory(t, `id: t.signups
+version: 1
+key: [endpoint, fingerprint]
+where: kind == "signup"
+features: {n: count("1h")}
+when: n >= 5
+then: {block: [endpoint, fingerprint], if: good == 0, for: 1h}
+stage: enforce
+`)
+	h.come(0, logIns(30, 0, "browser", event.Success)...)
+	h.come(2*day, append(logIns(5, 0, "browser", event.Success), logIns(9, 100, "browser", event.Failure)...)...)
+	signUps := func(from int, fingerprint string) {
+		for i := range 6 {
+			h.come(3*day+int64(from), person{n: from + i, ip: from + i, fingerprint: fingerprint, kind: event.Signup, outcome: event.Success})
+		}
+	}
+	signUps(1000, "browser")
+	signUps(2000, "tool")
+	for value, want := range map[string]event.Figures{"browser": {Good: 30, Tried: 45, Regulars: 30}, "tool": {Tried: 6}} {
+		d := h.latest(t, value)
+		if d.Good != 0 || d.Tried != 5 || d.Clean {
+			t.Errorf("%s: decided with %v good of %v, clean %v; want nobody good, and not clean, for signing up succeeds", value, d.Good, d.Tried, d.Clean)
+		}
+		if got := h.figures(t, d); got != want {
+			t.Errorf("%s stands at %+v, want %+v", value, got, want)
+		}
+	}
+	if got, ok := h.st.Figures(new(event.Asked), h.now); !ok || got.Good != 30 {
+		t.Errorf("the site stands at %+v, %v; want 30 good accounts", got, ok)
+	}
+}
+
+// A ledger asks for thousands again and again; what it is told is what who asks
+// for the first time is told.
+func TestFiguresAreTheSameForWhoAsksAgain(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	h.come(0, logIns(4, 0, "old", event.Success)...)
+	h.come(3*day, logIns(20, 1000, "old", event.Failure)...)
+	d := h.latest(t, "old")
+	again := &event.Asked{Decision: d}
+	asked := func(what string) {
+		t.Helper()
+		got, ok := h.st.Figures(again, h.now)
+		want, held := h.st.Figures(&event.Asked{Decision: d}, h.now)
+		if got != want || ok != held {
+			t.Errorf("%s: told %+v, %v, the second time; %+v, %v, the first", what, got, ok, want, held)
+		}
+	}
+	asked("at once")
+	if n := testing.AllocsPerRun(10, func() { h.st.Figures(again, h.now) }); n > 0 {
+		t.Errorf("asking again allocates %v times", n)
+	}
+	h.come(3*day+60, logIns(3, 100, "old", event.Success)...)
+	asked("behind new log-ins")
+	h.to(h.begin + 3*day + 2*freshFor)
+	asked("when nothing happened for long")
+	h.to(h.begin + 7*day + 7200)
+	asked("when the first log-ins are a week old")
+	other := *d
+	other.ID, other.Time = "of another", other.Time.Add(-3*24*3600*1e9)
+	again.Decision, d = &other, &other
+	asked("about another decision")
+}
