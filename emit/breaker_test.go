@@ -407,10 +407,14 @@ func TestWhatAnAttackerTakesOverTripsNothing(t *testing.T) {
 	if n := len(l.force()); n != 1000 || len(l.Tripped()) != 0 {
 		t.Errorf("%d in force, tripped %v, while it goes on", n, l.Tripped())
 	}
+	l.add(ruled("other", l.clock.now, "ip", "203.0.113.5")) // so that what is in force is shown anew
+	if e := l.InForce().Entries[0]; e.Good != taken {
+		t.Errorf("%v good accounts are shown, want the %v that succeeded", e.Good, taken)
+	}
 	// The same, where they had been there before: 1,000 are more than 0.5 %.
 	review(0, 1)
-	if n := len(l.force()); n != 0 || len(l.Tripped()) != 1 {
-		t.Errorf("%d in force, tripped %v; want none, for a regular stands behind each", n, l.Tripped())
+	if n := len(l.force()); n != 1 || len(l.Tripped()) != 1 {
+		t.Errorf("%d in force, tripped %v; want only another rule's, for a regular stands behind each", n, l.Tripped())
 	}
 }
 

@@ -24,7 +24,7 @@ func decidedWorld(t *testing.T) (dir string) {
 		d := event.Decision{
 			Step: event.New, Time: at, Until: at.Add(time.Hour), Mode: mode, Would: would, Rule: rule, Version: 1, Severity: event.High,
 			Target: event.Target{{Field: "ip", Text: ip}}, Evidence: []event.Measure{{Name: "tries", Value: 20}},
-			Good: good, Tried: tried, Clean: good == 0,
+			Good: good, Tried: tried, Regulars: good, Clean: good == 0,
 		}
 		d.Key = d.Target
 		d.ID = event.DecisionID(d.Step, d.Rule, 1, d.Would, d.Target, "", d.Time)
