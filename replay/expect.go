@@ -180,7 +180,7 @@ func (p *parser) want(e *expect, name, value string, at, off int) {
 
 // isFigure reports whether a name is a number of the rule's decisions.
 func (p *parser) isFigure(name string) bool {
-	if name == "good" || name == "tried" {
+	if name == "good" || name == "tried" || name == "regulars" {
 		return true
 	}
 	for _, f := range p.story.rule.Features {
@@ -193,7 +193,7 @@ func (p *parser) isFigure(name string) bool {
 
 // nameable are the names that may stand in an expect.
 func (p *parser) nameable() []string {
-	names := []string{"good", "tried", "clean", "mode", "to", "for"}
+	names := []string{"good", "tried", "regulars", "clean", "mode", "to", "for"}
 	for _, f := range p.story.rule.Features {
 		names = append(names, f.Name)
 	}

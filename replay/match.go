@@ -190,6 +190,9 @@ func figureOf(d *event.Decision, name string) float64 {
 			return m.Value
 		}
 	}
+	if name == "regulars" {
+		return d.Regulars
+	}
 	return math.NaN()
 }
 

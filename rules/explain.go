@@ -208,6 +208,10 @@ func (p *Plan) readers(rule, t, series int) (names []string) {
 		add("good", tr.goodActors)
 		add("tried", tr.triedActors)
 		add("clean", tr.successes, tr.tries)
+		add("regulars", tr.vouched)
+		for _, e := range tr.spared {
+			add("regulars", e.hit)
+		}
 		add("renewing what is refused", tr.events, tr.refusals)
 	}
 	if tb.known != nil {
