@@ -140,7 +140,7 @@ func (tr *targetReads) spares(except event.Field) bool {
 // figuresAt returns the figures of one key. Where it is a sign-up, where nobody
 // can be good, who is good elsewhere tells whom a decision would keep out.
 func (st *State) figuresAt(at *place, m *places, tick int64) (f event.Figures, ok bool) {
-	if f, ok = st.figuresSince(at, m, tick); at.who == nil || f.Good > 0 || !st.vouchless(at, tick) {
+	if f, ok = st.figuresSince(at, m, tick); at.who == nil || f.Good > 0 || !st.provesNothing(at, tick) {
 		return f, ok
 	}
 	if who, held := st.figuresSince(at.who, m, tick); held {
@@ -149,9 +149,9 @@ func (st *State) figuresAt(at *place, m *places, tick int64) (f event.Figures, o
 	return f, ok
 }
 
-// vouchless reports whether a key is about an endpoint where success vouches for
+// provesNothing reports whether a key is about an endpoint where success vouches for
 // nobody: the rules see no others, or that is all that succeeded there.
-func (st *State) vouchless(at *place, tick int64) bool {
+func (st *State) provesNothing(at *place, tick int64) bool {
 	tr := st.plan.tables[at.table].target
 	if tr.kinds&^vouchless == 0 {
 		return true

@@ -89,8 +89,8 @@ type targetReads struct {
 	events, refusals        int    // Count, 10m
 	successes, tries        int    // Count, 1h and 7d
 	goodActors, triedActors int    // Distinct, 7d
-	// vouched, Count, 7d, are the successes that make actors good; spared are
-	// those of them that an exception leaves.
+	// vouched, Count, 7d, are the successes that make actors good; spared are, for
+	// each exception of a decision on it, those that it would not have spared.
 	vouched int
 	spared  []exceptReads
 	// who is the table of the target's fields that say who, where nothing that
