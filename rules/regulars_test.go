@@ -141,6 +141,9 @@ then: {block: fingerprint, if: good < 1000, except: known(ip), for: 1h}
 stage: enforce
 `)
 	h.come(0, logIns(10, 0, "old", event.Success)...)
+	for i := range 2 { // to have signed up from there makes no address known
+		h.come(600, person{n: 700 + i, ip: 500 + i, fingerprint: "new", kind: event.Signup, outcome: event.Success})
+	}
 	h.come(36*3600, append(logIns(10, 0, "old", event.Success), logIns(2, 500, "old", event.Success)...)...)
 	h.come(3*day, logIns(20, 3000, "old", event.Failure)...)
 	d := h.latest(t, "old")
