@@ -133,7 +133,7 @@ func (st *State) openWindows(head []byte, cold *state.Unit) (*windows.Unit, erro
 		return nil, err
 	}
 	win.Keep(st.plan.facts())
-	return win, win.Follow(st.layouts)
+	return win, win.Follow(st.ways)
 }
 
 // ofUnit is an error where a key belongs to another unit.

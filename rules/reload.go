@@ -38,6 +38,9 @@ func (st *State) reload(p *Plan, stage func(rule string) event.Stage, tick int64
 		return nil, err
 	}
 	to.layouts = to.layouts.pruned(tick)
+	if to.ways, err = windows.Succeed(st.ways, to.layouts...); err != nil {
+		return nil, err
+	}
 	wins := make([]*windows.Unit, st.of)
 	for i, u := range st.units {
 		if wins[i], err = to.windowsOf(u, p.Layout.Serial == st.plan.Layout.Serial); err != nil {

@@ -64,7 +64,10 @@ func (st *State) readShared(b []byte) error {
 	if err := r.end(); err != nil {
 		return err
 	}
-	st.layouts, err = layouts.follow(&st.plan.Layout)
+	if st.layouts, err = layouts.follow(&st.plan.Layout); err != nil {
+		return err
+	}
+	st.ways, err = windows.Succeed(nil, st.layouts...)
 	return err
 }
 

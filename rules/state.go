@@ -29,7 +29,8 @@ type State struct {
 	given  Limits
 
 	layouts   lineage
-	published int64 // bytes of the standing facts of the latest hour
+	ways      *windows.Succession // of these, where keys are in a store
+	published int64               // bytes of the standing facts of the latest hour
 }
 
 // Boundary is how often units exchange what they know, in seconds.

@@ -242,7 +242,7 @@ func TestFactsOfKeysOfAnOlderLayoutAreThoseOfTheUnits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := u.Follow([]*Layout{was, is}); err != nil {
+		if err := u.Follow(succession(t, was, is)); err != nil {
 			t.Fatal(err)
 		}
 		u.Keep(facts)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +51,15 @@ func reloaded(t *testing.T) []*Layout {
 	return layouts
 }
 
+func succession(t *testing.T, layouts ...*Layout) *Succession {
+	t.Helper()
+	s, err := Succeed(nil, layouts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestKeysOfOlderLayoutsAreConvertedWheneverTheyAreRead(t *testing.T) {
 	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 3))
@@ -70,7 +80,7 @@ func TestKeysOfOlderLayoutsAreConvertedWheneverTheyAreRead(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if err := u.Follow(layouts[:n+1]); err != nil {
+					if err := u.Follow(succession(t, layouts[:n+1]...)); err != nil {
 						t.Fatal(err)
 					}
 					r.u, r.since = u, nil
@@ -134,10 +144,10 @@ func TestAValueOfAnUnknownLayoutIsAnError(t *testing.T) {
 	if keys, _ := r.u.cohorts.sum(0); int64(u.Len()) != keys {
 		t.Errorf("%d keys, want the %d of the table that is left", u.Len(), keys)
 	}
-	if err := u.Follow(layouts[:2]); err == nil {
+	if err := u.Follow(succession(t, layouts[:2]...)); err == nil {
 		t.Error("followed layouts that do not lead to the unit's")
 	}
-	if err := u.Follow(layouts[1:]); err != nil {
+	if err := u.Follow(succession(t, layouts[1:]...)); err != nil {
 		t.Fatal(err)
 	}
 	if err := u.Load(1 << 40); !errors.Is(err, state.ErrCorrupt) || u.Err() == nil || !strings.Contains(err.Error(), "layout 0") {
@@ -145,5 +155,31 @@ func TestAValueOfAnUnknownLayoutIsAnError(t *testing.T) {
 	}
 	if _, err := OpenUnit(layouts[0], 0, NewUnit(layouts[1], 0).AppendHead(nil), nil); !errors.Is(err, ErrSnapshot) {
 		t.Errorf("a head of a later layout: error %v, want ErrSnapshot", err)
+	}
+}
+
+// What a state has gone through is not worked out again with each reload, nor
+// for each unit: after many of them that would be all that a reload does.
+func TestASuccessionIsMadeOfTheOneBefore(t *testing.T) {
+	layouts := reloaded(t)
+	n := len(layouts) - 1
+	before := succession(t, layouts[:n]...)
+	now, err := Succeed(before, layouts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if &now.shapes[i][0] != &before.shapes[i][0] || i+1 < n && &now.links[i][0] != &before.links[i][0] {
+			t.Errorf("layout %d was made ready again", i)
+		}
+	}
+	// The oldest goes, as its keys have.
+	if pruned, err := Succeed(now, layouts[1:]...); err != nil || len(pruned.links) != n-1 || &pruned.links[0][0] != &now.links[1][0] {
+		t.Errorf("without the first: %v, %v", pruned, err)
+	}
+	// Another layout of the same number is made ready.
+	other := *layouts[n-1]
+	if again, err := Succeed(before, append(slices.Clone(layouts[:n-1]), &other)...); err != nil || &again.shapes[n-1][0] == &before.shapes[n-1][0] {
+		t.Errorf("another layout %d passed for the one before: %v", other.Serial, err)
 	}
 }

@@ -2,7 +2,6 @@ package windows
 
 import (
 	"fmt"
-	"slices"
 
 	"weir/state"
 )
@@ -14,7 +13,7 @@ type outside struct {
 	scanning bool        // so that the store must not be asked for anything else
 	err      error       // the first one met
 	value    []byte
-	older    []*older
+	older    Conversion // of values that an earlier layout wrote
 
 	// buried are dead keys of which the store may have a value that passes for
 	// alive: one from when the key was near, or of a higher class. They are
@@ -30,14 +29,6 @@ type burial struct {
 }
 
 var errCohorts = fmt.Errorf("%w: keys are not those that were counted", state.ErrCorrupt)
-
-// older is a layout that values in the store may have been written under.
-type older struct {
-	layout     *Layout
-	since      []*Layout      // it and those behind it
-	tables     map[uint16]int // by the store's number
-	conversion *Conversion    // to the unit's layout; nil until a value needs it
-}
 
 // Err returns the first error met while reading keys of the store. From then
 // on results are worthless.
@@ -72,35 +63,11 @@ func (u *Unit) Attach(cold *state.Unit) {
 // Follow says under which layouts the values in the store may have been
 // written: all of the state's, in their order, the unit's own last. Values of
 // an older one are converted when they are read.
-func (u *Unit) Follow(layouts []*Layout) error {
-	layouts = slices.CompactFunc(slices.Clone(layouts), func(a, b *Layout) bool { return a.Serial == b.Serial })
-	if n := len(layouts); n == 0 || layouts[n-1].Serial != u.layout.Serial {
-		return fmt.Errorf("%d layouts, the last must be the unit's, which is layout %d", n, u.layout.Serial)
+func (u *Unit) Follow(ways *Succession) error {
+	if last := ways.layouts[len(ways.layouts)-1]; last.Serial != u.layout.Serial {
+		return fmt.Errorf("%d layouts, the last must be the unit's, which is layout %d", len(ways.layouts), u.layout.Serial)
 	}
-	u.outside.older = nil
-	for i, l := range layouts[:len(layouts)-1] {
-		u.outside.older = append(u.outside.older, &older{layout: l, since: layouts[i:]})
-	}
-	if len(u.outside.older) == 0 {
-		return nil
-	}
-	// The longest way says whether they follow each other. The others are made
-	// when a value needs them: after many reloads most never are.
-	return u.outside.older[0].prepare()
-}
-
-// prepare makes the conversion of what was written under the layout.
-func (o *older) prepare() (err error) {
-	if o.conversion != nil {
-		return nil
-	}
-	if o.conversion, err = NewConversion(o.since...); err != nil {
-		return err
-	}
-	o.tables = map[uint16]int{}
-	for t, number := range o.layout.stores() {
-		o.tables[number] = t
-	}
+	u.outside.older = Conversion{ways: ways}
 	return nil
 }
 
@@ -122,25 +89,19 @@ func (u *Unit) converted(table int, serial uint32, blob []byte) ([]byte, error) 
 	if serial == u.layout.Serial {
 		return blob, nil
 	}
-	for _, o := range u.outside.older {
-		if o.layout.Serial != serial {
-			continue
+	c := &u.outside.older
+	if number, ok := c.ways.number(serial); ok {
+		c.first = number
+		from, ok := c.ways.tables[number][u.stores[table]]
+		if to, kept := 0, false; ok {
+			if to, kept = c.Table(from); kept && to == table {
+				if blob = c.Blob(u.tmp[:0], from, blob); len(blob) == 0 {
+					return nil, errBlob
+				}
+				u.tmp = blob
+				return blob, nil
+			}
 		}
-		if err := o.prepare(); err != nil {
-			return nil, err
-		}
-		from, ok := o.tables[u.stores[table]]
-		if !ok {
-			break
-		}
-		if to, ok := o.conversion.Table(from); !ok || to != table {
-			break
-		}
-		if blob = o.conversion.Blob(u.tmp[:0], from, blob); len(blob) == 0 {
-			return nil, errBlob
-		}
-		u.tmp = blob
-		return blob, nil
 	}
 	return nil, fmt.Errorf("%w: table %d has a value of layout %d, which is not one that led to layout %d",
 		state.ErrCorrupt, u.stores[table], serial, u.layout.Serial)
