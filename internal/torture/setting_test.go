@@ -15,8 +15,8 @@ func often(t *testing.T, variable string, few int) int {
 		return few
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > 100_000 {
-		t.Fatalf("%s=%s, must be a number between 1 and 100,000", variable, text)
+	if err != nil || n < 1 || n > 10_000_000 {
+		t.Fatalf("%s=%s, must be a number between 1 and 10,000,000", variable, text)
 	}
 	return n
 }
