@@ -31,6 +31,26 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 	w := newWorld(t)
 	s := w.fileSources(0)
 	w.configure(s)
+	w.begin(9, 1000, s)
+	w.reloads(often(t, "WEIR_RELOADS", 11))
+}
+
+// The same over a topic: a life that ends gives its partitions back, the next
+// begins to read them where that one stopped.
+func TestReloadsUnderLoadOverATopicLoseNothing(t *testing.T) {
+	const partitions = 4
+	w := newWorld(t)
+	s := topicSources(t, embedded(t, partitions), partitions)
+	w.configure(s)
+	w.begin(10, 1000, s)
+	w.reloads(often(t, "WEIR_RELOADS", 5))
+}
+
+// reloads starts weir over a log that is being written and has it reload n times
+// rules that differ; one in ten sets is invalid.
+func (w *world) reloads(n int) {
+	t := w.t
+	t.Helper()
 	if err := os.Mkdir(w.path("rules/more"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +66,9 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 		}
 	}
 	change()
-	w.begin(9, 1000, s)
 	w.start()
 	w.resumed(time.Time{})
-	n, refused := often(t, "WEIR_RELOADS", 11), 0
+	refused := 0
 	var slowest time.Duration
 	for i := range n {
 		time.Sleep(200 * time.Millisecond)
