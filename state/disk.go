@@ -152,12 +152,12 @@ func (d *disk) wait(ctx context.Context) error {
 // errDiskFull is why a checkpoint is not written.
 var errDiskFull = errors.New("the disk is nearly full")
 
-// check is an error while nothing may be written.
+// check is an error while nothing may be written, for want of room or of files.
 func (d *disk) check() error {
 	if missing, free := d.short(); missing > 0 {
 		return fmt.Errorf("%w: that of %s has %s free and must have %s; make room on it, or lower state: reserve: and start again", errDiskFull, d.dir, mebibytes(free), mebibytes(free+missing))
 	}
-	return nil
+	return spareFiles(d.dir)
 }
 
 // mebibytes writes a size as people read it.

@@ -1,6 +1,12 @@
 package state
 
-import "math/bits"
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"golang.org/x/sys/unix"
+)
 
 // tableBytes is how large Badger's tables are within a budget of memory.
 func tableBytes(memory int64) int64 {
@@ -15,4 +21,43 @@ func memtable(table int64) int64 { return table * 4 / 5 }
 func Files(memory, alive int64) int64 {
 	most := alive + alive*5/2 + 100<<20 // with what Stats.Garbage may be
 	return most/memtable(tableBytes(max(memory, LeastMemory))) + 64
+}
+
+// spare is how many files a process must be able to open before the store writes:
+// what it writes between two looks comes to ten tables; memtables, tables that are
+// being moved, and what other parts of the process open meanwhile come besides.
+// Badger does not live with less: it tries for ever to make a table that it cannot
+// open, and whoever writes waits; without a memtable it ends the process.
+const spare = 48
+
+// errFewFiles is why a checkpoint is not written.
+var errFewFiles = errors.New("too many files are open")
+
+// spareFiles is an error where the process could not open as many files as must be
+// to spare. It opens that many for a moment, as nothing else counts them at a price
+// that does not rise with how many there are.
+func spareFiles(dir string) (err error) {
+	first, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	opened := []int{first}
+	for err == nil && len(opened) < spare {
+		var fd int
+		if fd, err = unix.FcntlInt(uintptr(first), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			opened = append(opened, fd)
+		}
+	}
+	if first < 0 {
+		opened = nil
+	}
+	for _, fd := range opened {
+		err = errors.Join(err, unix.Close(fd))
+	}
+	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+		return err
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("%w: %w", errFewFiles, err)
+	}
+	return fmt.Errorf("%w: %d more can be opened, must be at least %d; this process may have %d open: raise the limit (LimitNOFILE= of a unit, --ulimit nofile= of a container, ulimit -Hn), or lower state: disk:, and start again",
+		errFewFiles, len(opened), spare, limit.Cur)
 }
