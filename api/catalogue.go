@@ -74,6 +74,8 @@ var catalogue = []metric{
 	gauge("weir_archive_bytes", "Bytes of the archive's files."),
 	gauge("weir_archive_lag_seconds", "For how long the oldest event has waited to be written."),
 	gauge("weir_archive_failing", "Whether the archive cannot be written now."),
+	gauge("weir_archive_pending_files", "Hours of the archive that are over and wait to become files."),
+	counter("weir_archive_deleted_files_total", "Oldest files of the archive that were deleted for want of room."),
 
 	counter("weir_decisions_total", "Lines of the ledger, by what they say happened, to decisions of which mode.", "rule", "step", "mode"),
 	counter("weir_held_total", "Decisions that a guard held, by the guard.", "guard"),

@@ -73,10 +73,12 @@ type Store struct {
 
 // Archive is how the archive of events stands.
 type Archive struct {
-	Queue int64   `json:"queue"` // bytes that wait to be written
-	Bytes int64   `json:"bytes"` // of its files
-	Lag   float64 `json:"lag_seconds"`
-	Why   string  `json:"why,omitempty"` // why it cannot be written now
+	Queue   int64   `json:"queue"` // bytes that wait to be written
+	Bytes   int64   `json:"bytes"` // of its files
+	Lag     float64 `json:"lag_seconds"`
+	Why     string  `json:"why,omitempty"` // why it cannot be written now
+	Deleted int64   `json:"deleted"`       // files that went for want of room since the start
+	Pending int     `json:"pending"`       // hours that are over and wait to become files
 }
 
 // Incomplete is a rule whose windows do not reach back far enough yet.
@@ -112,7 +114,7 @@ func keeping(st *pipeline.Status) Keeping {
 		k.Checkpoint.At = c.Last.UTC()
 	}
 	if a := &st.Archive; a.On {
-		k.Archive = &Archive{a.Queue, a.Bytes, a.Lag.Seconds(), a.Why}
+		k.Archive = &Archive{a.Queue, a.Bytes, a.Lag.Seconds(), a.Why, a.Deleted, a.Pending}
 	}
 	for rule, tick := range st.Incomplete {
 		k.Incomplete = append(k.Incomplete, Incomplete{rule, positive(tick)})
@@ -203,5 +205,7 @@ func putKeeping(put put, st *pipeline.Status, now time.Time) {
 		put("weir_archive_bytes", float64(a.Bytes))
 		put("weir_archive_lag_seconds", a.Lag.Seconds())
 		put("weir_archive_failing", one(a.Why != ""))
+		put("weir_archive_pending_files", float64(a.Pending))
+		put("weir_archive_deleted_files_total", float64(a.Deleted))
 	}
 }

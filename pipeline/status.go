@@ -66,11 +66,13 @@ type MemoryStatus struct {
 
 // ArchiveStatus is how the archive of events stands.
 type ArchiveStatus struct {
-	On    bool
-	Queue int64         // bytes of events that wait to be written
-	Bytes int64         // of its files
-	Lag   time.Duration // for how long the oldest event has waited
-	Why   string        // why it cannot be written now, as a person may read it; empty: nothing is wrong
+	On      bool
+	Queue   int64         // bytes of events that wait to be written
+	Bytes   int64         // of its files
+	Lag     time.Duration // for how long the oldest event has waited
+	Why     string        // why it cannot be written now, as a person may read it; empty: nothing is wrong
+	Deleted int64         // files that went for want of room since the start
+	Pending int           // hours that are over and wait to become files
 }
 
 // PartitionStatus is how one partition stands.

@@ -214,7 +214,7 @@ func TestTheStatusFitsOneScreen(t *testing.T) {
 					Why: "the disk of /var/lib/weir has 0.8 GiB free, and 1 GiB is to stay free (state: reserve:)"},
 				Memory:  api.Memory{Limit: 1 << 30, Resident: 700 << 20, Dirty: 200 << 20, Store: 100 << 20, Accounted: 7_900 << 20, AccountedLimit: 8 << 30},
 				Store:   api.Store{Keys: 9_500_000, Bytes: 4 << 30, Disk: 5 << 30},
-				Archive: &api.Archive{Bytes: 31 << 30, Queue: 64 << 20, Lag: 421, Why: "write /var/lib/weir-archive/access/spool: no space left on device"},
+				Archive: &api.Archive{Bytes: 31 << 30, Queue: 64 << 20, Lag: 421, Why: "write /var/lib/weir-archive/access/spool: no space left on device", Deleted: 3, Pending: 2},
 				Aside: []api.Aside{
 					{Where: "/var/lib/weir/store.broken-3", Why: "corrupt record: badger panicked: runtime error: slice bounds out of range [4:2]; put aside", At: now.Add(-time.Hour), Now: true},
 					{Where: "/var/lib/weir/store.broken-2", Why: "unit 3: corrupt record: checksum 00000001, must be 00000002", At: now.Add(-72 * time.Hour)},

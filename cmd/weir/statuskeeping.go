@@ -123,6 +123,12 @@ func archiveText(a *api.Archive) string {
 	if a.Queue > 0 {
 		text += fmt.Sprintf("; %s of events wait to be written, the oldest for %s", bytesText(a.Queue), spanText(seconds(a.Lag)))
 	}
+	if a.Pending > 0 {
+		text += "; " + several(a.Pending, "file") + " to be made"
+	}
+	if a.Deleted > 0 {
+		text += "; " + plural(a.Deleted, "old file") + " deleted"
+	}
 	return text
 }
 
