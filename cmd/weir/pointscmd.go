@@ -210,6 +210,10 @@ func (o *operator) applyOnce(ctx context.Context, change func(*emit.Ledger) erro
 	if err != nil {
 		return a, err
 	}
+	facts, _ := readStoreFacts(o.dir) // damaged ones do not say whose they are
+	if r := facts.ofOtherKey(g.key); r != nil {
+		return a, usagef("state: %s: %w", o.dir, r) // no line of the ledger would hold
+	}
 	l, err := emit.OpenLedger(emit.LedgerConfig{
 		Path: o.file(ledgerFile), Key: g.key, Guards: guards, Now: time.Now, Log: o.env.log,
 	})

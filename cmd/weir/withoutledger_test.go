@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/emit"
+	"weir/state"
 )
 
 // overList leaves the point's file as a run leaves it that was killed, with
@@ -80,6 +81,59 @@ func TestStopBlockingWorksWithABrokenLedger(t *testing.T) {
 	}
 	if got := r.held(); len(got) != 0 {
 		t.Errorf("stop-blocking, no weir runs, and the file still blocks %v", got)
+	}
+}
+
+// The key file was lost, or another one was made: nothing that the state holds can
+// be read by it.
+func TestStopBlockingWorksWithAnotherKeyFile(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"another": func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("another key ", 8)), 0o600) },
+		"missing": os.Remove,
+		"broken":  func(path string) error { return os.WriteFile(path, nil, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newOperatorRig(t)
+			stop := r.run(false)
+			r.says("block", "192.0.2.8", "--for", "10h", "--reason", "x")
+			stop()
+			// The rig has no engine, which would have made the store.
+			store, err := state.Open(t.Context(), state.Config{Dir: r.dir, Units: stateUnits, KeyID: storeKeyID(r.key), Reserve: 1 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			key := filepath.Join(filepath.Dir(r.config), "key")
+			before, err := os.ReadFile(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ledger := readFile(t, filepath.Join(r.dir, ledgerFile))
+			if err := change(key); err != nil {
+				t.Fatal(err)
+			}
+			out, err := r.weir("stop-blocking", "--reason", "it burns")
+			if err == nil || !strings.Contains(err.Error(), "key") {
+				t.Errorf("error %v, must say that the key is not the state's: %s", err, out)
+			}
+			if got := r.held(); len(got) != 0 {
+				t.Errorf("stop-blocking, no weir runs, and the file still blocks %v", got)
+			}
+			if now := readFile(t, filepath.Join(r.dir, ledgerFile)); now != ledger {
+				t.Errorf("the ledger was written with another key:\n%s", strings.TrimPrefix(now, ledger))
+			}
+			if missing(filepath.Join(r.dir, emit.StopFile)) {
+				t.Error("a run that is started would enforce again: there is no " + emit.StopFile)
+			}
+			if err := os.WriteFile(key, before, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := r.weir("stop-blocking", "--resume"); err != nil {
+				t.Errorf("with the key of before: %v: %s", err, out)
+			}
+		})
 	}
 }
 
