@@ -117,7 +117,7 @@ func (c *chunk) tellClock(w int64, marks []Mark) {
 		g := p.lost[0]
 		k := slices.IndexFunc(c.batch.Events, func(ev event.Event) bool { return ev.Offset >= g.To })
 		if k < 0 {
-			return // none of those behind it counts: the next chunk's first tells
+			break // none of those behind it counts: the next chunk's first tells
 		}
 		ev := &c.batch.Events[k]
 		since := max(1, w)
@@ -137,4 +137,24 @@ func (c *chunk) tellClock(w int64, marks []Mark) {
 			Since: since, Watermark: max(since, floorDiv(ev.Time, nanos)),
 		})
 	}
+	if c.last {
+		p.tellOfEnd()
+	}
+}
+
+// tellOfEnd tells the clock what is missing behind all events of the partition:
+// from its last watermark on no second is whole any more, also of what others
+// still have. Its reader has ended.
+func (p *partition) tellOfEnd() {
+	gaps := append(p.lost, p.missing...)
+	if len(gaps) == 0 {
+		return
+	}
+	since := max(1, p.clock.w)
+	if at := gaps[0].Since; !at.IsZero() {
+		since = max(since, at.Unix()+1)
+	}
+	p.run.clock.miss(Mark{
+		Event: MarkGap, Source: p.id().source, Partition: p.id().local, Offset: gaps[0].From, Since: since, Watermark: LastSecond,
+	})
 }

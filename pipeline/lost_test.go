@@ -17,12 +17,16 @@ import (
 	"weir/rules"
 )
 
-// archived writes an archive of three files, an hour of a partition each, and
-// returns them.
-func archived(t *testing.T) (files []string) {
+// archived writes an archive of three files of each source, an hour of a partition
+// each, and returns those of the first.
+func archived(t *testing.T, names ...string) (files []string) {
 	t.Helper()
 	dir := t.TempDir()
-	a, err := archive.Open(archive.Config{Dir: dir, Sources: []archive.SourceInfo{{Name: "log", MaxLateness: time.Hour}}})
+	var infos []archive.SourceInfo
+	for _, name := range names {
+		infos = append(infos, archive.SourceInfo{Name: name, MaxLateness: time.Hour})
+	}
+	a, err := archive.Open(archive.Config{Dir: dir, Sources: infos})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +41,10 @@ func archived(t *testing.T) (files []string) {
 			e.Offset, e.Time, e.IP = at, (base+at)*int64(time.Second), netip.MustParseAddr("192.0.2.7")
 			e.Method, e.Path, e.Endpoint, e.Status = "GET", "/", "GET /", 200
 		}
-		if err == nil {
-			err = a.Add(t.Context(), archive.Part{Source: "log"}, uint64(i), events, nil)
+		for _, name := range names {
+			if err == nil {
+				err = a.Add(t.Context(), archive.Part{Source: name}, uint64(i), events, nil)
+			}
 		}
 		if err == nil {
 			err = a.Finish(t.Context())
@@ -50,44 +56,98 @@ func archived(t *testing.T) (files []string) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	files, err = filepath.Glob(filepath.Join(dir, "log", "*.parquet"))
+	files, err = filepath.Glob(filepath.Join(dir, names[0], "*.parquet"))
 	if err != nil || len(files) != 3 {
 		t.Fatal(files, err)
 	}
 	return files
 }
 
+// decideArchived decides what an archive's files of some sources hold.
+func decideArchived(t *testing.T, dir string, names ...string) (lines []string, sum pipeline.Summary) {
+	t.Helper()
+	var sources []pipeline.Source
+	for _, name := range names {
+		found, err := archive.OpenFiles([]string{filepath.Join(dir, name)}, archive.ReadConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer found[0].Close()
+		sources = append(sources, pipeline.Source{Source: found[0], Decode: testkit.Decode, MaxLateness: time.Hour})
+	}
+	const hourly = "id: own.hourly\nversion: 1\nkey: ip\nwhere: \"true\"\nfeatures:\n  n: count(\"10m\")\nwhen: n >= 1\nthen: {block: ip, for: 1m}\nstage: enforce\n"
+	plan, err := rules.NewPlan(parseRules(t, hourly), event.FixedKey(), rules.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	sum, err = pipeline.Run(ctx, pipeline.Config{
+		Plan: plan, Ceiling: event.Enforce, Workers: 2, Units: 4, SourceNames: names, Sources: sources,
+		Emit: func(ds []event.Decision) error {
+			for i := range ds {
+				lines = append(lines, string(ds[i].AppendJSON(nil)))
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines, sum
+}
+
+// decidedAt returns of which second a line is.
+func decidedAt(t *testing.T, line string) int64 {
+	t.Helper()
+	_, rest, _ := strings.Cut(line, `"time":"`)
+	at, err := time.Parse(time.RFC3339, rest[:20])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.Unix()
+}
+
+// Where the last file of a source is lost, what others' events are decided by is
+// not whole from there on: all that is decided says so, and nothing before.
+func TestAReplayOfAnArchiveMissesALastFileOfOneOfItsSources(t *testing.T) {
+	files := archived(t, "log", "other")
+	dir := filepath.Dir(filepath.Dir(files[0]))
+	whole, sum := decideArchived(t, dir, "log", "other")
+	if text := strings.Join(whole, ""); len(whole) < 100 || strings.Contains(text, `"incomplete"`) || len(sum.Broken) > 0 {
+		t.Fatalf("of the whole archive: %d lines, %v", len(whole), sum.Broken)
+	}
+	if err := os.Remove(files[2]); err != nil {
+		t.Fatal(err)
+	}
+	holed, sum := decideArchived(t, dir, "log", "other")
+	if len(sum.Broken) != 1 {
+		t.Errorf("%v, must be what is missing", sum.Broken)
+	}
+	before, behind := 0, 0
+	for _, line := range holed {
+		at := decidedAt(t, line) - (base + 7200)
+		switch marked := strings.Contains(line, `"incomplete"`); {
+		case strings.Contains(line, `"event":"end"`):
+		case at <= 0 && marked, at > 10 && !marked:
+			t.Errorf("%d s behind what is missing, incomplete: %v: %s", at, marked, line)
+		case marked:
+			behind++
+		default:
+			before++
+		}
+	}
+	if before < 30 || behind < 30 {
+		t.Errorf("%d decisions before and %d behind: the log is not what this was made for", before, behind)
+	}
+}
+
 // A replay of an archive from which a file was lost names what is missing, and
 // marks the decisions whose windows reach back behind it, and no others.
 func TestAReplayOfAnArchiveMissesALostFile(t *testing.T) {
-	files := archived(t)
-	decide := func() (lines []string, sum pipeline.Summary) {
-		sources, err := archive.OpenFiles([]string{filepath.Dir(files[0])}, archive.ReadConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer sources[0].Close()
-		const hourly = "id: own.hourly\nversion: 1\nkey: ip\nwhere: \"true\"\nfeatures:\n  n: count(\"10m\")\nwhen: n >= 1\nthen: {block: ip, for: 1m}\nstage: enforce\n"
-		plan, err := rules.NewPlan(parseRules(t, hourly), event.FixedKey(), rules.PlanOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		sum, err = pipeline.Run(ctx, pipeline.Config{
-			Plan: plan, Ceiling: event.Enforce, Workers: 2, Units: 4, SourceNames: []string{"log"},
-			Sources: []pipeline.Source{{Source: sources[0], Decode: testkit.Decode, MaxLateness: time.Hour}},
-			Emit: func(ds []event.Decision) error {
-				for i := range ds {
-					lines = append(lines, string(ds[i].AppendJSON(nil)))
-				}
-				return nil
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return lines, sum
+	files := archived(t, "log")
+	decide := func() ([]string, pipeline.Summary) {
+		return decideArchived(t, filepath.Dir(filepath.Dir(files[0])), "log")
 	}
 	whole, sum := decide()
 	if text := strings.Join(whole, ""); len(whole) < 100 || strings.Contains(text, `"incomplete"`) || len(sum.Broken) > 0 {
@@ -103,14 +163,7 @@ func TestAReplayOfAnArchiveMissesALostFile(t *testing.T) {
 	}
 	incomplete := 0
 	for _, line := range holed {
-		var at time.Time
-		if _, rest, ok := strings.Cut(line, `"time":"`); ok {
-			var err error
-			if at, err = time.Parse(time.RFC3339, rest[:20]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		marked, behind := strings.Contains(line, `"incomplete"`), at.Unix()-(base+7200)
+		marked, behind := strings.Contains(line, `"incomplete"`), decidedAt(t, line)-(base+7200)
 		if marked {
 			incomplete++
 		}
