@@ -216,6 +216,40 @@ func ledgerTwice(dir string) (lines int, twice []string, err error) {
 	return len(all), twice, nil
 }
 
+// ledgerLacks returns what the ledger does not have, once and as it must be, of
+// decisions that block: the log is long over, so that each is late when it is made,
+// and none is enforced.
+func ledgerLacks(dir string, want []decided) (lacks []string, blocks, renewed int, err error) {
+	all, err := readLines(dir, "ledger.jsonl")
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	there := map[string]int{}
+	for _, line := range all {
+		var d decided
+		if err := json.Unmarshal(line, &d); err != nil {
+			return nil, 0, 0, fmt.Errorf("ledger: %w: %s", err, line)
+		}
+		if d.Mode == "late" && d.Action == "none" && d.Would == "block" {
+			there[fmt.Sprint(d.what(), d.Rule, d.Time, d.Until, d.Target)]++
+		}
+	}
+	for i := range want {
+		d := &want[i]
+		if d.Would != "block" || d.Event == "end" {
+			continue
+		}
+		blocks++
+		if d.Event == "renew" {
+			renewed++
+		}
+		if n := there[fmt.Sprint(d.what(), d.Rule, d.Time, d.Until, d.Target)]; n != 1 {
+			lacks = append(lacks, fmt.Sprintf("%d times: %s", n, d.text()))
+		}
+	}
+	return lacks, blocks, renewed, nil
+}
+
 // readMarks returns what weir's journal says of logs.
 func readMarks(dir string) (marks []mark, err error) {
 	f, err := os.Open(filepath.Join(dir, "journal.jsonl"))

@@ -273,10 +273,11 @@ func (o *oracle) decide(rule *rule, r *request, rows []row, values []float64, ti
 		key[f] = of[i]
 	}
 	at := time.Unix(tick, 0).UTC()
+	action, mode := rule.action()
 	d := decided{
-		V: 1, Event: step.String(), ID: event.DecisionID(step, rule.id, 1, event.Alert, target, "", at),
+		V: 1, Event: step.String(), ID: event.DecisionID(step, rule.id, 1, action, target, "", at),
 		Time: at, Until: at.Add(time.Duration(g.length) * time.Second),
-		Mode: "alert", Action: "alert", Would: "alert", Target: key, Key: key, Rule: rule.id, Version: 1, Severity: "info",
+		Mode: mode, Action: action.String(), Would: action.String(), Target: key, Key: key, Rule: rule.id, Version: 1, Severity: "info",
 		Evidence: map[string]float64{}, Sources: o.sources(between(rows, tick-1, tick)),
 	}
 	for i, f := range rule.feature {

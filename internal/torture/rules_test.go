@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"weir/event"
 )
 
 // rule is a rule in weir's language and, beside it, what it means in Go.
@@ -18,6 +20,15 @@ type rule struct {
 	holds   func(v []float64) bool
 	lasts   []int64 // the steps of its decisions, seconds
 	crowd   bool    // so many actors that they are only estimated
+	blocks  bool    // it blocks, else it alerts
+}
+
+// action is what the rule does, and at most in which stage.
+func (r *rule) action() (a event.Action, stage string) {
+	if r.blocks {
+		return event.Block, "enforce"
+	}
+	return event.Alert, "alert"
 }
 
 // feature is an aggregate over the rows of a key that lie in its window.
@@ -46,7 +57,8 @@ func (r *rule) yaml() string {
 	for i, s := range r.lasts {
 		steps[i] = fmt.Sprintf("%ds", s)
 	}
-	fmt.Fprintf(&b, "when: %s\nthen: {alert: %s, for: [%s]}\nstage: alert\n", r.when, key, strings.Join(steps, ", "))
+	action, stage := r.action()
+	fmt.Fprintf(&b, "when: %s\nthen: {%v: %s, for: [%s]}\nstage: %s\n", r.when, action, key, strings.Join(steps, ", "), stage)
 	return b.String()
 }
 
@@ -139,6 +151,14 @@ func exact() []*rule {
 				{"lately", `count("5m")`, 5 * minute, count},
 			},
 			when: "lately >= 2", holds: func(v []float64) bool { return v[1] >= 2 }, lasts: []int64{30, 60, 120},
+		},
+		{ // in force for so short a time that it is renewed, ended and made anew
+			id: "exact.block", key: []string{"ip"}, of: byAddress, where: `kind == "login"`, sees: logins,
+			feature: []feature{
+				{"failures", `count("10m", outcome == "failure")`, 10 * minute, counting(failed)},
+				{"names", `distinct("10m", credential)`, 10 * minute, distinct(user)},
+			},
+			when: "failures >= 5", holds: func(v []float64) bool { return v[0] >= 5 }, lasts: []int64{10, 20, 40}, blocks: true,
 		},
 		{
 			id: "exact.stranger", key: []string{"ip"}, of: byAddress, where: `kind == "login"`, sees: logins,

@@ -266,6 +266,13 @@ func (w *world) check(last int64) (right, shipped int) {
 	if err != nil || len(twice) > 0 {
 		w.t.Errorf("ledger: %d lines of %d stand there twice, %v: %s", len(twice), ledger, err, strings.Join(twice[:min(3, len(twice))], "\n"))
 	}
+	lacks, blocks, renewed, err := ledgerLacks(w.state(), want)
+	if err != nil || len(lacks) > 0 {
+		w.t.Errorf("ledger: of %d blocks it lacks %d, %v: %s", blocks, len(lacks), err, strings.Join(lacks[:min(3, len(lacks))], "\n"))
+	}
+	if blocks < 20 || renewed < 5 {
+		w.t.Errorf("%d blocks, of which %d are renewals: the log is not what this was made for", blocks, renewed)
+	}
 	w.replay(lines, last)
 	w.replay(lines, last, filepath.Join(w.home, "archive", "*", "*.parquet"))
 	for _, line := range upTo(lines, last) {
