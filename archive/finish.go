@@ -112,13 +112,18 @@ func (f *finisher) run() {
 	again := time.NewTimer(finishAgain)
 	defer again.Stop()
 	for {
+		late := false
 		select {
 		case <-f.stop:
 			return
 		case <-f.wake:
 		case <-again.C:
+			late = true
 		}
 		f.a.makeRoom()
+		if late {
+			f.giveWay()
+		}
 		for f.next() {
 			select {
 			case <-f.stop:

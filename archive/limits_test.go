@@ -135,6 +135,58 @@ func TestAFileWaitsForRoomOnTheDisk(t *testing.T) {
 	same(t, readAll(t, 100, dir), map[Part]stream{part: {events: append(simple(0, start, 10), simple(10, start+24*hour, 10)...)}})
 }
 
+// Where hours that wait to become files are all that is left on a full disk, the
+// oldest goes, as a file would; a replay says what is missing.
+func TestAnHourThatHasNoRoomGivesWay(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(dir, "edge")
+	var free atomic.Int64
+	cfg.Reserve, cfg.free = 1<<20, func(string) (int64, error) { return free.Load(), nil }
+	free.Store(4 << 20)
+	a := opened(t, cfg, nil)
+	part := Part{"edge", 0}
+	must(t, a.Add(t.Context(), part, 0, simple(0, start, 10), nil))
+	must(t, a.Finish(t.Context())) // a file
+	free.Store(1<<20 + 1)          // hours wait, and nothing has to go
+	for i := range int64(2) {
+		must(t, a.Add(t.Context(), part, uint64(1+i), simple(10+10*i, start+(1+i)*24*hour, 10), nil))
+		if err := a.Finish(t.Context()); !errors.Is(err, ErrFull) {
+			t.Fatalf("%v, must be that the disk is full", err)
+		}
+	}
+	if a.done.giveWay(); a.Stats().Pending != 2 {
+		t.Fatalf("with the reserve free %d hours wait, must be 2", a.Stats().Pending)
+	}
+	free.Store(1<<20 - 1)
+	a.makeRoom()
+	deleted := a.Stats().Deleted
+	a.done.giveWay()
+	if st := a.Stats(); st.Pending != 1 || st.Deleted != deleted+1 {
+		t.Errorf("%d hours wait, %d went; must be 1 and 1", st.Pending, st.Deleted-deleted)
+	}
+	a.done.mu.Lock()
+	a.done.rush++
+	a.done.mu.Unlock()
+	if a.done.giveWay(); a.Stats().Pending != 1 {
+		t.Error("an hour went that somebody waited for")
+	}
+	a.done.mu.Lock()
+	a.done.rush--
+	a.done.mu.Unlock()
+	free.Store(4 << 20)
+	must(t, a.Finish(t.Context()))
+	// What is left says behind which offset it follows.
+	must(t, a.Add(t.Context(), part, 3, simple(30, start+96*hour, 10), nil))
+	must(t, a.Finish(t.Context()))
+	same(t, readAll(t, 100, dir), map[Part]stream{part: {events: append(simple(20, start+48*hour, 10), simple(30, start+96*hour, 10)...)}})
+	must(t, a.Close())
+	// It is not asked for again, as it would be if it were only gone.
+	a = opened(t, cfg, map[Part]int64{part: 40})
+	if st := a.Stats(); st.Lost != 0 || st.Pending != 0 {
+		t.Errorf("opened again: %+v", st)
+	}
+}
+
 func TestADiskThatTakesNothingIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
 	a := opened(t, config(dir, "edge"), nil)

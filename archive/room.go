@@ -43,6 +43,42 @@ func (a *Archive) makeRoom() {
 	}
 }
 
+// giveWay drops the oldest hour that waits to become a file where not even the
+// reserve is free and no file is left to delete: as if it had become a file, which
+// would be deleted next. Else spools that need as much again to become files would
+// hold the state on the same disk for ever. Not while somebody waits for files.
+func (f *finisher) giveWay() {
+	a := f.a
+	f.mu.Lock()
+	var sp *spool
+	if len(f.todo) > 0 && f.rush == 0 {
+		sp = f.todo[0]
+	}
+	f.mu.Unlock()
+	if missing, err := a.missing(a.cfg.Reserve); sp == nil || err != nil || missing == 0 {
+		return // an error was told when room was made
+	}
+	if files, _, err := finishedFiles(a.cfg.Dir); err != nil || len(files) > 0 {
+		return
+	}
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	for p, r := range sp.parts {
+		a.marks.finished(Part{sp.source.Name, p}, r.last, r.max)
+	}
+	if err := a.dropSpool(sp.source, sp.name); err != nil {
+		a.log.Error("an hour of the archive that has no room cannot be dropped", "hour", sp.String(), "error", err)
+		return
+	}
+	a.counters.deleted.Add(1)
+	a.log.Error("an hour of the archive is given up: the disk is nearly full, and no file is left that could be deleted for it", "hour", sp.String(), "bytes", sp.size, "reserve", a.cfg.Reserve)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.todo = f.todo[1:]
+	close(f.step)
+	f.step = make(chan struct{})
+}
+
 // admitFile is an error while there is no room for the file of a spool, which
 // takes about as much again until the spool goes. The oldest files make room.
 func (a *Archive) admitFile(sp *spool) error {

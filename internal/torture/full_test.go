@@ -22,7 +22,7 @@ const (
 
 // saysFull is what must be said of a full disk: that there is no space, in
 // whichever words.
-var saysFull = regexp.MustCompile(`(?i)no space|disk|space left|reserve`)
+var saysFull = regexp.MustCompile(`(?i)no space|nearly full`)
 
 // The disk is full, once nearly and once to the last byte: weir lives, says so,
 // waits, goes on when there is space again, and decides what must be decided.
