@@ -48,7 +48,7 @@ func (p *process) memory() (m memory) {
 // within the least memory that it may be given.
 func TestARunStaysWithinItsMemory(t *testing.T) {
 	w := newWorld(t)
-	keys := often(t, "WEIR_MEMORY_KEYS", 1_500_000)
+	keys := often(t, "WEIR_MEMORY_KEYS", 1_200_000)
 	lines := w.crowd(keys, `rules: {dirs: [builtin]}
 state: {dir: `+w.state()+fmt.Sprintf(", memory: %dMiB, checkpoint: 2s, reserve: 16MiB}\n", leastMemory>>20)+`
 archive: {dir: `+filepath.Join(w.home, "archive")+"}\n")
