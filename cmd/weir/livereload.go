@@ -113,7 +113,7 @@ func (l *liveRun) take(ctx context.Context, r *reload) error {
 		return nil
 	}
 	l.changing.Lock()
-	err = insist(ctx, l.env.log, func() error { return l.beginEra(r.hash, l.resume.Tick) })
+	err = l.insist(ctx, func() error { return l.beginEra(r.hash, l.resume.Tick) })
 	l.changing.Unlock()
 	if err != nil {
 		r.done <- reloaded{err: err}

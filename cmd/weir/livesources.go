@@ -27,7 +27,7 @@ func (l *liveRun) openSources(ctx context.Context) error {
 	for len(l.sources) < len(l.by.cfg.Sources) {
 		sc := l.by.cfg.Sources[len(l.sources)]
 		s, err := l.env.openLive(ctx, l.by, sc, startingAt(marks, l.resume), func(m pipeline.Mark) error {
-			return insist(ctx, l.env.log, func() error { return l.journal.Append([]pipeline.Mark{m}) })
+			return l.insist(ctx, func() error { return l.journal.Append([]pipeline.Mark{m}) })
 		})
 		if err != nil && ctx.Err() == nil && l.isGone(&sc) {
 			l.goWithout(len(l.sources), err)

@@ -219,7 +219,6 @@ func (l *liveRun) run(ctx context.Context) error {
 // lives runs the pipeline, and again where it stopped for other rules, until it
 // is told to end.
 func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
-	log := l.env.log
 	defer func() {
 		if r := l.asked.Swap(nil); r != nil {
 			r.done <- reloaded{err: errors.New("weir is stopping: the old rules stay")}
@@ -236,11 +235,11 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 		cfg := l.pipelineConfig()
 		cfg.Journal, cfg.Decided = l.marks, l.decided()
 		cfg.Record = func(ms []pipeline.Mark) error {
-			return insist(ctx, log, func() error { return l.journal.Append(ms) })
+			return l.insist(ctx, func() error { return l.journal.Append(ms) })
 		}
 		cfg.Observe = l.observe
 		cfg.Emit = func(ds []event.Decision) error {
-			if err := insist(ctx, log, func() error { return l.decisions.Add(ds) }); err != nil {
+			if err := l.insist(ctx, func() error { return l.decisions.Add(ds) }); err != nil {
 				return err
 			}
 			return l.ledger.Add(ds)

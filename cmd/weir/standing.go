@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync/atomic"
 	"time"
 
 	"weir/pipeline"
@@ -14,6 +15,8 @@ type standing struct {
 	degraded   time.Time
 	failing    time.Time
 	decided    int64 // see pipeline.Status
+
+	stuck atomic.Pointer[string] // why what must be on disk first cannot be written; nil: it can be
 }
 
 // observe completes what the pipeline says of how it stands, once a second.
@@ -28,6 +31,9 @@ func (l *liveRun) observe(s *pipeline.Status) {
 		s.Checkpoint = was
 	} else {
 		k.checkpoint = s.Checkpoint
+	}
+	if why := k.stuck.Load(); why != nil && s.Checkpoint.Why == "" {
+		s.Checkpoint.Why = *why // no checkpoint can be made while what it rests on is not written
 	}
 	// Behind a reload a pipeline goes on at that tick; the run went on at another.
 	if s.Resumed = 0; l.meta != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -86,16 +85,22 @@ func holder(f *os.File) string {
 func (d *stateDir) close() error { return d.lock.Close() }
 
 // insist calls write until it works or ctx ends: what must be on disk before
-// anything else happens waits for a disk that is full, and with it the input.
-func insist(ctx context.Context, log *slog.Logger, write func() error) error {
+// anything else happens waits for a disk that is full, and with it the input. The
+// status says so meanwhile.
+func (l *liveRun) insist(ctx context.Context, write func() error) error {
 	var said time.Time
+	var why *string // as the status has it; others may wait, too
+	defer func() { l.standing.stuck.CompareAndSwap(why, nil) }()
 	for {
 		err := write()
 		if err == nil {
 			return nil
 		}
+		text := err.Error()
+		why = &text
+		l.standing.stuck.Store(why)
 		if time.Since(said) > 10*time.Second {
-			log.Error("cannot write; input waits until it works", "error", err)
+			l.env.log.Error("cannot write; input waits until it works", "error", err)
 			said = time.Now()
 		}
 		select {

@@ -58,5 +58,12 @@ func TestAStopUnderLoadLeavesNothingToReadAgain(t *testing.T) {
 	last := w.settle()
 	right, _ := w.check(last)
 	slices.Sort(ends)
-	testkit.Figure(t, "%d stops under load: the slowest took %v; %d requests, %d lines of decisions exactly as foreseen", n, ends[len(ends)-1].Round(time.Millisecond), w.traffic.count(), right)
+	// What grows from life to life would show here.
+	middle := func(some []time.Duration) float64 {
+		some = slices.Sorted(slices.Values(some))
+		return some[len(some)/2].Seconds()
+	}
+	few := min(len(w.resumes), 10)
+	testkit.Figure(t, "%d stops under load: the slowest took %v; from a start to the first new decision %.2f s in the first lives, %.2f s in the last; %d requests, %d lines of decisions exactly as foreseen",
+		n, ends[len(ends)-1].Round(time.Millisecond), middle(w.resumes[:few]), middle(w.resumes[len(w.resumes)-few:]), w.traffic.count(), right)
 }
