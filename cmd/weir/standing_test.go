@@ -138,7 +138,7 @@ func TestBehindAReloadWhatIsOnDiskIsTheReloads(t *testing.T) {
 	// Nobody knows the first of a window that was not kept: it is whole once all of
 	// it came behind the reload.
 	must(t, text, "changed: own.tries", "what these read is complete later (their counts are too low until then):\n  own.tries from "+at.Add(30*time.Minute).Format(time.RFC3339)+" on")
-	for l.status.Load().At.Before(asked.Add(2*time.Second)) || l.status.Load().Checkpoint.Tick == first {
+	for st := l.status.Load(); st == nil || st.At.Before(asked.Add(2*time.Second)) || st.Checkpoint.Tick == first; st = l.status.Load() {
 		if time.Since(asked) > time.Minute {
 			break
 		}
