@@ -134,7 +134,7 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 		held := s.listed("lists/block.txt")
 		return sound(held) && len(held) == len(attackers)
 	})
-	if lastWrong.IsZero() {
+	if lastWrong.IsZero() && tripped.Sub(first) > time.Second { // sooner, the list may have had none
 		t.Error("no wrong entry was ever seen on the list")
 	}
 	if lastWrong.After(tripped.Add(30 * time.Second)) {
