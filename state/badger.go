@@ -22,6 +22,11 @@ const (
 	// empty values without an error. No record is longer than a part and a value.
 	threshold = 96 << 10
 
+	// block is how large Badger's blocks are: some chunks in each. A table is made
+	// in memory that doubles for a block with a chunk that is larger than it, and
+	// again, and is kept: with blocks as large as chunks that was 96 MiB.
+	block = 32 << 10
+
 	// pendingWrites is how many of Badger's transactions are under way at once.
 	pendingWrites = 3
 )
@@ -45,6 +50,7 @@ func badgerOptions(dir string, memory int64, log *slog.Logger) badger.Options {
 		WithNumLevelZeroTablesStall(1 << 10).
 		WithBaseTableSize(table).
 		WithBaseLevelSize(1 << 50).
+		WithBlockSize(block).
 		WithNumCompactors(2).
 		WithValueThreshold(threshold).
 		WithValueLogFileSize(16 << 20).
