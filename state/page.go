@@ -7,11 +7,13 @@ import (
 
 const (
 	// pageBytes is what a page holds on average once a table has more than one: at
-	// most some 430 keys, of whose fingerprints one in 150 is another key's too.
-	pageBytes = 8 << 10
+	// most some 215 keys, of whose fingerprints one in 300 is another key's too. Who
+	// reads a key reads its page; larger ones are merged at fewer places, but each
+	// key that is not in memory costs more.
+	pageBytes = 4 << 10
 	// maxDeltas is how many records may stand behind a page's base. A merge writes
 	// the whole page for the sake of those keys that changed since the last one:
-	// with fewer, a page of 70 keys of which one changes at each checkpoint would
+	// with fewer, a page of 40 keys of which one changes at each checkpoint would
 	// cost more than four times what changed.
 	maxDeltas = 32
 	// partBytes is where an entry of many changes is parted.
