@@ -76,10 +76,13 @@ type Source struct {
 	// Reads reports whether anything looks at a field afterwards; nil: at all.
 	// What costs much and is not looked at is left empty.
 	Reads func(event.Field) bool
+	// Memory is how many bytes each worker's caches may take; 0: as many as are
+	// of use.
+	Memory int64
 }
 
 // Worker enriches batches, one at a time. Its caches are its own and of fixed
-// size, about 15 MB together.
+// size, about 15 MB together unless they are to be smaller.
 type Worker struct {
 	tables  *Tables
 	key     *event.Key
@@ -101,11 +104,12 @@ const internSlots = 4096
 // Worker makes a worker for a source's events.
 func (t *Tables) Worker(src Source) *Worker {
 	w := &Worker{tables: t, key: t.key, chain: NewChain(src.TrustedProxies)}
-	w.strings = &interner{key: t.key, held: make([]string, internSlots)}
-	w.agents = newMemo[client](t.key, agentSlots, maxAgent)
-	w.hide = newPseudonyms(t.key)
+	part := src.part()
+	w.strings = &interner{key: t.key, held: make([]string, internSlots/part)}
+	w.agents = newMemo[client](t.key, agentSlots/part, maxAgent)
+	w.hide = newPseudonyms(t.key, pseudonymSlots/part)
 	var secrets []string
-	w.routes = router{known: newMemo[route](t.key, routeSlots, maxRoute), strings: w.strings}
+	w.routes = router{known: newMemo[route](t.key, routeSlots/part, maxRoute), strings: w.strings}
 	if t.site != nil {
 		secrets = t.site.Secrets
 		w.routes.site, w.routes.hosts = t.site, t.site.hosts
@@ -117,6 +121,23 @@ func (t *Tables) Worker(src Source) *Worker {
 		w.noQuery = !reads(event.FieldQuery) && t.site == nil // a site file's conditions may read it
 	}
 	return w
+}
+
+// cacheBytes is what a worker's caches take where they are not to be smaller, and
+// leastPart the smallest part of them that is still of use.
+const (
+	cacheBytes = 15 << 20
+	leastPart  = 16
+)
+
+// part returns which part of its caches each worker has: one of so many, a power
+// of two.
+func (src *Source) part() int {
+	part := 1
+	for src.Memory > 0 && part < leastPart && cacheBytes/int64(part) > src.Memory {
+		part *= 2
+	}
+	return part
 }
 
 // Enrich fills in every event of a decoded batch. What it makes lives as long

@@ -99,8 +99,8 @@ const (
 	maxKnownSecret = 96
 )
 
-func newPseudonyms(k *event.Key) *pseudonyms {
-	p := &pseudonyms{known: newMemo[[pseudonymSize]byte](k, pseudonymSlots, maxKnownSecret)}
+func newPseudonyms(k *event.Key, slots int) *pseudonyms {
+	p := &pseudonyms{known: newMemo[[pseudonymSize]byte](k, slots, maxKnownSecret)}
 	for s := range numSecrets {
 		p.macs[s] = newMAC(k.HMACKey(secretNames[s]))
 	}

@@ -26,7 +26,7 @@ func expand(want string) string {
 }
 
 func testRedactor() *redactor {
-	return newRedactor(newPseudonyms(event.FixedKey()), []string{"member"})
+	return newRedactor(newPseudonyms(event.FixedKey(), pseudonymSlots), []string{"member"})
 }
 
 func TestSecretsInQueriesAreReplaced(t *testing.T) {
