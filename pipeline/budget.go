@@ -22,13 +22,30 @@ type budget struct {
 const fixedMemory = 64 << 20
 
 // pending returns how many rows may wait for a tick that could run already
-// before nothing more is read: about forty bytes each, and what they carry.
+// before nothing more is read: with what they carry, some 140 bytes each.
 func (c *Config) pending() int64 {
-	const most, least = 1 << 20, 1 << 17
+	const most, least = 1 << 20, 1 << 16
 	if c.Memory == 0 {
 		return most
 	}
-	return min(most, max(least, c.Memory>>10))
+	return min(most, max(least, c.Memory>>12))
+}
+
+// caches returns how many bytes what a worker remembers of one source may take;
+// 0: there is no limit.
+func (c *Config) caches() int64 {
+	const part = 16 // of the memory, for those of all workers
+	return c.Memory / part / int64(c.Workers*len(c.Sources))
+}
+
+// batch returns how many records a batch has where nobody says it: a dozen for
+// each worker are under way, with all that their events become.
+func (c *Config) batch() int {
+	const usual, few, much = 1000, 250, 1 << 29
+	if c.Memory > 0 && c.Memory < much {
+		return few
+	}
+	return usual
 }
 
 // unlimited is a budget that is never reached.
@@ -39,7 +56,12 @@ func (c *Config) budget() budget {
 		return budget{unlimited, unlimited, unlimited, unlimited}
 	}
 	m := c.Memory - min(fixedMemory, c.Memory/8)
-	return budget{resident: m * 40 / 100, evictTo: m * 30 / 100, dirty: m * 15 / 100, hard: m * 50 / 100}
+	return budgetOf(m * 40 / 100)
+}
+
+// budgetOf is the budget of a run that may have so much resident.
+func budgetOf(resident int64) budget {
+	return budget{resident: resident, evictTo: resident / 4 * 3, dirty: resident / 8 * 3, hard: resident / 4 * 5}
 }
 
 // limits are what decisions may depend on: what is given up for lack of room
@@ -60,6 +82,9 @@ func (r *run) budget() error {
 		u := r.state.Unit(i)
 		resident += u.Resident()
 		dirty += u.Dirty()
+	}
+	if most, ok := k.measure.look(time.Now(), resident, k.store != nil); ok {
+		k.limit = budgetOf(most)
 	}
 	if k.store == nil && resident > k.limit.resident && r.cfg.Spill != nil {
 		if err := r.spill(); err != nil {

@@ -49,11 +49,12 @@ type keeping struct {
 	memory    atomic.Pointer[MemoryStatus]
 	saved     atomic.Pointer[[]Position]
 
-	limit  budget
-	held   atomic.Bool // input waits
-	looked time.Time   // at the disk
-	full   bool
-	said   time.Time
+	limit   budget
+	measure measure
+	held    atomic.Bool // input waits
+	looked  time.Time   // at the disk
+	full    bool
+	said    time.Time
 
 	counted  time.Time // when Totals were looked at
 	tidied   time.Time // when keys left memory without a checkpoint
@@ -85,6 +86,7 @@ type cut struct {
 func (k *keeping) init(r *run) {
 	k.store = r.cfg.Store
 	k.limit = r.cfg.budget()
+	k.measure = newMeasure(&r.cfg)
 	k.stored = map[int64]bool{}
 	if r.cfg.Resume != nil {
 		k.at = r.cfg.Resume.Tick

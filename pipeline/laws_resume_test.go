@@ -66,6 +66,14 @@ func (w *world) life(t *testing.T, s shape, dir string, memory int64, rng *rand.
 			Decode: testkit.Decode, Disorder: src.disorder, MaxLateness: src.latest, Only: src.only,
 		})
 	}
+	// How much may be resident moves about meanwhile.
+	taken := pipeline.Usage{}
+	moves := rand.New(rand.NewPCG(rng.Uint64(), 1))
+	cfg.Usage = func() pipeline.Usage {
+		taken.Collections++
+		taken.Live = moves.Int64N(2*memory + 1)
+		return taken
+	}
 	options := w.options
 	last, ok := store.Last()
 	var meta pipeline.Meta

@@ -127,7 +127,9 @@ func newMapper(r *run) *mapper {
 	for i := range r.cfg.Sources {
 		var w *enrich.Worker
 		if _, events := r.cfg.Sources[i].Source.(ingest.Events); r.cfg.Enrich != nil && !events {
-			w = r.cfg.Enrich.Worker(r.cfg.Sources[i].Enrich)
+			src := r.cfg.Sources[i].Enrich
+			src.Memory = r.cfg.caches()
+			w = r.cfg.Enrich.Worker(src)
 		}
 		m.enrich = append(m.enrich, w)
 	}

@@ -60,8 +60,12 @@ type Config struct {
 
 	Workers int   // goroutines that decode, and as many that fold; 0: one a processor
 	Units   int   // a power of two; 0: 64
-	Batch   int   // records at a time; 0: 1,000
+	Batch   int   // records at a time; 0: 1,000, or fewer where memory is short
 	Memory  int64 // bytes that everything may take; 0: no limit
+	// Usage, if set, is asked what the process takes, as ProcessUsage says of this
+	// one, and how many bytes of keys stay in memory follows from it. Nil: it is
+	// guessed. No result depends on it.
+	Usage func() Usage
 	// Accounted is how many bytes all keys may come to, in memory or not, before
 	// the ones that matter least are given up; 0: no limit.
 	Accounted int64
@@ -211,7 +215,7 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 		cfg.Units = 64
 	}
 	if cfg.Batch == 0 {
-		cfg.Batch = 1000
+		cfg.Batch = cfg.batch()
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
