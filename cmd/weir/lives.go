@@ -318,7 +318,7 @@ func (l *liveRun) pipelineConfig() pipeline.Config {
 	cfg := pipeline.Config{
 		Sources: l.sources, Enrich: g.tables, Plan: g.plan, Lookups: g.tables.Lookups().Funcs(),
 		Ceiling: g.ceiling(event.Shadow), Stages: g.stages,
-		Units: stateUnits, Memory: l.cfg.memory(), Accounted: g.cfg.disk(), SourceNames: l.names,
+		Units: stateUnits, Memory: l.cfg.memory(), Usage: pipeline.ProcessUsage, Accounted: g.cfg.disk(), SourceNames: l.names,
 		Store: l.store, Checkpoint: l.cfg.checkpoint(), Seals: l.seals, Archive: l.archive, Log: l.env.log, Resume: l.resume,
 		Kept: pipeline.Kept{Era: l.eras[l.era].number, Config: l.eras[l.era].hash, Extras: l.extras, Sources: l.names},
 	}
