@@ -66,7 +66,7 @@ func run(out io.Writer) (err error) {
 	keeping := flag.Bool("state", false, "measure what writing the state costs, instead")
 	seconds := flag.Int("seconds", 60, "how long each run of -state with a store lasts, or each of its runs at a -pace")
 	pace := flag.Float64("pace", 0, "of -state only how long ticks wait at so many events a second")
-	profile := flag.String("profile", "", "where the processor profile of -state at a -pace, of its run with a store, or of -keys is written")
+	profile := flag.String("profile", "", "where the processor profile of -state at a -pace, of its run with a store, of -soak or of -keys is written")
 	soaking := flag.Bool("soak", false, "replay a week of a generated log, of -lines events, instead")
 	archiving := flag.Bool("archive", false, "measure archives of events: of a generated log and of those named behind the flags, instead")
 	keyed := flag.Bool("million", false, "measure a checkpoint and a restore of a million keys, instead")
@@ -88,7 +88,7 @@ func run(out io.Writer) (err error) {
 		return checkpoints(out, *dir, *lines, *densities, costing{seconds: *seconds, pace: *pace, profile: *profile})
 	}
 	if *soaking {
-		return soak(out, *dir, *lines)
+		return profiled(*profile, func() error { return soak(out, *dir, *lines) })
 	}
 	if *archiving {
 		return archives(out, *dir, *lines, flag.Args())

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -23,6 +25,24 @@ func anonymousRSS() int64 { return procNumber("/proc/self/status", "RssAnon:") <
 
 // writtenBytes returns how many bytes this process has had written to disks.
 func writtenBytes() int64 { return procNumber("/proc/self/io", "write_bytes:") }
+
+// openFiles returns how many descriptors of this process are tables of a store, and
+// how many are anything else.
+func openFiles() (tables, others int) {
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		return 0, 0
+	}
+	for _, fd := range fds {
+		// One that was closed meanwhile, as the directory's own, has no name.
+		if name, _ := os.Readlink(fd); strings.HasSuffix(name, ".sst") {
+			tables++
+		} else {
+			others++
+		}
+	}
+	return tables, others
+}
 
 // procNumber returns the number behind a name in a file of the kernel's.
 func procNumber(file, name string) (n int64) {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"weir/event"
@@ -25,17 +26,22 @@ const (
 	// before the first tenth is over.
 	soakState = 256 << 20
 	soakEvery = 500 * time.Millisecond
-	// slack is by how many goroutines and descriptors a run may move about.
+	// soakTime is how long it may take.
+	soakTime = 20 * time.Minute
+	// slack is by how many goroutines and descriptors a run may move about. Tables
+	// of the store are counted apart: there are as many as it is large.
 	slackGoroutines  = 20
-	slackDescriptors = 120
+	slackDescriptors = 20
 )
 
 // sample is how the process stood at an event.
 type sample struct {
-	at                      time.Duration
+	at, processor           time.Duration
 	events                  int64
 	rss, anon               int64
 	goroutines, descriptors int
+	tables                  int   // of the store, which are descriptors too
+	mostTables              int64 // that a store of its size may have
 }
 
 // soak replays a week of a generated log, which is made while it is read, and
@@ -58,14 +64,19 @@ func soak(out io.Writer, dir string, events int) (err error) {
 	}
 	debug.SetMemoryLimit(soakState / 100 * 90)
 	defer debug.SetMemoryLimit(1 << 62)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), soakTime)
 	defer cancel()
 	counted := &counting{Generated: src}
 	s := pipeline.Source{Source: counted, Decode: decode, Disorder: 2 * time.Second, MaxLateness: time.Hour}
 	s.Enrich.Reads = plan.Reads
+	var spilled atomic.Pointer[state.Store]
 	cfg := pipeline.Config{
-		Sources: []pipeline.Source{s}, Enrich: tables, Plan: plan, Ceiling: event.Enforce, Memory: soakState, Accounted: 8 * soakState,
-		Spill: func() (*state.Store, error) { return state.Open(ctx, pipeline.SpillConfig(dir, benchUnits)) },
+		Sources: []pipeline.Source{s}, Enrich: tables, Plan: plan, Ceiling: event.Enforce, Memory: soakState, Accounted: 8 * soakState, Usage: pipeline.ProcessUsage,
+		Spill: func() (*state.Store, error) {
+			store, err := state.Open(ctx, pipeline.SpillConfig(dir, benchUnits))
+			spilled.Store(store)
+			return store, err
+		},
 	}
 	var samples []sample
 	began := time.Now()
@@ -75,7 +86,12 @@ func soak(out io.Writer, dir string, events int) (err error) {
 		for {
 			u, ok := usageOf(os.Getpid())
 			if ok {
-				samples = append(samples, sample{time.Since(began), counted.read.Load(), u.anon + u.file, u.anon, runtime.NumGoroutine(), u.descriptors})
+				s := sample{at: time.Since(began), processor: cpuTime(), events: counted.read.Load(), rss: u.anon + u.file, anon: u.anon, goroutines: runtime.NumGoroutine()}
+				s.tables, s.descriptors = openFiles()
+				if store := spilled.Load(); store != nil {
+					s.mostTables = state.Files(state.LeastMemory, store.Stats().Bytes)
+				}
+				samples = append(samples, s)
 			}
 			select {
 			case <-stop:
@@ -104,8 +120,9 @@ func course(out io.Writer, samples []sample, events int64) {
 	var was sample
 	for _, s := range samples {
 		if s.events*10/events > was.events*10/events {
-			fmt.Fprintf(out, "  %s events: %s events/s, %d MiB anonymous, %d with the store's files\n",
-				thousands(int(s.events)), thousands(int(float64(s.events-was.events)/(s.at-was.at).Seconds())), s.anon>>20, s.rss>>20)
+			n := float64(s.events - was.events)
+			fmt.Fprintf(out, "  %s events: %s events/s, %.1f µs of a processor each, %d MiB anonymous, %d with the store's files\n",
+				thousands(int(s.events)), thousands(int(n/(s.at-was.at).Seconds())), (s.processor-was.processor).Seconds()*1e6/n, s.anon>>20, s.rss>>20)
 			was = s
 		}
 	}
@@ -126,8 +143,8 @@ func flat(out io.Writer, samples []sample, events int64) error {
 		return of(slices.MaxFunc(samples, func(a, b sample) int { return of(a) - of(b) }))
 	}
 	goroutines, descriptors := func(s sample) int { return s.goroutines }, func(s sample) int { return s.descriptors }
-	fmt.Fprintf(out, "  behind the first tenth: anonymous memory %d to %d MiB, %+.2f MiB a million events (limit %+.0f); with the store's files, which the kernel may take back, %d to %d MiB, %+.2f; %d to %d goroutines, %d to %d descriptors\n",
-		first.anon>>20, last.anon>>20, anon, mostSlope, first.rss>>20, last.rss>>20, all, least(goroutines), most(goroutines), least(descriptors), most(descriptors))
+	fmt.Fprintf(out, "  behind the first tenth: anonymous memory %d to %d MiB, %+.2f MiB a million events (limit %+.0f); with the store's files, which the kernel may take back, %d to %d MiB, %+.2f; %d to %d goroutines, %d to %d descriptors and %d of the store's tables\n",
+		first.anon>>20, last.anon>>20, anon, mostSlope, first.rss>>20, last.rss>>20, all, least(goroutines), most(goroutines), least(descriptors), most(descriptors), last.tables)
 	var faults []error
 	if anon > mostSlope {
 		faults = append(faults, fmt.Errorf("anonymous memory grows by %.2f MiB a million events, must be at most %.0f", anon, mostSlope))
@@ -137,6 +154,12 @@ func flat(out io.Writer, samples []sample, events int64) error {
 	}
 	if d := most(descriptors) - least(descriptors); d > slackDescriptors {
 		faults = append(faults, fmt.Errorf("the number of descriptors moves by %d, must be at most %d", d, slackDescriptors))
+	}
+	for _, s := range samples {
+		if int64(s.tables) > s.mostTables {
+			faults = append(faults, fmt.Errorf("behind %s events %d of the store's tables are open, must be at most %d", thousands(int(s.events)), s.tables, s.mostTables))
+			break
+		}
 	}
 	return errors.Join(faults...)
 }
