@@ -159,15 +159,16 @@ func (it *iterator) entry(at place, s spot, r *reader) error {
 // chunk calls fn with the entries of a chunk, which are valid until it returns.
 func (it *iterator) chunk(s spot, r *reader, fn func(entries []byte) error) error {
 	r.key = appendChunkKey(r.key[:0], s.segment, s.number)
-	if s.segment == it.at.segment && s.number == it.at.number+1 && it.Valid() {
-		it.Next()
-	} else {
+	if s.segment != it.at.segment || s.number != it.at.number+1 || !it.Valid() {
 		it.Seek(r.key)
 	}
 	it.at = s
 	if !it.Valid() || !bytes.Equal(it.Item().Key(), r.key) {
 		return fmt.Errorf("%w: it is missing", ErrCorrupt)
 	}
+	// Seeking drops the item that it stands at, with the copies that were made for
+	// it. One that was passed is used again: so it goes on at once to the next.
+	defer it.Next()
 	return it.Item().Value(func(record []byte) error {
 		entries, err := openChunk(record, s.segment, s.number, r.chunk)
 		if err != nil {
