@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +128,34 @@ func TestNothingDependsOnTheCaches(t *testing.T) {
 	for i := range events {
 		if a, b := forward.Events[i], backward.Events[len(events)-1-i]; a != b {
 			t.Fatalf("event %d:\n%+v\n%+v", i, a, b)
+		}
+	}
+}
+
+// Where memory is short a worker remembers less, and says the same.
+func TestSmallerCachesChangeNothingButWhatIsRemembered(t *testing.T) {
+	tables, err := New(Config{Key: event.FixedKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := func(w *Worker) int64 {
+		return int64(len(w.agents.texts) + len(w.routes.known.texts) + len(w.hide.known.texts) + 56*len(w.agents.values) + 72*len(w.routes.known.values) + 32*len(w.hide.known.values))
+	}
+	events := oddEvents(3000)
+	enriched := func(memory int64) ([]event.Event, int64) {
+		w := tables.Worker(Source{Memory: memory})
+		b := event.Batch{Events: slices.Clone(events)}
+		w.Enrich(&b)
+		return b.Events, held(w)
+	}
+	want, whole := enriched(0)
+	for _, memory := range []int64{1, 1 << 20, 4 << 20, 1 << 30} {
+		got, takes := enriched(memory)
+		if !slices.Equal(got, want) {
+			t.Errorf("with caches of %d bytes events are enriched otherwise", memory)
+		}
+		if least := whole / leastPart; takes > max(memory, least) {
+			t.Errorf("caches of at most %d bytes take %d, must be at most that, or the least, %d", memory, takes, least)
 		}
 	}
 }

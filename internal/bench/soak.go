@@ -106,7 +106,7 @@ func soak(out io.Writer, dir string, events int) (err error) {
 	<-watched
 	course(out, samples, int64(events))
 	if err != nil {
-		return fmt.Errorf("behind %s events: %w", thousands(int(sum.Events)), err)
+		return errors.Join(fmt.Errorf("behind %s events: %w", thousands(int(sum.Events)), err), flat(out, samples, int64(events)))
 	}
 	if sum.Events != int64(events) {
 		return fmt.Errorf("%d events of %d", sum.Events, events)
