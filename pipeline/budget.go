@@ -150,7 +150,7 @@ func (r *run) budget() error {
 // resident. It grows with the keys on disk, so that keys in memory have to make
 // room for it, but never so much that none are left.
 func (k *keeping) weigh() {
-	k.directory = min(k.store.Stats().Memory, k.limit.resident/3)
+	k.directory = min(k.store.Stats().Memory, k.limit.resident/2)
 }
 
 // tellOfDegraded logs when units begin to turn new keys away, and when none does
