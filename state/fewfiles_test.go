@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -52,9 +53,7 @@ func runsOutOfFiles(t *testing.T) {
 		}
 		err := c.Commit(t.Context(), Flip{Tick: tick})
 		if err == nil {
-			for k, v := range put {
-				m[k] = v
-			}
+			maps.Copy(m, put)
 		}
 		return err
 	}
