@@ -96,7 +96,7 @@ func (o *oracle) holds(s *subject, c *rules.Consequence, target oracleKey, tick 
 	if read == nil {
 		read = o.reader(s.rule, c.If, s.features, o.byRule[s.rule].of(s.key), tick)
 	}
-	env := &rules.Env{Read: read, Signal: o.signals(c.If, s.truth.key, tick)}
+	env := &rules.Env{Read: read, Signal: o.signals(s.rule, c.If, s.truth.key, tick)}
 	if c.If.Target {
 		env.Good, env.Tried, env.Clean = o.goodTriedClean(target, tick)
 	}
@@ -112,18 +112,29 @@ func (o *oracle) carry(c *candidate) {
 // signals answers a condition's signals for key k as of tick: whether the rule
 // was on for these values at some tick within the window, strictly earlier, as
 // far as it was visible.
-func (o *oracle) signals(c *rules.Cond, k oracleKey, tick int64) func(i int) bool {
+func (o *oracle) signals(by *rules.Rule, c *rules.Cond, k oracleKey, tick int64) func(i int) bool {
 	return func(i int) bool {
 		for _, r := range o.rules {
 			if r.ID != c.Signals[i].Rule {
 				continue
 			}
-			state := o.on[r][k.project(r.Key).String()]
+			state := o.on[r][signalKey(by, k, r.Key).String()]
 			return state != nil && state.visible != nil &&
 				state.visible.off > tick-int64(c.Signals[i].Window)
 		}
 		return false
 	}
+}
+
+// signalKey returns the key of these fields that a rule with key k asks about:
+// what k lacks, the rule's where fixes.
+func signalKey(by *rules.Rule, k oracleKey, fields []event.Field) oracleKey {
+	for _, f := range fields {
+		if v, ok := by.Fixed(f); ok && !slices.Contains(k.fields, f) {
+			k = oracleKey{fields: append(slices.Clone(k.fields), f), values: append(slices.Clone(k.values), v)}
+		}
+	}
+	return k.project(fields)
 }
 
 // comingMembers walks the members touched in a tick whose population is on.

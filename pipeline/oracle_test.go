@@ -243,7 +243,7 @@ func touched(r *rules.Rule, rows []*oracleRow, fields []event.Field) []oracleKey
 func (o *oracle) evaluate(r *rules.Rule, k oracleKey, tick int64) {
 	rows := o.byRule[r].of(k)
 	read := o.reader(r, r.When, nil, rows, tick)
-	if !r.When.Eval(&rules.Env{Read: read, Signal: o.signals(r.When, k, tick)}) {
+	if !r.When.Eval(&rules.Env{Read: read, Signal: o.signals(r, r.When, k, tick)}) {
 		return
 	}
 	v := &truth{rule: r, key: k, tick: tick, off: tick + onFor(r), sources: sources(within(rows, tick-1, tick))}

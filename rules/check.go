@@ -4,11 +4,13 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"weir/event"
 )
 
 // Check checks what needs the whole set of rules: that no id stands twice, and
 // that signals ask for rules that there are, whose key is part of the
-// reader's, and never in a circle.
+// reader's or fixed by its where, and never in a circle.
 func Check(rs []*Rule) error {
 	s := set{byID: map[string]*Rule{}}
 	for _, r := range rs {
@@ -27,6 +29,17 @@ func Check(rs []*Rule) error {
 	}
 	s.cycles()
 	return errors.Join(s.errs...)
+}
+
+// Fixed returns the one value of a field that all events have which the rule's
+// where lets through, as `agent_kind == "browser" and …` says it.
+func (r *Rule) Fixed(f event.Field) (value string, ok bool) {
+	for _, c := range r.Where.Conjuncts {
+		if n := c.tree; n.op == opTextIn && n.a.op == opFieldText && n.a.field == f && len(n.texts) == 1 && n.texts[0] != "" {
+			return n.texts[0], true
+		}
+	}
+	return "", false
 }
 
 // conds returns a rule's conditions on features.
@@ -59,8 +72,8 @@ func (s *set) signals(r *Rule, c *Cond) {
 			continue
 		}
 		for _, f := range other.Key {
-			if !contains(r.Key, f) {
-				s.fail(c.places[i], "%s has %s in its key, which this rule's key lacks: it must be a part of it", other.ID, other.extras.Name(f))
+			if _, fixed := r.Fixed(f); !fixed && !contains(r.Key, f) {
+				s.fail(c.places[i], "%s has %s in its key, which this rule's key lacks: it must be a part of it, or this rule's where say which one", other.ID, other.extras.Name(f))
 				break
 			}
 		}

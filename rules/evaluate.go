@@ -98,11 +98,17 @@ func (e *evaluator) signal(i int) bool {
 	st := e.unit.state
 	t := &st.plan.tables[st.plan.rules[s.rule].table]
 	raw := e.raw
-	if raw == nil {
-		e.unit.values = e.unit.win.AppendValues(e.slot, e.unit.values[:0])
-		raw = e.unit.values
-	}
-	k := t.keyOf(func(i int) uint64 { return st.plan.hashValue(raw[s.fields[i]]) })
+	k := t.keyOf(func(i int) uint64 {
+		f := s.fields[i]
+		if f.at < 0 {
+			return f.hash
+		}
+		if raw == nil {
+			e.unit.values = e.unit.win.AppendValues(e.slot, e.unit.values[:0])
+			raw = e.unit.values
+		}
+		return st.plan.hashValue(raw[f.at])
+	})
 	return st.board.until(s.rule, k.Lo) > e.tick-int64(s.window)
 }
 

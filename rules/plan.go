@@ -137,7 +137,14 @@ type condPlan struct {
 type signalPlan struct {
 	rule   int
 	window windows.Window
-	fields []int // positions of the signal rule's key fields in the reader's key
+	fields []signalField // of the signal rule's key
+}
+
+// signalField is where the value of a field of a signal rule's key comes from:
+// the reader's key or, where at is below 0, what the reader's where fixes it to.
+type signalField struct {
+	at   int
+	hash uint64
 }
 
 // entryPlan is one ladder entry's places.

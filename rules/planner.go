@@ -97,11 +97,15 @@ func (p *planner) condPlan(rp *rulePlan, t, where int, c *Cond, r *Rule, index m
 		}
 		sp := signalPlan{rule: j, window: s.Window}
 		for _, f := range p.Rules[j].Key {
-			at := slices.Index(r.Key, f)
-			if at < 0 {
-				p.fail("%s: signal %s: its key has %s, which the key of this rule lacks", r.ID, s.Rule, f)
+			place := signalField{at: slices.Index(r.Key, f)}
+			if place.at < 0 {
+				value, ok := r.Fixed(f)
+				if !ok {
+					p.fail("%s: signal %s: its key has %s, which the key of this rule lacks", r.ID, s.Rule, f)
+				}
+				place.hash = p.hashText(value)
 			}
-			sp.fields = append(sp.fields, at)
+			sp.fields = append(sp.fields, place)
 		}
 		p.rules[j].shared = true
 		cp.signals = append(cp.signals, sp)
