@@ -241,7 +241,7 @@ func (u *Unit) Resident() int64 { return u.win.Resident() + u.small() }
 
 // small is what the unit holds besides its windows.
 func (u *Unit) small() int64 {
-	return u.grantBytes + u.raisedBytes + u.mailBytes + u.granted.resident() + u.shownNow.resident() + u.foundBytes() + u.state.standingBytes()
+	return u.grantBytes + u.raisedBytes + u.mailBytes + u.granted.resident() + u.shownNow.resident() + u.foundBytes + u.state.standingBytes()
 }
 
 // Dirty returns about how many bytes have changed since they were last settled.

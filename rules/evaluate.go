@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"slices"
 
 	"weir/event"
 	"weir/windows"
@@ -84,13 +85,13 @@ func (e *evaluator) read(i int) float64 {
 	return e.cache[i]
 }
 
-// all returns every feature of the rule.
-func (e *evaluator) all() []float64 {
-	v := make([]float64, len(e.features))
-	for i := range v {
-		v[i] = e.read(i)
+// appendAll appends every feature of the rule.
+func (e *evaluator) appendAll(dst []float64) []float64 {
+	dst = slices.Grow(dst, len(e.features))
+	for i := range e.features {
+		dst = append(dst, e.read(i))
 	}
-	return v
+	return dst
 }
 
 func (e *evaluator) signal(i int) bool {

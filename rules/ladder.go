@@ -144,9 +144,14 @@ func (w *walk) featureValues() []float64 {
 	if f := w.carried(); f != nil {
 		return f
 	}
+	return w.appendFeatures(nil)
+}
+
+// appendFeatures reads them from the key.
+func (w *walk) appendFeatures(dst []float64) []float64 {
 	ev := w.unit.ev
 	ev.at(w.slot, w.at, w.unit.state.plan.rules[w.rule].features, nil)
-	return ev.all()
+	return ev.appendAll(dst)
 }
 
 // keyRaw returns the values of the rule's key as keys keep them.

@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"slices"
 
 	"weir/event"
 	"weir/windows"
 )
 
-// Mapper turns events into deltas: it asks each event the conditions of all
-// rules, each once, and writes a row for every key that something holds of.
+// Mapper turns events into deltas: it asks each event the parts of the conditions
+// of all rules, each once, and writes a row for every key that something holds of.
 // It is a pure function of the events and of what was published. One goroutine
 // uses a Mapper at a time.
 type Mapper struct {
@@ -21,7 +22,7 @@ type Mapper struct {
 	accepted [event.NumKinds]touches // for events that were not refused
 	refused  [event.NumKinds]touches
 
-	verdicts []verdict // of each condition, for the event at hand
+	verdicts []verdict // of each of Plan.asks, for the event at hand
 	hashes   []uint64  // of each of Plan.hashed, for the event at hand; 0: absent
 	start    int       // where its values begin in Deltas.Values
 	scratch  []byte
@@ -41,18 +42,25 @@ type touches []tableTouch
 
 type tableTouch struct {
 	table int
-	bits  []touchBit
+	where []touchWhere
+}
+
+// touchWhere is the bits of one where: none of them can be set where it fails.
+type touchWhere struct {
+	asks []uint16 // numbers in Plan.asks, all of which must hold
+	bits []touchBit
+	cond int // what the asks are of
 }
 
 type touchBit struct {
-	bit         uint64
-	where, cond int
+	bit  uint64
+	asks []uint16 // besides those of the where
 }
 
 // NewMapper returns a mapper that shares rows out to a number of units.
 func NewMapper(p *Plan, units int, lookups map[string]func(string) bool) *Mapper {
 	m := &Mapper{plan: p, units: units, facts: Facts{Lookups: lookups}}
-	m.verdicts = make([]verdict, len(p.conds))
+	m.verdicts = make([]verdict, len(p.asks))
 	m.hashes = make([]uint64, len(p.hashed))
 	for k := range event.NumKinds {
 		m.accepted[k] = p.touches(event.Kind(k), false)
@@ -61,23 +69,66 @@ func NewMapper(p *Plan, units int, lookups map[string]func(string) bool) *Mapper
 	return m
 }
 
-// touches selects the bits that an event of that kind can have at all.
+// touches selects the bits that an event of that kind can have at all, and what
+// has to be asked of it for each.
 func (p *Plan) touches(k event.Kind, refused bool) touches {
-	possible := func(c int) bool { return c < 0 || p.conds[c].Kinds>>k&1 == 1 }
 	var prog touches
 	for t := range p.tables {
 		tp := tableTouch{table: t}
 		for i, b := range p.tables[t].bits {
-			if (b.where == refusedBit) != refused || !possible(b.where) || !possible(b.cond) {
+			if (b.where == refusedBit) != refused {
 				continue
 			}
-			tp.bits = append(tp.bits, touchBit{1 << i, b.where, b.cond})
+			where, ok := p.asksOf(k, b.where, nil)
+			if !ok {
+				continue
+			}
+			cond, ok := p.asksOf(k, b.cond, where)
+			if !ok {
+				continue
+			}
+			at := slices.IndexFunc(tp.where, func(w touchWhere) bool { return w.cond == b.where })
+			if at < 0 {
+				at = len(tp.where)
+				tp.where = append(tp.where, touchWhere{asks: where, cond: b.where})
+			}
+			tp.where[at].bits = append(tp.where[at].bits, touchBit{1 << i, cond})
 		}
-		if len(tp.bits) > 0 {
+		if len(tp.where) > 0 {
 			prog = append(prog, tp)
 		}
 	}
 	return prog
+}
+
+// asksOf returns what must be asked of an event of a kind to know whether a
+// condition holds, besides what is known to hold already; ok is false where it
+// cannot. An "and" holds where each of its parts does: what one of them reads
+// that is undefined makes that one, and so the whole, not hold.
+func (p *Plan) asksOf(k event.Kind, cond int, besides []uint16) (asks []uint16, ok bool) {
+	if cond < 0 {
+		return nil, true
+	}
+	for _, n := range p.condAsks[cond] {
+		c := p.asks[n]
+		if c.Kinds>>k&1 == 0 {
+			return nil, false
+		}
+		if c.onKinds() || slices.Contains(besides, n) {
+			continue
+		}
+		asks = append(asks, n)
+	}
+	return asks, true
+}
+
+// onKinds reports whether an event's kind alone says whether the condition holds.
+func (c *EventCond) onKinds() bool {
+	if c.tree == nil {
+		return false
+	}
+	holds, fails := c.tree.kinds()
+	return holds&fails == 0
 }
 
 // Map appends the rows of events to out, which may hold rows already, using
@@ -132,32 +183,35 @@ func (m *Mapper) mapEvent(ev *event.Event, partition int32, out *windows.Deltas)
 }
 
 func (m *Mapper) mask(tp *tableTouch, ev *event.Event) (mask uint64) {
-	for i := range tp.bits {
-		b := &tp.bits[i]
-		if m.asked(b.where, ev) && m.asked(b.cond, ev) {
-			mask |= b.bit
+	for i := range tp.where {
+		w := &tp.where[i]
+		if !m.all(w.asks, ev) {
+			continue
+		}
+		for k := range w.bits {
+			if b := &w.bits[k]; m.all(b.asks, ev) {
+				mask |= b.bit
+			}
 		}
 	}
 	return mask
 }
 
-// asked returns whether a condition holds of the event, asking it once.
-func (m *Mapper) asked(c int, ev *event.Event) bool {
-	if c < 0 {
-		return true
+// all returns whether all of these hold of the event, asking each once.
+func (m *Mapper) all(asks []uint16, ev *event.Event) bool {
+	for _, n := range asks {
+		switch m.verdicts[n] {
+		case fails:
+			return false
+		case unasked:
+			if !m.plan.asks[n].Match(ev, &m.facts) {
+				m.verdicts[n] = fails
+				return false
+			}
+			m.verdicts[n] = holds
+		}
 	}
-	switch m.verdicts[c] {
-	case holds:
-		return true
-	case fails:
-		return false
-	}
-	if m.plan.conds[c].Match(ev, &m.facts) {
-		m.verdicts[c] = holds
-		return true
-	}
-	m.verdicts[c] = fails
-	return false
+	return true
 }
 
 // carry writes the event's values and hashes all that is needed of it.

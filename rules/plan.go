@@ -21,7 +21,9 @@ type Plan struct {
 	tables []table
 	byName map[string]int // tables by their names
 
-	conds    []*EventCond // each asked at most once of an event
+	conds    []*EventCond
+	asks     []*EventCond // their parts, each asked at most once of an event
+	condAsks [][]uint16   // of each of conds, its parts
 	condText map[string]int
 	ofKinds  map[int]uint32 // of conditions that are the planner's own, on kinds alone
 

@@ -294,6 +294,7 @@ func (p *planner) finish() {
 			p.planTarget(t)
 		}
 	}
+	p.planAsks()
 	p.Layout.Obs = len(p.obs)
 	p.Layout.Fields = p.fields
 	p.hashed = slices.Clone(p.fields)
@@ -320,6 +321,28 @@ func (p *planner) finish() {
 		if len(r.Then) > maxLadder {
 			p.fail("%s: then: %d entries, must be at most %d", r.ID, len(r.Then), maxLadder)
 		}
+	}
+}
+
+// planAsks takes the conditions apart: many are alike in most of what they ask.
+func (p *planner) planAsks() {
+	numbers := map[string]uint16{}
+	for _, c := range p.conds {
+		parts := c.Conjuncts
+		if parts == nil { // the planner's own
+			parts = []*EventCond{c}
+		}
+		var asks []uint16
+		for _, part := range parts {
+			n, ok := numbers[part.Text]
+			if !ok {
+				n = uint16(len(p.asks))
+				numbers[part.Text] = n
+				p.asks = append(p.asks, part)
+			}
+			asks = append(asks, n)
+		}
+		p.condAsks = append(p.condAsks, asks)
 	}
 }
 

@@ -165,16 +165,12 @@ func (u *Unit) publish(h int64, sets [][]*hashSet) {
 			}
 		}
 	})
-}
-
-// foundBytes is what found takes in memory.
-func (u *Unit) foundBytes() (n int64) {
+	u.foundBytes = 0
 	for t := range u.found {
 		for i := range u.found[t] {
-			n += 8 * int64(cap(u.found[t][i]))
+			u.foundBytes += 8 * int64(cap(u.found[t][i]))
 		}
 	}
-	return n
 }
 
 // onlyValue returns the hash of the value of a key of a table of a single field,

@@ -34,11 +34,12 @@ type Unit struct {
 	ended     int // grants that are no longer in force
 	shed      Shed
 
-	ev     *evaluator
-	rows   []windows.Row
-	from   []*windows.Deltas
-	values [][]byte
-	found  [][windows.MaxFacts][]uint64 // by table, of each fact the values of which it is so
+	ev         *evaluator
+	rows       []windows.Row
+	from       []*windows.Deltas
+	values     [][]byte
+	found      [][windows.MaxFacts][]uint64 // by table, of each fact the values of which it is so
+	foundBytes int64
 }
 
 func newUnit(st *State, win *windows.Unit) *Unit {
@@ -145,11 +146,18 @@ func (u *Unit) evaluateRule(e evaluation, t windows.Touch, tick int64) {
 // raise notes that the walk's rule is on from its tick.
 func (u *Unit) raise(w *walk, noted uint16) {
 	k := onKey{w.rule, w.key.Lo}
-	if u.raised[k] == nil && full(len(u.raised), u.raisedBytes, u.state.limits.travel) {
+	until := w.tick + u.state.plan.rules[w.rule].on
+	if s := u.raised[k]; s != nil { // nobody has seen it yet: the key's values stay, and what holds them
+		u.raisedBytes -= s.size()
+		s.until, s.entries, s.spans = until, noted, w.spans()
+		s.features = w.appendFeatures(s.features[:0])
+		u.raisedBytes += s.size()
+		return
+	}
+	if full(len(u.raised), u.raisedBytes, u.state.limits.travel) {
 		u.shed.OnStates++
 		return
 	}
-	until := w.tick + u.state.plan.rules[w.rule].on
 	u.putRaised(k, &onState{
 		rule: w.rule, key: w.key, values: w.keyTarget(), raw: w.keyRaw(),
 		until: until, entries: noted, features: w.featureValues(), spans: w.spans(),

@@ -160,7 +160,7 @@ func (w *Watch) miss(u *Unit, t windows.Touch, tick int64, score float64) {
 		return
 	}
 	n := Near{Key: w.keyOf(u, t), Tick: tick, Score: score, key: t.Key}
-	for i, v := range u.ev.all() {
+	for i, v := range u.ev.appendAll(nil) {
 		n.Values = append(n.Values, event.Measure{Name: w.plan.Rules[w.rule].Features[i].Name, Value: v})
 	}
 	for i := range w.terms {

@@ -159,6 +159,9 @@ func (u *Unit) KeyOf(slot uint32) Key { return u.index.slot(slot).key }
 // TableOf returns the table of the key in a slot.
 func (u *Unit) TableOf(slot uint32) uint16 { return u.index.slot(slot).table }
 
+// BytesOf returns what is accounted for the key in a slot.
+func (u *Unit) BytesOf(slot uint32) int64 { return u.index.slot(slot).cost() }
+
 // AppendValues appends the values of a key, one for each of its table's
 // fields. They are views, valid until the next Fold, Expire or Shed.
 func (u *Unit) AppendValues(slot uint32, dst [][]byte) [][]byte {

@@ -76,9 +76,11 @@ func (e *environment) explainCosts(ctx context.Context, s *chosenRules, chosen [
 		}
 	}
 	stop := showProgress(e.errOut, in.source.Source)
+	var each rules.AddressCosts
 	sum, err := pipeline.Run(ctx, pipeline.Config{
 		Sources: []pipeline.Source{in.source}, Enrich: in.tables, Plan: in.plan, Lookups: lookups,
 		Ceiling: event.Enforce, Memory: s.cfg.memory(), Accounted: s.cfg.disk(), Log: e.log, Workers: 1,
+		Inspect: func(st *rules.State, _ int64) { each = st.Addresses() },
 	})
 	stop()
 	if err != nil {
@@ -101,6 +103,7 @@ func (e *environment) explainCosts(ctx context.Context, s *chosenRules, chosen [
 		costs = append(costs, c)
 	}
 	printCosts(p, costs, len(sample), sum, len(addresses))
+	printAddressCosts(p, each)
 	return nil
 }
 
@@ -192,4 +195,16 @@ func printCosts(p *page, costs []*ruleCost, sampled int, sum pipeline.Summary, a
 	}
 	add("all", keys, bytes, "", "")
 	p.table("lrrrrrr", rows...)
+}
+
+// printAddressCosts says what an address costs. What is kept at the end of a log
+// is what its last week left, since nothing is kept for longer than its longest window.
+func printAddressCosts(p *page, c rules.AddressCosts) {
+	if c.Addresses == 0 {
+		return
+	}
+	p.heading("An address and week")
+	p.line("%s of the log's last week: %s bytes at the median, %s at p99, %.1f keys and %s bytes on average; keys that name no address add %s bytes to each.",
+		plural(int64(c.Addresses), "address"), count(c.P50), count(c.P99), float64(c.Keys)/float64(c.Addresses),
+		count(c.Bytes/int64(c.Addresses)), count(c.Rest/int64(c.Addresses)))
 }
