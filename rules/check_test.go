@@ -37,6 +37,9 @@ func TestSignalsFitTheWholeSet(t *testing.T) {
 			[]string{"r1.yaml:6:25: when: unknown rule ato.sprya (did you mean ato.spray?)\n | n > 1 and signal(\"ato.sprya\", \"1h\")\n |                  ^"}},
 		"key": {[]string{ruleText("a", "[ip, agent]", "n > 1"), ruleText("b", "[ip, site]", `signal("a", "1h")`)},
 			[]string{"r1.yaml:6:15: when: a has agent in its key, which this rule's key lacks"}},
+		"fixed": {[]string{ruleText("a", "[ip, agent_kind]", "n > 1"), strings.Replace(ruleText("b", "ip", `n > 1 and signal("a", "1h")`), `where: 'true'`, `where: agent_kind == "browser" and status > 0`, 1)}, nil},
+		"fixed to one of two": {[]string{ruleText("a", "[ip, agent_kind]", "n > 1"), strings.Replace(ruleText("b", "ip", `n > 1 and signal("a", "1h")`), `where: 'true'`, `where: agent_kind in ["browser", "app"]`, 1)},
+			[]string{"when: a has agent_kind in its key, which this rule's key lacks"}},
 		"itself": {[]string{ruleText("a", "ip", `signal("a", "1h")`)}, []string{"when: signals in a circle: a -> a"}},
 		"circle": {[]string{
 			ruleText("a", "ip", `signal("b", "1h")`), ruleText("b", "ip", `signal("c", "1h")`), ruleText("c", "ip", `signal("b", "1h")`),

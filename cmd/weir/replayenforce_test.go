@@ -112,7 +112,7 @@ func TestExplainSaysWhatRulesCostOnALog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"ato.stuffing_source", "blind: no asn at login", "All rules together, on 4,", "of 202 addresses", "\n  all "} {
+	for _, want := range []string{"ato.stuffing_source", "blind: no asn at login", "All rules together, on 4,", "of 202 addresses", "\n  all ", "An address and week\n202 addresses of the log's last week: "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q:\n%s", want, out)
 		}
