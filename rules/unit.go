@@ -147,14 +147,7 @@ func (u *Unit) evaluateRule(e evaluation, t windows.Touch, tick int64) {
 func (u *Unit) raise(w *walk, noted uint16) {
 	k := onKey{w.rule, w.key.Lo}
 	until := w.tick + u.state.plan.rules[w.rule].on
-	if s := u.raised[k]; s != nil { // nobody has seen it yet: the key's values stay, and what holds them
-		u.raisedBytes -= s.size()
-		s.until, s.entries, s.spans = until, noted, w.spans()
-		s.features = w.appendFeatures(s.features[:0])
-		u.raisedBytes += s.size()
-		return
-	}
-	if full(len(u.raised), u.raisedBytes, u.state.limits.travel) {
+	if u.raised[k] == nil && full(len(u.raised), u.raisedBytes, u.state.limits.travel) {
 		u.shed.OnStates++
 		return
 	}
