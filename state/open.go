@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -72,7 +73,7 @@ func bare(cfg Config) (*Store, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state's directory: %w", err)
 	}
-	s := &Store{cfg: cfg, log: cfg.Log, path: filepath.Join(cfg.Dir, storeDir), sweep: place{unit: -1}}
+	s := &Store{cfg: cfg, log: cfg.Log, path: filepath.Join(cfg.Dir, storeDir), sweep: place{unit: -1}, swept: time.Now()}
 	for i := range cfg.Units {
 		s.units = append(s.units, Unit{store: s, index: i})
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -69,13 +70,14 @@ type Store struct {
 	views   sync.WaitGroup
 
 	// What follows belongs to the checkpoint that is going on.
-	generation uint64  // the last one given out
-	segment    uint32  // the last one given out
-	extra      uint32  // the segment of the root in force where it is not in force itself; 0: it is
-	waste      *waste  // what Badger is still to let go of
-	past       []*view // those that were superseded while somebody held them
-	sweep      place   // where the search for dead values goes on
-	poisoned   error   // why nothing can be committed any more
+	generation uint64    // the last one given out
+	segment    uint32    // the last one given out
+	extra      uint32    // the segment of the root in force where it is not in force itself; 0: it is
+	waste      *waste    // what Badger is still to let go of
+	past       []*view   // those that were superseded while somebody held them
+	sweep      place     // where the search for dead values goes on
+	swept      time.Time // when it last went on
+	poisoned   error     // why nothing can be committed any more
 
 	written atomic.Int64
 	blocks  atomic.Int64 // what all files take, when it was last looked at

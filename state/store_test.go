@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -361,7 +362,7 @@ func TestValuesThatAreOverGoInTurn(t *testing.T) {
 	}
 	over = true
 	rounds := 0
-	for s.Stats().Keys > 0 && rounds < 2*sweepRounds {
+	for s.Stats().Keys > 0 && rounds < 2*sweepMost {
 		commit(nil)
 		rounds++
 	}
@@ -370,6 +371,22 @@ func TestValuesThatAreOverGoInTurn(t *testing.T) {
 		t.Errorf("after %d checkpoints %d keys and %d bytes of %d are left", rounds, after.Keys, after.Bytes, before.Bytes)
 	}
 	t.Logf("gone after %d checkpoints; %d bytes of %d left", rounds, after.Bytes, before.Bytes)
+}
+
+// However often checkpoints come, a turn over all pages takes its hour.
+func TestPagesAreLookedAtByTheHour(t *testing.T) {
+	for _, tc := range []struct {
+		pages int
+		since time.Duration
+		want  int
+	}{
+		{100, 0, 1}, {100, time.Hour, 1}, {360_000, 0, 1}, {360_000, -time.Second, 1},
+		{360_000, time.Second, 101}, {360_000, 10 * time.Second, 1001}, {360_000, time.Hour, 1001},
+	} {
+		if got := sweepPart(tc.pages, tc.since); got != tc.want {
+			t.Errorf("%d pages, %v behind the last one: %d, must be %d", tc.pages, tc.since, got, tc.want)
+		}
+	}
 }
 
 func TestWhatADroppedTableHeldStaysGone(t *testing.T) {

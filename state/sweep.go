@@ -4,12 +4,16 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 )
 
 const (
-	// sweepRounds is in how many checkpoints every page is looked at once for
-	// values that are over: an hour's, where there is one every ten seconds.
-	sweepRounds = 360
+	// sweepTime is how long it takes until every page was looked at once for values
+	// that are over. It is no number of checkpoints: where memory is short these come
+	// ten times as often.
+	sweepTime = time.Hour
+	// sweepMost is which part of all pages a checkpoint looks at, at most.
+	sweepMost = 360
 	// sweepWorth is which part of a page must be over to write it anew for that.
 	sweepWorth = 4
 )
@@ -68,7 +72,9 @@ func (w *writer) clean(ctx context.Context) error {
 	if pages == 0 || w.c.keep == nil {
 		return nil
 	}
-	budget := pages/sweepRounds + 1
+	now := time.Now()
+	budget := sweepPart(pages, now.Sub(w.s.swept))
+	w.s.swept = now
 	for next, ok := w.after(w.s.sweep); ok && budget > 0; next, ok = w.after(next) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -83,6 +89,13 @@ func (w *writer) clean(ctx context.Context) error {
 		w.s.sweep = place{unit: -1} // the next turn begins
 	}
 	return nil
+}
+
+// sweepPart returns how many of so many pages a checkpoint looks at that comes so
+// long behind the one before: one at least, so that few pages are done soon.
+func sweepPart(pages int, since time.Duration) int {
+	part := float64(pages) * float64(max(since, 0)) / float64(sweepTime)
+	return int(min(part, float64(pages/sweepMost))) + 1
 }
 
 // after returns the page behind a place, in the order of units, tables, pages.
