@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/event"
+	"weir/ingest"
 	"weir/internal/failpoint"
 )
 
@@ -106,6 +107,7 @@ type counters struct {
 // batch is what one Add handed over.
 type batch struct {
 	part   Part
+	gone   []gap // what the log lacks in front of its events, or among them
 	pieces []piece
 	bytes  int64
 	at     time.Time
@@ -122,6 +124,7 @@ type lane struct {
 	last  int64 // the offset of the last event
 	max   int64 // the largest time
 	done  int64 // events before it are in finished files
+	cut   int64 // up to there Resume had events, and cut off what files do not have
 	gap   *gap  // to be written before its next event
 	in    int64 // the begin of the spool that it is in
 }
@@ -168,6 +171,9 @@ func Open(cfg Config) (*Archive, error) {
 		}
 		a.sources[info.Name] = s
 	}
+	if err := a.lookForReached(); err != nil {
+		return nil, errors.Join(wrap(err), lock.Close())
+	}
 	a.orphans()
 	a.done.start(a)
 	a.retain(2 * cfg.Reserve)
@@ -181,6 +187,13 @@ func Open(cfg Config) (*Archive, error) {
 // has its number too. They may come in any order and from several goroutines.
 // Add keeps nothing of its arguments. It waits while the queue is full.
 func (a *Archive) Add(ctx context.Context, part Part, seq uint64, events []event.Event, appended []int64) error {
+	return a.AddBehind(ctx, part, seq, nil, events, appended)
+}
+
+// AddBehind is Add for a batch in front of or among whose events the log lacks
+// something. What Resume cut off, so that the log would give it again, and is
+// gone from there is missing in the archive for good: the file behind it says so.
+func (a *Archive) AddBehind(ctx context.Context, part Part, seq uint64, gone []ingest.Gap, events []event.Event, appended []int64) error {
 	if _, ok := a.cfg.source(part.Source); !ok || part.Partition < 0 || part.Partition > maxPartition {
 		return fmt.Errorf("archive: partition %v: the source must be configured and the number at most %d", part, maxPartition)
 	}
@@ -188,6 +201,9 @@ func (a *Archive) Add(ctx context.Context, part Part, seq uint64, events []event
 		return err
 	}
 	b := &batch{part: part, at: time.Now()}
+	for _, g := range gone {
+		b.gone = append(b.gone, gap{g.From, g.To})
+	}
 	if err := b.encode(events, appended); err != nil {
 		return fmt.Errorf("archive: %v: %w", part, err)
 	}
@@ -212,7 +228,7 @@ func (a *Archive) Add(ctx context.Context, part Part, seq uint64, events []event
 		delete(l.waiting, l.next)
 		l.next++
 		a.waiting -= next.bytes
-		if len(next.pieces) > 0 {
+		if len(next.pieces)+len(next.gone) > 0 {
 			a.ready = append(a.ready, next)
 			a.queued += next.bytes
 			moved = true

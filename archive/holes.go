@@ -65,7 +65,7 @@ func (r *reader) lookForHoles(i int) {
 	}
 	for _, gap := range f.about.Gaps {
 		if gap.Partition == r.number {
-			r.miss(hole{gap.From, gap.To, r.before(i), fmt.Sprintf("%s says so: the archive was off meanwhile, or what it had not made a file of yet was damaged", filepath.Base(f.path))})
+			r.miss(hole{gap.From, gap.To, r.before(i), fmt.Sprintf("%s says so: the archive was off meanwhile, or what it had not made a file of yet was damaged, or was to be read from the log again and was gone there", filepath.Base(f.path))})
 		}
 	}
 }

@@ -244,3 +244,63 @@ func TestHolesAreToldUpToALimit(t *testing.T) {
 		t.Errorf("%d holes up to %d", n, r.holes[len(r.holes)-1].to)
 	}
 }
+
+// What a run had read beyond its position is cut off when the next one begins, as
+// the log gives it again. Where it is gone from there, a replay is told; what no
+// run had read is in the journal.
+func TestWhatIsToBeReadAgainAndIsGoneIsMissed(t *testing.T) {
+	dir, part := t.TempDir(), Part{"edge", 0}
+	a := opened(t, config(dir, "edge"), nil)
+	must(t, a.Add(t.Context(), part, 0, simple(0, start, 100), nil))
+	must(t, a.Sync(t.Context(), map[Part]int64{part: 40}))
+	must(t, a.Close())
+	for range 2 { // it is not forgotten while there is no event behind it
+		a, err := Open(config(dir, "edge"))
+		must(t, err)
+		if at := a.Reached("edge")[0]; at != 100 {
+			t.Errorf("reached %d, must be 100", at)
+		}
+		must(t, a.Resume(t.Context(), map[Part]int64{part: 40}))
+		must(t, a.Finish(t.Context()))
+		must(t, a.Close())
+	}
+	a = opened(t, config(dir, "edge"), map[Part]int64{part: 40})
+	must(t, a.AddBehind(t.Context(), part, 0, []ingest.Gap{{From: 40, To: 100}}, nil, nil))
+	must(t, a.Add(t.Context(), part, 1, simple(100, start+hour, 10), nil))
+	must(t, a.AddBehind(t.Context(), part, 2, []ingest.Gap{{From: 110, To: 200}}, simple(200, start+2*hour, 10), nil))
+	must(t, a.Finish(t.Context()))
+	if at := a.Reached("edge")[0]; at != 210 || a.Stats().Lost != 1 {
+		t.Errorf("reached %d, must be 210: %+v", at, a.Stats())
+	}
+	sources, err := OpenFiles([]string{dir}, ReadConfig{})
+	must(t, err)
+	defer sources[0].Close()
+	events, gaps := told(t, sources[0], 0)
+	if len(gaps) != 1 || gaps[0].From != 40 || gaps[0].To != 100 || !strings.Contains(string(gaps[0].Why), "was to be read from the log again") {
+		t.Errorf("%+v, must be what is missing", gaps)
+	}
+	if len(events) != 60 {
+		t.Errorf("%d events, must be 60", len(events))
+	}
+}
+
+// What files have is not missing, though the log cannot give it again.
+func TestWhatFilesHaveIsNotMissedWhereTheLogIsGone(t *testing.T) {
+	dir, part := t.TempDir(), Part{"edge", 0}
+	a := opened(t, config(dir, "edge"), nil)
+	must(t, a.Add(t.Context(), part, 0, simple(0, start, 100), nil))
+	must(t, a.Finish(t.Context()))
+	must(t, a.Close())
+	a = opened(t, config(dir, "edge"), map[Part]int64{part: 40})
+	if at := a.Reached("edge")[0]; at != 100 {
+		t.Errorf("reached %d, must be 100", at)
+	}
+	must(t, a.AddBehind(t.Context(), part, 0, []ingest.Gap{{From: 40, To: 100}}, simple(100, start+hour, 10), nil))
+	must(t, a.Finish(t.Context()))
+	sources, err := OpenFiles([]string{dir}, ReadConfig{})
+	must(t, err)
+	defer sources[0].Close()
+	if events, gaps := told(t, sources[0], 0); len(gaps) != 0 || len(events) != 110 {
+		t.Errorf("%d events and %+v, must be 110 and nothing missing", len(events), gaps)
+	}
+}

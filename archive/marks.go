@@ -12,14 +12,18 @@ import (
 	"weir/state"
 )
 
-// marksVersion is the format version of the file of marks.
-const marksVersion = 1
+// marksVersion is the format version of the file of marks. Version 1 did not say
+// how far partitions were ever read.
+const marksVersion = 2
 
 // marks is what the archive knows beside its files and spools: up to where each
 // partition is safe. It is written anew at each Sync and for each file.
 type marks struct {
 	parts  map[Part]mark
 	spools map[spoolName]int64 // how much of each is synced
+	// Behind which offset of each partition nothing has ever been added, whatever
+	// became of what was: when the archive was resumed last.
+	reached map[Part]int64
 }
 
 // mark is what is known of a partition.
@@ -38,9 +42,7 @@ func (m *marks) encode() []byte {
 	b, start := state.BeginRecord(nil)
 	w := state.Writer{B: b}
 	w.Uint(uint64(len(m.parts)))
-	for _, p := range slices.SortedFunc(maps.Keys(m.parts), func(a, b Part) int {
-		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Partition, b.Partition))
-	}) {
+	for _, p := range slices.SortedFunc(maps.Keys(m.parts), Part.compare) {
 		k := m.parts[p]
 		w.String(p.Source)
 		w.Int(int64(p.Partition))
@@ -57,13 +59,27 @@ func (m *marks) encode() []byte {
 		w.Int(int64(s.name.num))
 		w.Int(m.spools[s])
 	}
+	w.Uint(uint64(len(m.reached)))
+	for _, p := range slices.SortedFunc(maps.Keys(m.reached), Part.compare) {
+		w.String(p.Source)
+		w.Int(int64(p.Partition))
+		w.Int(m.reached[p])
+	}
 	state.EndRecord(w.B, start, marksVersion)
 	return w.B
 }
 
+func (p Part) compare(o Part) int {
+	return cmp.Or(cmp.Compare(p.Source, o.Source), cmp.Compare(p.Partition, o.Partition))
+}
+
 func decodeMarks(b []byte) (m marks, err error) {
-	m = marks{parts: make(map[Part]mark), spools: make(map[spoolName]int64)}
-	body, rest, err := state.ReadRecord(b, marksVersion)
+	m = marks{parts: make(map[Part]mark), spools: make(map[spoolName]int64), reached: make(map[Part]int64)}
+	version := byte(marksVersion)
+	if len(b) > 0 && b[0] == 1 {
+		version = 1
+	}
+	body, rest, err := state.ReadRecord(b, version)
 	if err != nil {
 		return m, err
 	}
@@ -75,6 +91,12 @@ func decodeMarks(b []byte) (m marks, err error) {
 	for range r.Len() {
 		s := spoolName{source: r.String(), name: name{begin: r.Int(), num: int(r.Int())}}
 		m.spools[s] = r.Int()
+	}
+	if version > 1 {
+		for range r.Len() {
+			p := Part{Source: r.String(), Partition: int32(r.Int())}
+			m.reached[p] = r.Int()
+		}
 	}
 	if r.Err != nil {
 		return m, r.Err

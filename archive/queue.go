@@ -192,6 +192,9 @@ func (a *Archive) place(b *batch) error {
 	a.mu.Lock()
 	l := a.lane(b.part)
 	a.mu.Unlock()
+	for ; len(b.gone) > 0; b.gone = b.gone[1:] {
+		a.lose(b.part, l, b.gone[0])
+	}
 	for len(b.pieces) > 0 {
 		p := b.pieces[0]
 		if p.Last < l.done {

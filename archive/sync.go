@@ -169,6 +169,9 @@ func (a *Archive) Resume(ctx context.Context, positions map[Part]int64) error {
 		if err := a.flush(); err != nil {
 			return err
 		}
+		if err := a.keepReached(); err != nil {
+			return err
+		}
 		a.mu.Lock()
 		clear(a.lanes) // and with them what waits for batches that never came
 		a.waiting = 0
@@ -200,6 +203,9 @@ func (a *Archive) begin() {
 			l := a.lane(Part{sp.source.Name, p})
 			l.done, l.max = max(l.done, r.last+1), max(l.max, r.max)
 		}
+	}
+	for part, at := range a.marks.reached {
+		a.lane(part).cut = at
 	}
 }
 

@@ -33,10 +33,12 @@ type FollowConfig struct {
 	// What earlier lives wrote down. Starts are the positions at which to go on,
 	// each the offset behind what was dealt with, in whatever file that stands by
 	// now; Files what Note was given, Reached the highest offset of each partition
-	// that anything was written down about. What cannot be found any more behind a
-	// position is a Gap.
+	// that anything was written down about. Read is the offset behind the last
+	// record of each partition that is known to have been handed out, which may be
+	// further than its position: what is new never has an offset before it. What
+	// cannot be found any more behind a position is a Gap.
 	Starts, Files []FileMark
-	Reached       map[int32]int64
+	Reached, Read map[int32]int64
 
 	// Note is called, by several goroutines, before a record of a newly begun
 	// file is handed out, and returns when the mark is safe. Read returns its

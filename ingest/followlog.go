@@ -47,6 +47,7 @@ type followLog struct {
 	marks      []FileMark    // of an earlier life, of files that were not begun in this one
 	nextMark   int           // the one of the file to be read next; below 0: none
 	opened     bool          // a file was begun
+	known      bool          // the journal has files of it
 	passed     []string      // first lines of the files before cur, the latest last
 	spoilt     []fs.FileInfo // files of which nothing can be read
 	linked     bool          // key is a symbolic link

@@ -23,6 +23,7 @@ func (l *followLog) begin() {
 			l.marks = append(l.marks, m)
 		}
 	}
+	l.known = len(l.marks) > 0
 	slices.SortStableFunc(l.marks, func(a, b FileMark) int { return cmp.Compare(a.Offset, b.Offset) })
 	for len(l.marks) > 1 && l.marks[1].Offset <= l.start {
 		l.pass(l.marks[0].First) // before the start
@@ -171,6 +172,12 @@ func (l *followLog) settle() (at int64) {
 	l.opened = true
 	c.base = next
 	if len(l.marks) == 0 {
+		// It goes behind all that was ever handed out, also where what came before
+		// it could not be read so far again.
+		if read := l.f.cfg.Read[l.number]; l.known && read > next {
+			c.base = read
+			l.missing(next, c.base, "what was read before is not there any more")
+		}
 		return 0
 	}
 	j := c.mark
@@ -180,7 +187,7 @@ func (l *followLog) settle() (at int64) {
 	if j < 0 {
 		// None of the files that the journal has is there: what is new goes
 		// behind all that was ever read of them.
-		c.base = max(next, l.marks[len(l.marks)-1].Offset+1, l.f.cfg.Reached[l.number]+1)
+		c.base = max(next, l.marks[len(l.marks)-1].Offset+1, l.f.cfg.Reached[l.number]+1, l.f.cfg.Read[l.number])
 		l.marks = nil
 		l.missing(next, c.base, string(GapGone))
 		return 0
@@ -194,7 +201,8 @@ func (l *followLog) settle() (at int64) {
 		}
 		c.base, c.noted = m.Offset, true
 	case first && c.comp == uncompressed && c.info.Size() < next-m.Offset:
-		l.missing(next, next, fmt.Sprintf("%s is shorter than what was read of it", c.path))
+		c.base = max(next, l.f.cfg.Read[l.number])
+		l.missing(next, c.base, fmt.Sprintf("%s is shorter than what was read of it", c.path))
 		return 0
 	case first: // it begins before the start
 		c.base, c.noted, at = m.Offset, true, next-m.Offset

@@ -245,3 +245,41 @@ func TestWhatCannotBeFoundAnyMoreIsToldInOrder(t *testing.T) {
 		})
 	}
 }
+
+// What was read beyond the position has had its offsets, wherever it is now: what
+// is new begins behind them, also in a file that begins like the one before.
+func TestWhatIsNewGoesBehindAllThatWasRead(t *testing.T) {
+	for name, tc := range map[string]struct {
+		write, want string
+		why         GapReason
+	}{
+		"another file":    {"new\n", "new", GapGone},
+		"a shorter one":   {"1\n", "1", "PATH is shorter than what was read of it"},
+		"nothing at once": {"", "later", GapGone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := writeLog(t, t.TempDir(), "access.log", "1\n2\n3\n4\n")
+				one := follow(t, FollowConfig{Paths: []string{path}})
+				one.want(0, time.Second, "1", "2", "3", "4")
+				one.close()
+				writeLog(t, filepath.Dir(path), "access.log", tc.write)
+				two := follow(t, FollowConfig{Paths: []string{path}, Starts: one.position(4), Read: map[int32]int64{0: 7}}, one)
+				if tc.write == "" {
+					two.read(0, time.Second)
+					appendLog(t, path, "later\n")
+				}
+				two.want(0, time.Second, tc.want)
+				got := two.got[0]
+				want := Gap{From: 4, To: 7, Why: tc.why}
+				if len(got.gaps) != 1 || got.offsets[0] != 7 {
+					t.Fatalf("gaps %+v and lines at %v; want %+v, and lines from 7", got.gaps, got.offsets, want)
+				}
+				g := got.gaps[0].Gap
+				if g.Why = GapReason(strings.ReplaceAll(string(g.Why), path, "PATH")); g != want {
+					t.Errorf("gap %+v, want %+v", g, want)
+				}
+			})
+		})
+	}
+}

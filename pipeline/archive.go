@@ -38,7 +38,12 @@ func (r *run) archive(c *chunk) error {
 		return nil
 	}
 	id := c.part.id()
-	err := r.cfg.Archive.Add(r.ctx, archive.Part{Source: id.source, Partition: id.local}, c.seq, c.batch.Events, c.appended)
+	part := archive.Part{Source: id.source, Partition: id.local}
+	var gone []ingest.Gap
+	if c.part.tail != nil {
+		gone = c.recs.Gaps
+	}
+	err := r.cfg.Archive.AddBehind(r.ctx, part, c.seq, gone, c.batch.Events, c.appended)
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}

@@ -112,9 +112,10 @@ func (s *sourceConfig) openRotations(c *config) (ingest.Source, error) {
 	return src, nil
 }
 
-// openLive opens a source to be read on and on. Note writes where a followed
-// file begins.
-func (e *environment) openLive(ctx context.Context, g *engine, sc sourceConfig, marks []pipeline.Mark, note func(pipeline.Mark) error) (s pipeline.Source, err error) {
+// openLive opens a source to be read on and on. Read says behind which offsets of
+// it nothing has ever been read, as far as that is known. Note writes where a
+// followed file begins.
+func (e *environment) openLive(ctx context.Context, g *engine, sc sourceConfig, marks []pipeline.Mark, read map[int32]int64, note func(pipeline.Mark) error) (s pipeline.Source, err error) {
 	if sc.unknownFormat() {
 		if sc.Config, err = sc.peekFormat(ctx, g.cfg); err != nil {
 			return s, err
@@ -128,7 +129,7 @@ func (e *environment) openLive(ctx context.Context, g *engine, sc sourceConfig, 
 	if sc.Kafka != nil {
 		src, err = sc.openTopic(ctx, g, marks, false, e.log)
 	} else {
-		src, err = sc.follow(g, marks, note, e.log)
+		src, err = sc.follow(g, marks, read, note, e.log)
 	}
 	if err != nil {
 		return s, err
@@ -157,14 +158,14 @@ func (s *sourceConfig) peekFormat(ctx context.Context, c *config) (cfg ingest.Co
 	return cfg, nil
 }
 
-func (s *sourceConfig) follow(g *engine, marks []pipeline.Mark, note func(pipeline.Mark) error, log *slog.Logger) (ingest.Source, error) {
+func (s *sourceConfig) follow(g *engine, marks []pipeline.Mark, read map[int32]int64, note func(pipeline.Mark) error, log *slog.Logger) (ingest.Source, error) {
 	at, err := g.cfg.places(s.File.Path)
 	if err != nil {
 		return nil, usagef("source %s: %w", s.Name, err)
 	}
 	cfg := ingest.FollowConfig{
 		Name: s.Name, Paths: []string{g.cfg.path(s.File.Path)}, Start: s.File.Start, Key: g.key, Log: log,
-		Reached: map[int32]int64{},
+		Reached: map[int32]int64{}, Read: read,
 		Note: func(m ingest.FileMark) error {
 			return note(pipeline.Mark{
 				Event: pipeline.MarkFile, Source: s.Name, Partition: m.Partition, Offset: m.Offset, First: m.First, Log: at.written(m.Log),

@@ -26,7 +26,7 @@ func (l *liveRun) openSources(ctx context.Context) error {
 	l.marks = marks
 	for len(l.sources) < len(l.by.cfg.Sources) {
 		sc := l.by.cfg.Sources[len(l.sources)]
-		s, err := l.env.openLive(ctx, l.by, sc, startingAt(marks, l.resume), func(m pipeline.Mark) error {
+		s, err := l.env.openLive(ctx, l.by, sc, startingAt(marks, l.resume), l.read(sc.Name), func(m pipeline.Mark) error {
 			return l.insist(ctx, func() error { return l.journal.Append([]pipeline.Mark{m}) })
 		})
 		if err != nil && ctx.Err() == nil && l.isGone(&sc) {
@@ -41,6 +41,15 @@ func (l *liveRun) openSources(ctx context.Context) error {
 	return nil
 }
 
+// read returns behind which offsets of a source's partitions nothing has ever been
+// read, as far as the archive knows. Without an archive nobody needs it.
+func (l *liveRun) read(source string) map[int32]int64 {
+	if l.archive == nil {
+		return nil
+	}
+	return l.archive.Reached(source)
+}
+
 // tryNewSources opens the sources that only a later era is going to read, and
 // closes them again: what is wrong with one is said at the start.
 func (l *liveRun) tryNewSources(ctx context.Context) error {
@@ -48,7 +57,7 @@ func (l *liveRun) tryNewSources(ctx context.Context) error {
 		if slices.ContainsFunc(l.by.cfg.Sources, func(s sourceConfig) bool { return s.Name == sc.Name && s.sameLog(&sc) }) {
 			continue
 		}
-		s, err := l.env.openLive(ctx, l.engine, sc, startingAt(l.marks, l.resume), func(pipeline.Mark) error { return nil })
+		s, err := l.env.openLive(ctx, l.engine, sc, startingAt(l.marks, l.resume), l.read(sc.Name), func(pipeline.Mark) error { return nil })
 		if err == nil {
 			err = s.Close()
 		}
