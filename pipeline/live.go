@@ -186,10 +186,10 @@ func (r *run) status(now time.Time) *Status {
 	c.mu.Lock()
 	tails := make([]ingest.Tail, 0, len(c.partitions))
 	for _, p := range c.partitions {
-		s.Summary.Tally.add(p.tally)
+		s.Summary.Tally.Add(p.tally)
 		s.Partitions = append(s.Partitions, PartitionStatus{
 			Source: r.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: p.next, Watermark: max(-1, p.w),
-			Saved: saved[p.id()], Lag: -1, Idle: p.wait.idle, Lost: p.wait.lost,
+			Saved: saved[p.id()], Tally: p.tally, Began: p.began, Lag: -1, Idle: p.wait.idle, Lost: p.wait.lost,
 			Topic: topicOf(r.cfg.Sources[p.source].Source) != "",
 		})
 		tails = append(tails, p.tail)
