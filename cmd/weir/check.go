@@ -100,7 +100,7 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 	for _, ended := range g.allowEnded(time.Now()) {
 		c.note("site", "%s", ended)
 	}
-	held := g.checkState(c)
+	held := g.checkState(ctx, c)
 	g.checkLimits(c)
 	g.checkArchive(c)
 	for _, sc := range g.cfg.Sources {
