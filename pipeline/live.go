@@ -161,7 +161,7 @@ func (r *run) keepingStatus(s *Status) (saved map[partitionID]int64) {
 	}
 	if r.cfg.Archive != nil {
 		a := r.cfg.Archive.Stats()
-		s.Archive = ArchiveStatus{On: true, Queue: a.Queue, Bytes: a.Bytes, Lag: a.Lag, Why: a.Why, Deleted: a.Deleted, Pending: a.Pending}
+		s.Archive = ArchiveStatus{On: true, Queue: a.Queue, Bytes: a.Bytes, Open: a.Open, Lag: a.Lag, Why: a.Why, Deleted: a.Deleted, Pending: a.Pending}
 	}
 	saved = map[partitionID]int64{}
 	if at := k.saved.Load(); at != nil {

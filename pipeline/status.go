@@ -69,6 +69,7 @@ type ArchiveStatus struct {
 	On      bool
 	Queue   int64         // bytes of events that wait to be written
 	Bytes   int64         // of its files
+	Open    int64         // bytes of events of hours that are no file yet
 	Lag     time.Duration // for how long the oldest event has waited
 	Why     string        // why it cannot be written now, as a person may read it; empty: nothing is wrong
 	Deleted int64         // files that went for want of room since the start
