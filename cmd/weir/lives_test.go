@@ -170,6 +170,12 @@ func (s *livesSite) start() (l *liveRun, said *saidLog, stop func()) {
 	}
 }
 
+// opened opens a run that is not to run.
+func (s *livesSite) opened() (*liveRun, error) {
+	e := &environment{out: &bytes.Buffer{}, errOut: &bytes.Buffer{}, log: slog.New(slog.DiscardHandler)}
+	return e.openLiveRun(context.Background(), s.configure())
+}
+
 // await waits for so many more decisions.
 func (s *livesSite) await(before, more int, said *saidLog) {
 	s.t.Helper()
