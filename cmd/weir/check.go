@@ -124,6 +124,10 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 	if c.faults > 0 {
 		return fmt.Errorf("check: %w: %d", errFindings, c.faults)
 	}
+	if held {
+		c.line("\n  weir runs already; weir status -c %s says how", configPath)
+		return c.err
+	}
 	c.line("\n  start it with: weir run -c %s", configPath)
 	return c.err
 }

@@ -226,7 +226,7 @@ func (e *environment) stateCompact(ctx context.Context, o *stateOptions, args []
 		before, after, err = 0, 0, nil // nothing was kept yet
 	}
 	if errors.Is(err, state.ErrCorrupt) {
-		return fmt.Errorf("state: %w (weir state verify says what to do)", err)
+		return fmt.Errorf("state: %s (weir state verify says what to do)", plainDamage(err.Error()))
 	}
 	if err != nil {
 		return fmt.Errorf("state: %w", err)

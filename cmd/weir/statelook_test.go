@@ -131,7 +131,10 @@ func TestCheckSaysWhatAStartWouldFind(t *testing.T) {
 	s := newLivedState(t, func(s *livedState) {
 		meanwhile, _ = weir("check", "-c", s.config) // its faults are looked at below
 	})
-	must(t, strings.Join(strings.Fields(meanwhile), " "), fmt.Sprintf("in use by process %d", os.Getpid()))
+	must(t, strings.Join(strings.Fields(meanwhile), " "), fmt.Sprintf("in use by process %d", os.Getpid()), "weir runs already; weir status -c ")
+	if strings.Contains(meanwhile, "start it with") {
+		t.Errorf("beside a run: %s", meanwhile)
+	}
 	before := s.tree()
 	lock, err := os.ReadFile(filepath.Join(s.dir, lockFile))
 	must0(t, err)
