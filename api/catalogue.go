@@ -72,6 +72,7 @@ var catalogue = []metric{
 	gauge("weir_rule_complete_timestamp_seconds", "When the windows of a rule will be complete; absent for those that are.", "rule"),
 	gauge("weir_archive_queue_bytes", "Bytes of events that wait to be written to the archive."),
 	gauge("weir_archive_bytes", "Bytes of the archive's files."),
+	gauge("weir_archive_open_bytes", "Bytes of events of the archive's hours that are no file yet."),
 	gauge("weir_archive_lag_seconds", "For how long the oldest event has waited to be written."),
 	gauge("weir_archive_failing", "Whether the archive cannot be written now."),
 	gauge("weir_archive_pending_files", "Hours of the archive that are over and wait to become files."),

@@ -79,6 +79,7 @@ type Archive struct {
 	Why     string  `json:"why,omitempty"` // why it cannot be written now
 	Deleted int64   `json:"deleted"`       // files that went for want of room since the start
 	Pending int     `json:"pending"`       // hours that are over and wait to become files
+	Open    int64   `json:"open"`          // bytes of events of hours that are no file yet
 }
 
 // Incomplete is a rule whose windows do not reach back far enough yet.
@@ -114,7 +115,7 @@ func keeping(st *pipeline.Status) Keeping {
 		k.Checkpoint.At = c.Last.UTC()
 	}
 	if a := &st.Archive; a.On {
-		k.Archive = &Archive{a.Queue, a.Bytes, a.Lag.Seconds(), a.Why, a.Deleted, a.Pending}
+		k.Archive = &Archive{a.Queue, a.Bytes, a.Lag.Seconds(), a.Why, a.Deleted, a.Pending, a.Open}
 	}
 	for rule, tick := range st.Incomplete {
 		k.Incomplete = append(k.Incomplete, Incomplete{rule, positive(tick)})
@@ -203,6 +204,7 @@ func putKeeping(put put, st *pipeline.Status, now time.Time) {
 	if a := &st.Archive; a.On {
 		put("weir_archive_queue_bytes", float64(a.Queue))
 		put("weir_archive_bytes", float64(a.Bytes))
+		put("weir_archive_open_bytes", float64(a.Open))
 		put("weir_archive_lag_seconds", a.Lag.Seconds())
 		put("weir_archive_failing", one(a.Why != ""))
 		put("weir_archive_pending_files", float64(a.Pending))

@@ -25,7 +25,7 @@ func TestTheStatusSaysWhatIsKeptWhere(t *testing.T) {
 	want := Keeping{
 		Checkpoint: Checkpoint{At: now.Add(-27 * time.Second).UTC(), Tick: at(2900), Seconds: 0.026, Stall: 0.0027, Failed: 28, Why: "the disk is full", Since: now.Add(-40 * time.Second).UTC()},
 		Memory:     Memory{Limit: 18, Resident: 19, Dirty: 20, Store: 21, StoreLimit: 38, Accounted: 10, AccountedLimit: 17},
-		Store:      Store{22, 23, 41, 24, 25}, Archive: &Archive{33, 34, 35, "no room", 42, 43},
+		Store:      Store{22, 23, 41, 24, 25}, Archive: &Archive{33, 34, 35, "no room", 42, 43, 44},
 		Resumed: at(3000), Gap: at(3100), Incomplete: []Incomplete{{"ato.new", at(3200)}},
 		Units: 3, TurnedAway: 15, Degraded: now.Add(-16 * time.Second).UTC(),
 		Aside:   []Aside{{"/s/store.broken-2", "cut", at(2000), true}, {"/s/store.broken-1", "cut too", at(1000), false}},
@@ -55,7 +55,7 @@ func TestWhatARunDoesNotHaveIsAbsent(t *testing.T) {
 	got := gathered(t, r)
 	for _, name := range []string{
 		"weir_checkpoint_age_seconds", "weir_checkpoint_tick_timestamp_seconds", "weir_checkpoint_duration_seconds", "weir_resumed_timestamp_seconds",
-		"weir_log_gap_timestamp_seconds", "weir_store_put_aside_timestamp_seconds", "weir_degraded_since_timestamp_seconds", "weir_archive_queue_bytes", "weir_archive_bytes", "weir_archive_lag_seconds", "weir_archive_failing",
+		"weir_log_gap_timestamp_seconds", "weir_store_put_aside_timestamp_seconds", "weir_degraded_since_timestamp_seconds", "weir_archive_queue_bytes", "weir_archive_bytes", "weir_archive_open_bytes", "weir_archive_lag_seconds", "weir_archive_failing",
 	} {
 		if v, ok := got[name]; ok {
 			t.Errorf("%s is %s, must be absent", name, v)

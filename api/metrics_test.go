@@ -63,7 +63,7 @@ func keeps(st *pipeline.Status, now time.Time) {
 		Last: now.Add(-27 * time.Second), Took: 26 * time.Millisecond, Stall: 2700 * time.Microsecond, Failed: 28, Tick: 2900, Why: "the disk is full",
 	}
 	st.Resumed, st.Blind, st.Incomplete = 3000, 3100, map[string]int64{"ato.new": 3200}
-	st.Archive = pipeline.ArchiveStatus{On: true, Queue: 33, Bytes: 34, Lag: 35 * time.Second, Why: "no room", Deleted: 42, Pending: 43}
+	st.Archive = pipeline.ArchiveStatus{On: true, Queue: 33, Bytes: 34, Lag: 35 * time.Second, Why: "no room", Deleted: 42, Pending: 43, Open: 44}
 }
 
 func gathered(t *testing.T, r *rig) map[string]string {
@@ -133,6 +133,7 @@ func TestMetricsSayHowEverythingStands(t *testing.T) {
 		`weir_archive_lag_seconds`:                                  "35",
 		`weir_archive_failing`:                                      "1",
 		`weir_archive_deleted_files_total`:                          "42",
+		`weir_archive_open_bytes`:                                   "44",
 		`weir_archive_pending_files`:                                "43",
 		`weir_partition_saved_offset{partition="0",source="nginx"}`: "36",
 		`weir_on_rules`:                                             "12",

@@ -96,6 +96,7 @@ type Archive struct {
 	counters counters
 	kept     atomic.Int64 // bytes of finished files
 	buffers  atomic.Int64 // bytes of buffers of spools
+	open     atomic.Int64 // bytes of spools that are added to
 	making   atomic.Int64 // bytes of the file that is made
 }
 

@@ -21,6 +21,9 @@ func TestAnArchiveIsLookedAtAsItIs(t *testing.T) {
 	must(t, a.Sync(t.Context(), map[Part]int64{{"edge", 0}: 20}))
 	f, err := Look(dir)
 	must(t, err)
+	if st := a.Stats(); st.Open < 100 {
+		t.Errorf("%d bytes of open hours", st.Open)
+	}
 	if !f.Held || f.Files != 1 || f.Bytes < 100 || f.Spools != 1 || len(f.Faults) > 0 {
 		t.Errorf("while it is written: %+v", f)
 	}

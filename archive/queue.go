@@ -83,6 +83,7 @@ func (a *Archive) write() {
 	retry := time.NewTimer(retryAfter)
 	retry.Stop()
 	defer retry.Stop()
+	a.measure() // what an earlier life left
 	for {
 		select {
 		case fn := <-a.orders:

@@ -255,15 +255,20 @@ func (sp *spool) passed(positions map[Part]int64) bool {
 // String names the spool in logs.
 func (sp *spool) String() string { return fmt.Sprintf("%s/%v", sp.source.Name, sp.name) }
 
-// measure notes how much memory the spools hold.
+// measure notes how much the spools hold, in memory and in all.
 func (a *Archive) measure() {
-	n := 0
+	n, open := 0, int64(0)
 	for _, s := range a.sources {
 		for _, sp := range s.spools {
 			n += cap(sp.buf) + len(sp.parts)*partBytes
+			open += sp.size
+		}
+		for _, sp := range s.closed {
+			open += sp.size
 		}
 	}
 	a.buffers.Store(int64(n))
+	a.open.Store(open)
 }
 
 // partBytes is about what a spool holds for each partition.

@@ -14,6 +14,7 @@ type Stats struct {
 	Spooled    int64         // bytes of them
 	Files      int64         // that were finished
 	Pending    int           // spools that wait to be finished
+	Open       int64         // bytes of spools, whether events are still added to them or they wait to be finished
 	Held       int64         // how often Add waited for room in the queue
 	PassedOver int64         // events that finished files had already
 	Lost       int64         // runs of events that are missing, or were damaged
@@ -25,7 +26,11 @@ func (a *Archive) Stats() Stats {
 	c := &a.counters
 	st := Stats{
 		Bytes: a.kept.Load(), Events: c.events.Load(), Frames: c.frames.Load(), Spooled: c.bytes.Load(), Files: c.files.Load(),
-		Held: c.held.Load(), PassedOver: c.passedOver.Load(), Lost: c.lost.Load(), Deleted: c.deleted.Load(), Pending: len(a.done.pending()),
+		Held: c.held.Load(), PassedOver: c.passedOver.Load(), Lost: c.lost.Load(), Deleted: c.deleted.Load(), Open: a.open.Load(),
+	}
+	for _, sp := range a.done.pending() {
+		st.Pending++
+		st.Open += sp.size
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -161,7 +161,7 @@ func (r *run) keepingStatus(s *Status) (saved map[partitionID]int64) {
 	}
 	if r.cfg.Archive != nil {
 		a := r.cfg.Archive.Stats()
-		s.Archive = ArchiveStatus{On: true, Queue: a.Queue, Bytes: a.Bytes, Lag: a.Lag, Why: a.Why, Deleted: a.Deleted, Pending: a.Pending}
+		s.Archive = ArchiveStatus{On: true, Queue: a.Queue, Bytes: a.Bytes, Open: a.Open, Lag: a.Lag, Why: a.Why, Deleted: a.Deleted, Pending: a.Pending}
 	}
 	saved = map[partitionID]int64{}
 	if at := k.saved.Load(); at != nil {
@@ -186,10 +186,10 @@ func (r *run) status(now time.Time) *Status {
 	c.mu.Lock()
 	tails := make([]ingest.Tail, 0, len(c.partitions))
 	for _, p := range c.partitions {
-		s.Summary.Tally.add(p.tally)
+		s.Summary.Tally.Add(p.tally)
 		s.Partitions = append(s.Partitions, PartitionStatus{
 			Source: r.cfg.Sources[p.source].Name(), Partition: int32(p.local), Offset: p.next, Watermark: max(-1, p.w),
-			Saved: saved[p.id()], Lag: -1, Idle: p.wait.idle, Lost: p.wait.lost,
+			Saved: saved[p.id()], Tally: p.tally, Began: p.began, Lag: -1, Idle: p.wait.idle, Lost: p.wait.lost,
 			Topic: topicOf(r.cfg.Sources[p.source].Source) != "",
 		})
 		tails = append(tails, p.tail)

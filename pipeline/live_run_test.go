@@ -129,8 +129,8 @@ func TestALiveRunTellsHowItStands(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		want := []pipeline.PartitionStatus{
-			{Source: "log", Partition: 0, Offset: 2, Watermark: base + 40, Lag: 0, Idle: true},
-			{Source: "log", Partition: 1, Offset: 1, Watermark: base + 40, Lag: 1},
+			{Source: "log", Partition: 0, Offset: 2, Watermark: base + 40, Lag: 0, Idle: true, Tally: pipeline.Tally{Events: 2}},
+			{Source: "log", Partition: 1, Offset: 1, Watermark: base + 40, Lag: 1, Tally: pipeline.Tally{Events: 1}},
 			{Source: "old", Partition: 0, Offset: 1, Watermark: -1, Lag: -1},
 		}
 		if !slices.Equal(s.Partitions, want) {

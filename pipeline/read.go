@@ -50,7 +50,8 @@ type partition struct {
 	closed bool     // nothing is left
 	next   int64    // the offset behind all that was read
 	end    int64    // the tick at which everything that passed has been closed
-	tally  Tally    // of what passed
+	tally  Tally    // of what passed, in earlier lives too
+	began  Tally    // what of it earlier lives had counted
 	marks  []Mark   // made, and to be applied by the next chunk
 	marked int64    // the offset of the last one
 	holds  int      // chunks with records that are under way
@@ -85,6 +86,7 @@ func newPartition(r *run, source, local int) *partition {
 		p.clock.journal(p.next)
 	}
 	p.w, p.end = p.clock.w, p.clock.end()
+	p.tally, p.began = p.clock.tally, p.clock.tally
 	if p.live && s.Slow {
 		for _, m := range marks {
 			if m.Watermark != 0 {

@@ -9,7 +9,7 @@ import (
 // Status is how a live run stands, once a second.
 type Status struct {
 	At         time.Time
-	Summary    Summary // so far; keys and bytes as of the last tick
+	Summary    Summary // so far; keys and bytes as of the last tick, and the tally with what earlier runs counted
 	Tick       int64   // the one that was run last; below 0 before the first
 	Partitions []PartitionStatus
 	OnRules    int // on-states that are shown
@@ -69,6 +69,7 @@ type ArchiveStatus struct {
 	On      bool
 	Queue   int64         // bytes of events that wait to be written
 	Bytes   int64         // of its files
+	Open    int64         // bytes of events of hours that are no file yet
 	Lag     time.Duration // for how long the oldest event has waited
 	Why     string        // why it cannot be written now, as a person may read it; empty: nothing is wrong
 	Deleted int64         // files that went for want of room since the start
@@ -82,6 +83,8 @@ type PartitionStatus struct {
 	Offset    int64 // of the next record
 	Saved     int64 // from which a restart would read on, by the last checkpoint
 	Watermark int64 // Unix seconds; below 0 before the first event
+	Tally     Tally // of what passed since it was read first, in any run
+	Began     Tally // what of it had passed where this run went on
 	Lag       int64 // see ingest.Tail; below 0: not known
 	Idle      bool
 	Lost      bool // its source cannot tell whether there is more

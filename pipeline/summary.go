@@ -132,8 +132,8 @@ func (c *counters) add(s *Summary) {
 	}
 }
 
-// add adds another partition's.
-func (t *Tally) add(u Tally) {
+// Add adds another partition's.
+func (t *Tally) Add(u Tally) {
 	t.Events += u.Events
 	t.Late += u.Late
 	t.Dropped += u.Dropped
@@ -145,7 +145,7 @@ func (r *run) summary() Summary {
 	s := Summary{LastTick: r.current}
 	r.count.add(&s)
 	for _, p := range r.clock.partitions {
-		s.Tally.add(p.clock.tally)
+		s.Tally.Add(p.clock.tally)
 	}
 	t := r.state.Totals()
 	s.Keys, s.Bytes, s.Shed = t.Keys, t.Bytes, t.Shed

@@ -100,7 +100,7 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 	for _, ended := range g.allowEnded(time.Now()) {
 		c.note("site", "%s", ended)
 	}
-	held := g.checkState(c)
+	held := g.checkState(ctx, c)
 	g.checkLimits(c)
 	g.checkArchive(c)
 	for _, sc := range g.cfg.Sources {
@@ -123,6 +123,10 @@ func (e *environment) check(ctx context.Context, configPath string) error {
 	}
 	if c.faults > 0 {
 		return fmt.Errorf("check: %w: %d", errFindings, c.faults)
+	}
+	if held {
+		c.line("\n  weir runs already; weir status -c %s says how", configPath)
+		return c.err
 	}
 	c.line("\n  start it with: weir run -c %s", configPath)
 	return c.err

@@ -1,21 +1,26 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"weir/archive"
+	"weir/emit"
+	"weir/pipeline"
 	"weir/state"
 )
 
 // checkState says what a start would find in the state's directory, and changes
 // nothing there; held says that a run holds it.
-func (g *engine) checkState(c *checklist) (held bool) {
+func (g *engine) checkState(ctx context.Context, c *checklist) (held bool) {
 	dir := g.cfg.path(g.cfg.State.Dir)
 	info, err := os.Stat(dir)
 	switch {
@@ -45,7 +50,9 @@ func (g *engine) checkState(c *checklist) (held bool) {
 	if err := syscall.Access(dir, accessWrite); err != nil {
 		c.fault("state", fmt.Errorf("dir: %s cannot be written: %w", dir, err))
 	}
-	g.checkStore(c, dir)
+	if usable := g.checkStore(c, dir); usable && !held {
+		g.checkBeside(ctx, c, dir)
+	}
 	for _, a := range storesAside(dir, nobodysRun) {
 		c.note("state", "%s was put aside %s: %s (it can be deleted)", filepath.Base(a.Where), a.At.Format(time.DateTime), plainDamage(a.Why))
 	}
@@ -70,8 +77,9 @@ func (c *checklist) checkMakeable(what, dir string) {
 	c.ok(what, "%s will be made", dir)
 }
 
-// checkStore says from what a run would go on.
-func (g *engine) checkStore(c *checklist, dir string) {
+// checkStore says from what a run would go on; usable is false where one would not
+// use the store.
+func (g *engine) checkStore(c *checklist, dir string) (usable bool) {
 	f, err := readStoreFacts(dir)
 	_, none := os.Stat(filepath.Join(dir, storeDir))
 	switch r := f.refused(g.key); {
@@ -79,8 +87,10 @@ func (g *engine) checkStore(c *checklist, dir string) {
 		c.note("state", "%v: a start puts the store aside and derives what was in it from the log again, as far as that reaches back", err)
 	case err != nil:
 		c.fault("state", err)
+		return false
 	case r != nil:
 		c.fault("state", r)
+		return false
 	case f == nil && errors.Is(none, fs.ErrNotExist):
 		c.ok("state", "%s: nothing is kept in it yet; the log is read from where start: says, or its journal", dir)
 	case f == nil || none != nil && f.Generation > 0:
@@ -90,6 +100,42 @@ func (g *engine) checkStore(c *checklist, dir string) {
 	default:
 		c.ok("state", "%s: a start goes on from %s by the log (checkpoint %d, format %d, of this key)", dir,
 			time.Unix(f.Tick, 0).UTC().Format(time.DateTime), f.Generation, f.Format)
+	}
+	return true
+}
+
+// checkBeside says whether a start would refuse the files beside the store: those
+// that a checkpoint rests on, and those that cannot be read.
+func (g *engine) checkBeside(ctx context.Context, c *checklist, dir string) {
+	last, ok, err := state.Last(ctx, dir)
+	var meta pipeline.Meta
+	if err == nil && ok {
+		meta, err = pipeline.ReadMeta(last.Meta)
+	}
+	var broken []string
+	switch {
+	case errors.Is(err, state.ErrCorrupt): // then nothing rests on the files
+		if f, unread := readStoreFacts(dir); unread == nil && f != nil && !missing(filepath.Join(dir, storeDir)) { // else it was said
+			c.note("state", "%s: a start puts the store aside and derives what was in it from the log again, as far as that reaches back", plainDamage(err.Error()))
+		}
+	case err != nil:
+		c.fault("state", err)
+		return
+	case ok:
+		if broken, err = brokenSeals(dir, &meta); err != nil {
+			for line := range strings.Lines(err.Error()) {
+				c.fault("state", errors.New(strings.TrimPrefix(strings.TrimSpace(line), "state: ")))
+			}
+		}
+	}
+	if _, _, err := pipeline.ReadJournal(filepath.Join(dir, journalFile)); err != nil && !errors.Is(err, fs.ErrNotExist) && !slices.Contains(broken, journalFile) {
+		c.fault("state", fmt.Errorf("%w: %s", err, doJournal))
+	}
+	if g.key == nil || slices.Contains(broken, ledgerFile) {
+		return
+	}
+	if _, err := emit.VerifyLedger(dir, g.key); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.fault("state", fmt.Errorf("%w: %s", err, doLedger))
 	}
 }
 

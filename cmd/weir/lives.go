@@ -46,11 +46,16 @@ func (l *liveRun) openStore(ctx context.Context) (err error) {
 	return nil
 }
 
-// reached returns the tick up to which an earlier life is known to have come.
+// reached returns the tick up to which an earlier life is known to have come:
+// where the store is gone, and nothing was decided for a while, by where it last
+// took other rules.
 func (l *liveRun) reached() int64 {
 	tick := l.decided()
 	if l.meta != nil {
 		tick = max(tick, l.meta.Tick)
+	}
+	if n := len(l.eras); n > 0 {
+		tick = max(tick, l.eras[n-1].from)
 	}
 	return tick
 }

@@ -93,11 +93,16 @@ func (s *livesSite) configure() string {
 	return s.path("weir.yaml")
 }
 
+// begin returns when the next minute begins.
+func (s *livesSite) begin() time.Time {
+	return time.Date(2026, 3, 6, 10, 0, 0, 0, time.UTC).Add(time.Duration(s.life) * 2 * time.Minute)
+}
+
 // requests are those of the next minute: every four seconds another address tries
 // four times, some of them elsewhere or otherwise refused, some lines late.
 func (s *livesSite) requests(net string) string {
 	var b strings.Builder
-	begin := time.Date(2026, 3, 6, 10, 0, 0, 0, time.UTC).Add(time.Duration(s.life) * 2 * time.Minute)
+	begin := s.begin()
 	for i := range 80 {
 		at, path, status := begin.Add(time.Duration(i)*time.Second), "/login", 401
 		n := s.life*20 + i/4
@@ -119,9 +124,16 @@ func (s *livesSite) requests(net string) string {
 // log writes the requests of the next minute.
 func (s *livesSite) log(name, net string) {
 	s.t.Helper()
+	s.append(name, s.requests(net))
+	s.lines[name] += 80
+}
+
+// append adds lines to a log.
+func (s *livesSite) append(name, lines string) {
+	s.t.Helper()
 	f, err := os.OpenFile(s.path(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
-		_, err = f.WriteString(s.requests(net))
+		_, err = f.WriteString(lines)
 	}
 	if err == nil {
 		err = f.Close()
@@ -129,7 +141,6 @@ func (s *livesSite) log(name, net string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.lines[name] += 80
 }
 
 func (s *livesSite) decisions() int { return bytes.Count(s.read("state/"+decisionsFile), []byte("\n")) }
@@ -157,6 +168,12 @@ func (s *livesSite) start() (l *liveRun, said *saidLog, stop func()) {
 			s.t.Error(err)
 		}
 	}
+}
+
+// opened opens a run that is not to run.
+func (s *livesSite) opened() (*liveRun, error) {
+	e := &environment{out: &bytes.Buffer{}, errOut: &bytes.Buffer{}, log: slog.New(slog.DiscardHandler)}
+	return e.openLiveRun(context.Background(), s.configure())
 }
 
 // await waits for so many more decisions.

@@ -194,7 +194,7 @@ func TestTheStatusFitsOneScreen(t *testing.T) {
 			Keeping: api.Keeping{
 				Checkpoint: api.Checkpoint{At: now.Add(-4 * time.Second), Tick: now.Add(-7 * time.Second), Seconds: 0.41, Stall: 0.003},
 				Memory:     api.Memory{Limit: 1 << 30, Resident: 80 << 20, Dirty: 3 << 20, Store: 6 << 20, StoreLimit: 128 << 20, Accounted: 81 << 20, AccountedLimit: 8 << 30},
-				Store:      api.Store{Keys: 97_003, Bytes: 30 << 20, Disk: 61 << 20}, Archive: &api.Archive{Bytes: 3 << 30, Queue: 40 << 10, Lag: 0.2},
+				Store:      api.Store{Keys: 97_003, Bytes: 30 << 20, Disk: 61 << 20}, Archive: &api.Archive{Bytes: 3 << 30, Open: 54 << 10, Queue: 40 << 10, Lag: 0.2},
 				Resumed: now.Add(-27 * time.Hour),
 			},
 			Sources: []api.SourceStatus{{Name: "nginx", Partitions: 12, Idle: 3, Watermark: now.Add(-2 * time.Second)}, {Name: "edge", Partitions: 1, Idle: 1}},

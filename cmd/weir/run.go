@@ -257,6 +257,7 @@ func (l *liveRun) lives(ctx context.Context) (events int64, err error) {
 			return events, err
 		}
 		l.resume = left
+		l.standing.counts.ended(&sum)
 		if err := l.closeSources(); err != nil {
 			return events, err
 		}

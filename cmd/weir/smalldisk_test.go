@@ -107,7 +107,7 @@ func TestARoomThatIsNotThereIsToldBeforeTheFirstStart(t *testing.T) {
 		g := &engine{cfg: c}
 		var out strings.Builder
 		list := &checklist{page: page{w: &out}}
-		g.checkState(list)
+		g.checkState(t.Context(), list)
 		g.checkLimits(list)
 		words := strings.Join(strings.Fields(out.String()), " ")
 		if !strings.Contains(words, want) || (list.faults > 0) != (reserve != "reserve: 16MiB") {

@@ -15,6 +15,7 @@ type standing struct {
 	degraded   time.Time
 	failing    time.Time
 	decided    int64 // see pipeline.Status
+	counts     counts
 
 	stuck atomic.Pointer[string] // why what must be on disk first cannot be written; nil: it can be
 }
@@ -22,6 +23,7 @@ type standing struct {
 // observe completes what the pipeline says of how it stands, once a second.
 func (l *liveRun) observe(s *pipeline.Status) {
 	k := &l.standing
+	k.counts.complete(s)
 	if s.Checkpoint.Last.IsZero() { // none was made by this pipeline yet
 		was := k.checkpoint
 		if was.Last.IsZero() && l.meta != nil {

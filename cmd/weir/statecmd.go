@@ -119,11 +119,30 @@ func (e *environment) holdState(o *stateOptions, args []string) (*heldState, err
 	if err := stateThere(dir); err != nil {
 		return nil, err
 	}
+	if o.config == "" && h.keyFile == "" && len(args) > 0 {
+		h.asConfigured(dir)
+	}
 	var err error
 	if h.stateDir, err = openState(dir); errors.Is(err, errHeld) {
 		return nil, fmt.Errorf("%w; stop it first, or ask it with weir status", err)
 	}
 	return h, err
+}
+
+// asConfigured takes what the usual configuration says of a directory that was
+// named, where it is that one's.
+func (h *heldState) asConfigured(dir string) {
+	cfg, _, err := anyConfig("")
+	if err != nil || cfg.State.Dir == "" {
+		return // none is needed
+	}
+	named, err := os.Stat(dir)
+	if err != nil {
+		return
+	}
+	if its, err := os.Stat(cfg.path(cfg.State.Dir)); err == nil && os.SameFile(named, its) {
+		h.reserve, h.keyFile = cfg.reserve(), cfg.optionalPath(cfg.KeyFile)
+	}
 }
 
 // stateThere refuses what is no state's directory.
@@ -153,8 +172,8 @@ const (
 	storeBroken = "store.broken-"
 )
 
-// stateFiles are what a state's directory is known by.
-var stateFiles = []string{lockFile, journalFile, decisionsFile, ledgerFile, storeFile, storeDir}
+// stateFiles are what a state's directory is known by. An archive has a lock, too.
+var stateFiles = []string{journalFile, decisionsFile, ledgerFile, storeFile, storeDir}
 
 // done gives the directory up. What root made in it is its owner's.
 func (h *heldState) done() error { return errors.Join(handOverAll(h.path), h.close()) }
@@ -207,7 +226,7 @@ func (e *environment) stateCompact(ctx context.Context, o *stateOptions, args []
 		before, after, err = 0, 0, nil // nothing was kept yet
 	}
 	if errors.Is(err, state.ErrCorrupt) {
-		return fmt.Errorf("state: %w (weir state verify says what to do)", err)
+		return fmt.Errorf("state: %s (weir state verify says what to do)", plainDamage(err.Error()))
 	}
 	if err != nil {
 		return fmt.Errorf("state: %w", err)

@@ -320,7 +320,7 @@ func TestWhatIsDamagedInAStateIsNamed(t *testing.T) {
 		t.Errorf("another key is taken for damage:\n%s", out)
 	}
 	out, err = weir("state", "verify", whole.dir)
-	if !errors.Is(err, errFindings) {
+	if !errors.Is(err, errUnchecked) || errors.Is(err, errFindings) || exitCode(err) != 1 {
 		t.Errorf("no key: %v", err)
 	}
 	must(t, strings.Join(strings.Fields(out), " "), "ledger.jsonl NOT CHECKED: ", "weir state verify --key FILE")
@@ -334,13 +334,38 @@ func TestWhatIsDamagedInAStateIsNamed(t *testing.T) {
 	// What cannot be read is said by info, too.
 	s := whole.copied()
 	edit(s, largest(s, ".sst"), cut)
-	if out, err = s.sees("compact"); err == nil || exitCode(err) != 1 || out != "" || !strings.Contains(err.Error(), "weir state verify says what to do") {
+	if out, err = s.sees("compact"); err == nil || exitCode(err) != 1 || out != "" || !strings.Contains(err.Error(), "weir state verify says what to do") || strings.Contains(err.Error(), "corrupt record") || strings.Contains(err.Error(), "panicked") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err = s.sees("info"); !errors.Is(err, errFindings) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	must(t, out, "DAMAGED", "weir state verify says what to do", "On disk")
+}
+
+// A directory that is named has the key of the usual configuration where it is
+// that one's, and no other's.
+func TestAStateThatIsNamedHasTheKeyOfTheConfigurationBesideIt(t *testing.T) {
+	s := newLivedState(t, nil)
+	other := s.copied()
+	t.Chdir(s.base)
+	for _, dir := range []string{"state", s.dir} {
+		if out, err := weir("state", "verify", dir); err != nil || !strings.Contains(out, "its chain holds") {
+			t.Errorf("%s: %v\n%s", dir, err, out)
+		}
+	}
+	if out, err := weir("state", "verify", other.dir); !errors.Is(err, errUnchecked) || !strings.Contains(out, "NOT CHECKED") {
+		t.Errorf("another directory: %v\n%s", err, out)
+	}
+}
+
+func TestAFaultWeighsMoreThanWhatWasNotChecked(t *testing.T) {
+	open, fault, ok := verdict{Open: true}, verdict{}, verdict{OK: true}
+	for want, all := range map[error][]verdict{nil: {ok, ok}, errUnchecked: {ok, open, ok}, errFindings: {open, fault, open}} {
+		if err := verdictOf(all); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%v: %v, must be %v", all, err, want)
+		}
+	}
 }
 
 func must0(t *testing.T, err error) {
@@ -356,10 +381,14 @@ func TestNothingIsMadeInWhatIsNoState(t *testing.T) {
 	must0(t, os.WriteFile(file, []byte("sources: [{name: web, format: combined}]\n"), 0o600))
 	empty := filepath.Join(dir, "empty")
 	must0(t, os.Mkdir(empty, 0o700))
+	archive := filepath.Join(dir, "archive")
+	must0(t, os.Mkdir(archive, 0o700))
+	must0(t, os.WriteFile(filepath.Join(archive, lockFile), nil, 0o600))
 	for _, c := range []struct {
 		args []string
 		says string
 	}{
+		{[]string{archive}, "archive: not a state's directory: there is no journal.jsonl and no store in it"},
 		{[]string{empty}, "empty: not a state's directory: there is no journal.jsonl and no store in it"},
 		{[]string{filepath.Join(dir, "none")}, "none: no such directory"},
 		{[]string{file}, "weir.yaml: not a directory; a configuration is named with -c"},
@@ -375,6 +404,9 @@ func TestNothingIsMadeInWhatIsNoState(t *testing.T) {
 	}
 	if found, err := os.ReadDir(empty); err != nil || len(found) > 0 {
 		t.Errorf("%v in it, %v", found, err)
+	}
+	if pid, err := os.ReadFile(filepath.Join(archive, lockFile)); err != nil || len(pid) > 0 {
+		t.Errorf("the archive's lock says %q, %v", pid, err)
 	}
 	if _, err := weir("state", "nothing"); exitCode(err) != 2 || !strings.Contains(err.Error(), `unknown command "nothing"`) {
 		t.Error(err)

@@ -33,7 +33,7 @@ func printState(p *page, in *stateInfo, now time.Time) {
 	if at := in.Checkpoint; at != nil && len(in.Damage) == 0 {
 		p.wrapped("checkpoint", stateIndent, fmt.Sprintf("of %s by the log, written %s", dayText(at.Tick, now), ago(at.Written, now)))
 		p.wrapped("windows", stateIndent, fmt.Sprintf("%s, %s", plural(in.Keys, "key"), bytesText(in.Bytes)))
-		if in.Garbage > 0 {
+		if in.Garbage >= worthGiving {
 			p.wrapped("superseded", stateIndent, bytesText(in.Garbage)+" that later checkpoints have replaced: given back by and by, or by weir state compact at once")
 		}
 		if !in.Oldest.IsZero() {
@@ -92,3 +92,7 @@ func printPositions(p *page, in *stateInfo, now time.Time) {
 		p.wrapped(shown(at.Source, 20), stateIndent, text)
 	}
 }
+
+// worthGiving is from how many superseded bytes on they are worth a word: a
+// compacted store has a few of its last flip.
+const worthGiving = 64 << 10

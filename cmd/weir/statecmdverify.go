@@ -53,8 +53,24 @@ func (e *environment) stateVerify(ctx context.Context, o *stateOptions, args []s
 		}
 		err = p.err
 	}
-	if err == nil && slices.ContainsFunc(all, func(v verdict) bool { return !v.OK }) {
-		return errFindings
+	if err != nil {
+		return err
+	}
+	return verdictOf(all)
+}
+
+// errUnchecked says that no fault was found, and not everything was looked at.
+var errUnchecked = errors.New("not everything could be checked")
+
+// verdictOf returns how a command ends that came to these verdicts.
+func verdictOf(all []verdict) (err error) {
+	for _, v := range all {
+		switch {
+		case v.Open:
+			err = errUnchecked
+		case !v.OK:
+			return errFindings
+		}
 	}
 	return err
 }

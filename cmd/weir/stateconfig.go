@@ -33,7 +33,7 @@ const (
 	minMemory               = 256 << 20 // the store's own tables, queues and what workers remember take so much that less would not hold
 	minReserve              = 16 << 20  // below it the store could meet a full disk, which kills it
 	minArchive              = 64 << 20
-	wantedSize              = "must be a number and KiB, MiB or GiB"
+	wantedSize              = "must be a number and KiB, MiB, GiB or TiB"
 	mostGiB           int64 = 1 << 20
 )
 
@@ -44,11 +44,11 @@ func parseBytes(s string) (int64, error) {
 	if got, _ := fmt.Sscanf(s, "%d%s %s", &n, &unit, &more); got != 2 {
 		return 0, fmt.Errorf("%q, %s", s, wantedSize)
 	}
-	shift, ok := map[string]int{"KiB": 10, "MiB": 20, "GiB": 30}[unit]
+	shift, ok := map[string]int{"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}[unit]
 	if !ok || n < 1 {
 		return 0, fmt.Errorf("%q, %s", s, wantedSize)
 	}
-	if n > mostGiB<<(30-shift) {
+	if n > mostGiB<<30>>shift {
 		return 0, fmt.Errorf("%q, must be at most %dGiB", s, mostGiB)
 	}
 	return n << shift, nil

@@ -26,10 +26,11 @@ func TestWhatIsNotSaidOfTheStateHasADefault(t *testing.T) {
 		checkpoint                     time.Duration
 	}
 	for lines, want := range map[string]sizes{
-		"":                            {1 << 30, 8 << 30, 0, 32 << 30, 10 * time.Second},
-		"state: {memory: 64MiB}":      {64 << 20, 512 << 20, 0, 32 << 30, 10 * time.Second},
-		"state: {disk: 3GiB}":         {1 << 30, 3 << 30, 0, 32 << 30, 10 * time.Second},
-		"state: {memory: 1048576GiB}": {1 << 50, 8 << 50, 0, 32 << 30, 10 * time.Second},
+		"":                                  {1 << 30, 8 << 30, 0, 32 << 30, 10 * time.Second},
+		"state: {memory: 64MiB}":            {64 << 20, 512 << 20, 0, 32 << 30, 10 * time.Second},
+		"state: {disk: 4TiB, memory: 1TiB}": {1 << 40, 4 << 40, 0, 32 << 30, 10 * time.Second},
+		"state: {disk: 3GiB}":               {1 << 30, 3 << 30, 0, 32 << 30, 10 * time.Second},
+		"state: {memory: 1048576GiB}":       {1 << 50, 8 << 50, 0, 32 << 30, 10 * time.Second},
 		"state: {memory: 2GiB, disk: 2GiB, checkpoint: 1m30s, reserve: 100MiB}\narchive: {dir: kept, size: 5GiB}": {
 			2 << 30, 2 << 30, 100 << 20, 5 << 30, 90 * time.Second,
 		},
@@ -70,9 +71,9 @@ func TestTheLimitsOfTheStateHold(t *testing.T) {
 		"state: {memory: 1048577GiB}":             `state: memory: "1048577GiB", must be at most 1048576GiB`,
 		"state: {memory: 1073741824MiB}":          "",
 		"state: {memory: 1073741825MiB}":          "must be at most",
-		"state: {memory: 0MiB}":                   "must be a number and KiB, MiB or GiB",
-		"state: {memory: 1GiB2}":                  "must be a number and KiB, MiB or GiB",
-		"state: {memory: 1 GiB GiB}":              "must be a number and KiB, MiB or GiB",
+		"state: {memory: 0MiB}":                   "must be a number and KiB, MiB, GiB or TiB",
+		"state: {memory: 1GiB2}":                  "must be a number and KiB, MiB, GiB or TiB",
+		"state: {memory: 1 GiB GiB}":              "must be a number and KiB, MiB, GiB or TiB",
 	} {
 		_, err := configured(t, lines)
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,7 +131,10 @@ func TestCheckSaysWhatAStartWouldFind(t *testing.T) {
 	s := newLivedState(t, func(s *livedState) {
 		meanwhile, _ = weir("check", "-c", s.config) // its faults are looked at below
 	})
-	must(t, strings.Join(strings.Fields(meanwhile), " "), fmt.Sprintf("in use by process %d", os.Getpid()))
+	must(t, strings.Join(strings.Fields(meanwhile), " "), fmt.Sprintf("in use by process %d", os.Getpid()), "weir runs already; weir status -c ")
+	if strings.Contains(meanwhile, "start it with") {
+		t.Errorf("beside a run: %s", meanwhile)
+	}
 	before := s.tree()
 	lock, err := os.ReadFile(filepath.Join(s.dir, lockFile))
 	must0(t, err)
@@ -169,6 +173,59 @@ func TestCheckSaysWhatAStartWouldFind(t *testing.T) {
 	if _, err = weir("run", "-c", huge); err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), "weir would wait for ever") {
 		t.Errorf("weir run: %v", err)
 	}
+}
+
+// Whatever of the files beside the store keeps a run from starting is a fault of
+// the check, which changes nothing.
+func TestCheckRefusesTheFilesThatAStartRefuses(t *testing.T) {
+	t.Parallel()
+	s := newLivedState(t, nil)
+	unknown := []byte(`{"event":"nothing","source":"web","partition":0,"offset":5}` + "\n")
+	for _, name := range []string{journalFile, decisionsFile, ledgerFile} {
+		path := filepath.Join(s.dir, name)
+		whole, err := os.ReadFile(path)
+		must0(t, err)
+		changed := bytes.Clone(whole)
+		changed[len(changed)/2] ^= 1
+		for what, now := range map[string][]byte{
+			"lost": nil, "emptied": {}, "changed": changed, "added to": append(bytes.Clone(whole), unknown...),
+		} {
+			if what == "added to" && name == decisionsFile {
+				continue // a start reads no more of them than the seal and the last time
+			}
+			must0(t, os.WriteFile(path, now, 0o600))
+			if now == nil {
+				must0(t, os.Remove(path))
+			}
+			before := s.tree()
+			out, err := weir("check", "-c", s.config)
+			words := strings.Join(strings.Fields(out), " ")
+			if exitCode(err) != 1 || !strings.Contains(words, "FAULT state") || !strings.Contains(strings.Join(strings.Fields(out), ""), name) || !strings.Contains(words, "restore") || strings.Contains(out, "start it with") {
+				t.Errorf("%s is %s: %v\n%s", name, what, err, out)
+			}
+			if n := strings.Count(out, "FAULT"); n != 1 {
+				t.Errorf("%s is %s: %d faults\n%s", name, what, n, out)
+			}
+			if after := s.tree(); !maps.Equal(before, after) {
+				t.Errorf("%s is %s: the check changed something", name, what)
+			}
+			if err := s.start(); err == nil {
+				t.Errorf("%s is %s, and a run starts", name, what)
+			}
+			must0(t, os.WriteFile(path, whole, 0o600))
+		}
+	}
+	if out, err := weir("check", "-c", s.config); err != nil {
+		t.Errorf("all is whole: %v\n%s", err, out)
+	}
+	// Where a start puts the store aside nothing rests on those files.
+	must0(t, os.WriteFile(filepath.Join(s.dir, storeDir, "MANIFEST"), []byte("none"), 0o600))
+	must0(t, os.Remove(filepath.Join(s.dir, decisionsFile)))
+	out, err := weir("check", "-c", s.config)
+	if err != nil {
+		t.Errorf("the store is damaged: %v\n%s", err, out)
+	}
+	must(t, strings.Join(strings.Fields(out), " "), "MANIFEST", "a start puts the store aside")
 }
 
 func TestDamageIsToldInPlainWords(t *testing.T) {

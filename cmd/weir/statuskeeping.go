@@ -120,8 +120,11 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 func archiveText(a *api.Archive) string {
 	text := fmt.Sprintf("files of %s", bytesText(a.Bytes))
+	if a.Open > 0 {
+		text += fmt.Sprintf(", and %s of open hours", bytesText(a.Open))
+	}
 	if a.Queue > 0 {
-		text += fmt.Sprintf("; %s of events wait to be written, the oldest for %s", bytesText(a.Queue), spanText(seconds(a.Lag)))
+		text += fmt.Sprintf("; %s queued, the oldest for %s", bytesText(a.Queue), spanText(seconds(a.Lag)))
 	}
 	if a.Pending > 0 {
 		text += "; " + several(a.Pending, "file") + " to be made"
