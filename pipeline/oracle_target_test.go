@@ -51,7 +51,16 @@ func (o *oracle) goodTriedClean(target oracleKey, tick int64) (good, tried float
 
 // vouches reports whether somebody succeeded where only a customer can.
 func vouches(row *oracleRow) bool {
-	return row.Outcome == event.Success && row.Kind != event.Signup && row.Kind != event.Reset
+	if row.Outcome != event.Success {
+		return false
+	}
+	switch row.Kind {
+	case event.Signup, event.Reset:
+		return false
+	case event.Balance, event.Checkout, event.Giftcard, event.Transfer:
+		return row.Str(event.FieldCredential)+row.Str(event.FieldConsumer) != ""
+	}
+	return true
 }
 
 // regulars is how many of a target's good accounts were there before a decision

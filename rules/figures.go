@@ -15,7 +15,7 @@ import (
 // was run; without a decision how the whole site does, where the plan keeps that
 // (PlanOptions.Site). Where rules keep targets of that shape apart, since they
 // see other kinds of endpoints of them, each figure is the most of any. Of a
-// target where nobody can show to be a customer (a sign-up) they are those of
+// target where nobody need show to be a customer (a sign-up, a gift card) they are those of
 // its fields that say who. ok is false where the plan does not keep targets of
 // that shape, or nothing is held of this one. All units must be at rest.
 //
@@ -137,8 +137,8 @@ func (tr *targetReads) spares(except event.Field) bool {
 	return tr != nil && slices.ContainsFunc(tr.spared, func(e exceptReads) bool { return e.field == except })
 }
 
-// figuresAt returns the figures of one key. Where it is a sign-up, where nobody
-// can be good, who is good elsewhere tells whom a decision would keep out.
+// figuresAt returns the figures of one key. Where it is one where strangers
+// succeed, too, and nobody is good, who is good elsewhere tells whom a decision would keep out.
 func (st *State) figuresAt(at *place, m *places, tick int64) (f event.Figures, ok bool) {
 	if f, ok = st.figuresSince(at, m, tick); at.who == nil || f.Good > 0 || !st.provesNothing(at, tick) {
 		return f, ok
@@ -153,7 +153,7 @@ func (st *State) figuresAt(at *place, m *places, tick int64) (f event.Figures, o
 // nobody: the rules see no others, or that is all that succeeded there.
 func (st *State) provesNothing(at *place, tick int64) bool {
 	tr := st.plan.tables[at.table].target
-	if tr.kinds&^vouchless == 0 {
+	if tr.kinds&^(vouchless|namely) == 0 {
 		return true
 	}
 	u := st.units[at.key.Unit(len(st.units))]

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"weir/event"
@@ -12,6 +13,7 @@ import (
 type person struct {
 	n           int // of the account
 	ip          int
+	credential  string
 	fingerprint string
 	kind        event.Kind
 	outcome     event.Outcome
@@ -36,6 +38,7 @@ func (h *history) come(at int64, people ...person) {
 		e.Reset()
 		e.Second, e.Offset = h.begin+at+int64(i), h.begin+at+int64(i)
 		e.IP, e.Session, e.Fingerprint = netip.AddrFrom4([4]byte{198, 18, byte(p.ip >> 8), byte(p.ip)}), fmt.Sprint("s", p.n), p.fingerprint
+		e.Credential = p.credential
 		e.Kind, e.Endpoint, e.Outcome = p.kind, "POST /"+p.kind.String(), p.outcome
 		h.tell([]storySecond{{at: e.Second, events: []event.Event{e}}})
 	}
@@ -187,6 +190,101 @@ stage: enforce
 	}
 	if got, ok := h.st.Figures(new(event.Asked), h.now); !ok || got.Good != 30 {
 		t.Errorf("the site stands at %+v, %v; want 30 good accounts", got, ok)
+	}
+}
+
+// A page that answers strangers too proves nothing about them, whatever its
+// status says: only who is named there, or logs in, is a customer.
+func TestWithoutAnAccountNobodyIsGood(t *testing.T) {
+	const failingAddress = `id: t.address
+version: 1
+key: ip
+where: kind == "login"
+features:
+  failed: count("1h", outcome == "failure")
+when: failed >= 20
+then: {block: ip, if: clean, for: 1h}
+stage: enforce
+`
+	for _, c := range []struct {
+		kind       event.Kind
+		credential string
+		good       float64
+	}{
+		{event.Giftcard, "", 0}, {event.Balance, "", 0}, {event.Checkout, "", 0}, {event.Transfer, "", 0},
+		{event.Giftcard, "ann", 1}, {event.Checkout, "ann", 1}, {event.Signup, "ann", 0}, {event.Reset, "ann", 0}, {event.Account, "", 40},
+	} {
+		h := newHistory(t, failingAddress, failingTrait)
+		var before, attack []person
+		for i := range 40 {
+			before = append(before, person{n: i, ip: 7, fingerprint: "tool", kind: c.kind, credential: c.credential, outcome: event.Success})
+			attack = append(attack, person{n: 1000 + i, ip: 7, fingerprint: "tool", kind: event.Login, outcome: event.Failure})
+		}
+		h.come(3*day, before...)
+		h.come(3*day+3*3600, attack...)
+		if d := h.latest(t, "tool"); d.Good != c.good || d.Regulars != c.good {
+			t.Errorf("40 successes at %v as %q: %v good, %v regulars; want %v", c.kind, c.credential, d.Good, d.Regulars, c.good)
+		}
+		blocked := false
+		for i := range h.decisions {
+			blocked = blocked || h.decisions[i].Rule == "t.address"
+		}
+		if want := c.good == 0; blocked != want {
+			t.Errorf("40 successes at %v as %q: address blocked %v, want %v", c.kind, c.credential, blocked, want)
+		}
+	}
+}
+
+// Visits change nothing about whom a success vouches for: the same is asked in
+// words and in code.
+func TestASuccessVouchesForTheSameWithVisits(t *testing.T) {
+	vouched := func(visits bool) *EventCond {
+		for _, c := range storyPlan(t, PlanOptions{Visits: visits}, failingTrait).conds {
+			if strings.Contains(c.Text, `kind not in ["reset", "signup"]`) && strings.Contains(c.Text, "visited") == visits {
+				return c
+			}
+		}
+		t.Fatal("nothing vouches")
+		return nil
+	}
+	words, code := vouched(false), vouched(true)
+	for kind := range event.NumKinds {
+		for i := range 8 {
+			ev := event.Event{Kind: event.Kind(kind), Outcome: event.Failure}
+			if i&4 != 0 {
+				ev.Outcome = event.Success
+			}
+			if i&1 != 0 {
+				ev.Credential = "ann"
+			}
+			if i&2 != 0 {
+				ev.Consumer = "shop"
+			}
+			if a, b := words.Match(&ev, nil), code.Match(&ev, nil); a != b {
+				t.Errorf("%v, %v, credential %q, consumer %q: %v in words, %v in code", ev.Kind, ev.Outcome, ev.Credential, ev.Consumer, a, b)
+			}
+		}
+	}
+}
+
+// What strangers get is told by who else has the same trait, as at a sign-up.
+func TestWhoIsBehindWhatStrangersAskForIsToldElsewhere(t *testing.T) {
+	h := newHistory(t, `id: t.cards
+version: 1
+key: [endpoint, fingerprint]
+where: kind == "giftcard"
+features: {n: count("1h")}
+when: n >= 5
+then: {block: [endpoint, fingerprint], if: good == 0, for: 1h}
+stage: enforce
+`)
+	h.come(0, logIns(30, 0, "browser", event.Success)...)
+	for i := range 6 {
+		h.come(3*day, person{n: 100 + i, ip: 100 + i, fingerprint: "browser", kind: event.Giftcard, outcome: event.Success})
+	}
+	d := h.latest(t, "browser")
+	if want := (event.Figures{Good: 30, Tried: 36, Regulars: 30}); h.figures(t, d) != want || d.Good != 0 {
+		t.Errorf("decided with %v good; it stands at %+v, want %+v", d.Good, h.figures(t, d), want)
 	}
 }
 
