@@ -319,3 +319,58 @@ func TestFiguresAreTheSameForWhoAsksAgain(t *testing.T) {
 	again.Decision, d = &other, &other
 	asked("about another decision")
 }
+
+// However long a rule has been on for a target, and whatever succeeds there
+// meanwhile: whom it hit when it began, it hits.
+func TestRegularsOfADecisionStayForAsLongAsItDoes(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	for d := range int64(13) {
+		h.come(d*day, logIns(50, 0, "old", event.Success)...)
+		if d < 3 {
+			continue
+		}
+		for _, hour := range []int64{1, 9, 17} {
+			h.come(d*day+hour*3600, logIns(20, 3000, "old", event.Failure)...)
+		}
+		got := h.latest(t, "old")
+		if got.Good != 50 || got.Regulars != 50 {
+			t.Errorf("day %d: decided with %v good, %v regulars; want 50 and 50", d, got.Good, got.Regulars)
+		}
+		if f := h.figures(t, got); f.Good != 50 || f.Regulars != 50 {
+			t.Errorf("day %d: it stands at %+v, want 50 regulars", d, f)
+		}
+	}
+}
+
+// A decision whose grant is not there any more tells nobody's past.
+func TestWithoutAGrantOldDecisionsHitAllGoodOnes(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	for d := range int64(11) {
+		h.come(d*day, logIns(5, 0, "old", event.Success)...)
+		if d == 3 {
+			h.come(d*day+7200, logIns(20, 3000, "old", event.Failure)...)
+		}
+	}
+	other := *h.latest(t, "old")
+	other.ID = "of another"
+	if f := h.figures(t, &other); f.Good != 5 || f.Regulars != 5 {
+		t.Errorf("it stands at %+v, want 5 regulars: the week before the decision is out of the windows", f)
+	}
+}
+
+// One account that comes often is one regular, however many are taken over.
+func TestRegularsAreAccountsNotEvents(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	for hour := range int64(60) {
+		h.come(hour*3600, logIns(1, 0, "tool", event.Success)...)
+	}
+	h.come(3*day, logIns(20, 1000, "tool", event.Failure)...)
+	d := h.latest(t, "tool")
+	if d.Good != 1 || d.Regulars != 1 {
+		t.Errorf("decided with %v good, %v regulars; want one of each", d.Good, d.Regulars)
+	}
+	h.come(3*day+3600, logIns(59, 2000, "tool", event.Success)...)
+	if got, want := h.figures(t, d), (event.Figures{Good: 60, Tried: 80, Regulars: 1}); got != want {
+		t.Errorf("it stands at %+v, want %+v", got, want)
+	}
+}
