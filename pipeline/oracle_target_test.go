@@ -138,9 +138,10 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	o.newsOf[id] = slices.DeleteFunc(o.newsOf[id], func(t int64) bool { return t <= tick-int64(windows.W7d) })
 	o.newsOf[id] = append(o.newsOf[id], tick)
 	o.newsOf[id] = o.newsOf[id][max(0, len(o.newsOf[id])-16):] // as many as a rule may have steps
-	began := tick
-	if slices.ContainsFunc(s.rule.Then, func(c rules.Consequence) bool { return len(c.For) > 1 }) {
-		began = o.newsOf[id][0]
+	began := o.newsOf[id][0]
+	steps := func(c rules.Consequence) bool { return len(c.For) > 1 }
+	if c.Action == event.Alert && !slices.ContainsFunc(s.rule.Then, steps) {
+		began = tick
 	}
 	d.Regulars = o.regulars(target, c.Except, began, d.Good)
 	length := int64(c.For[min(step, len(c.For)-1)].Seconds())

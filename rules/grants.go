@@ -209,14 +209,21 @@ func (u *Unit) endFirst() {
 	u.decisions = append(u.decisions, d)
 }
 
-// began returns when the rule decided about the target: where it counts its
-// decisions, for it has several steps, the first one in the week of the latest,
-// else the latest.
+// began returns when the rule first decided about the target in the week of its
+// latest decision: what an attacker took over in an earlier burst would else be
+// from before the next. Of what is not remembered for a week it is the latest.
 func (u *Unit) began(g *grant) made {
-	if g.rule != gone && u.state.plan.rules[g.rule].counts() {
+	if u.remembers(g) {
 		return g.made[0]
 	}
 	return g.made[len(g.made)-1]
+}
+
+// remembers reports whether what was decided in the last week counts for what a
+// grant's rule decides next: for its length, or for whom it hits. An alert hits
+// nobody.
+func (u *Unit) remembers(g *grant) bool {
+	return g.action != event.Alert || g.rule != gone && u.state.plan.rules[g.rule].counts()
 }
 
 // of returns how many of the good accounts of now were regulars then.
@@ -282,11 +289,11 @@ func (u *Unit) renewRefused(t windows.Touch, tr *targetReads, tick int64) {
 }
 
 // forget drops grants that neither are in force nor count for what is decided
-// next: for its length, or for whom it hits.
+// next.
 func (u *Unit) forget(tick int64) {
 	u.drop(func(g *grant) bool {
 		return g.rule == gone || len(g.made) == 0 || g.made[len(g.made)-1].tick <= tick-week ||
-			g.action == event.Alert && !u.state.plan.rules[g.rule].counts()
+			!u.remembers(g)
 	})
 }
 

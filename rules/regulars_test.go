@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/event"
 )
@@ -352,7 +353,7 @@ func TestWithoutAGrantOldDecisionsHitAllGoodOnes(t *testing.T) {
 		}
 	}
 	other := *h.latest(t, "old")
-	other.ID = "of another"
+	other.ID, other.Time = "of another", other.Time.Add(-time.Second)
 	if f := h.figures(t, &other); f.Good != 5 || f.Regulars != 5 {
 		t.Errorf("it stands at %+v, want 5 regulars: the week before the decision is out of the windows", f)
 	}
@@ -372,5 +373,31 @@ func TestRegularsAreAccountsNotEvents(t *testing.T) {
 	h.come(3*day+3600, logIns(59, 2000, "tool", event.Success)...)
 	if got, want := h.figures(t, d), (event.Figures{Good: 60, Tried: 80, Regulars: 1}); got != want {
 		t.Errorf("it stands at %+v, want %+v", got, want)
+	}
+}
+
+// What is taken over in one burst is not from before the next, however short a
+// decision is.
+func TestTheTakingsOfAnEarlierBurstAreNoRegulars(t *testing.T) {
+	for _, length := range []string{"1h", "[1h, 6h]"} {
+		h := newHistory(t, strings.Replace(failingTrait, "for: 24h", "for: "+length, 1))
+		h.come(0, logIns(3, 0, "tool", event.Success)...)
+		for burst := range int64(4) {
+			at := 2*day + burst*day
+			h.come(at, logIns(20, 1000, "tool", event.Failure)...)
+			if d := h.latest(t, "tool"); d.Good != float64(3+10*burst) || d.Regulars != 3 {
+				t.Errorf("for %s, burst %d: decided with %v good, %v regulars; want %v and 3", length, burst, d.Good, d.Regulars, 3+10*burst)
+			}
+			h.come(at+60, logIns(10, 2000+100*int(burst), "tool", event.Success)...)
+			if got := h.figures(t, h.latest(t, "tool")); got.Regulars != 3 {
+				t.Errorf("for %s, burst %d: it stands at %+v, want 3 regulars", length, burst, got)
+			}
+		}
+		// A week later that is its past.
+		h.come(13*day, logIns(10, 2000, "tool", event.Success)...)
+		h.come(14*day, logIns(20, 1000, "tool", event.Failure)...)
+		if d := h.latest(t, "tool"); d.Good != 10 || d.Regulars != 10 {
+			t.Errorf("for %s, much later: decided with %v good, %v regulars; want 10 and 10", length, d.Good, d.Regulars)
+		}
 	}
 }
