@@ -346,7 +346,7 @@ func TestRegularsOfADecisionStayForAsLongAsItDoes(t *testing.T) {
 // A decision whose grant is not there any more tells nobody's past.
 func TestWithoutAGrantOldDecisionsHitAllGoodOnes(t *testing.T) {
 	h := newHistory(t, failingTrait)
-	for d := range int64(11) {
+	for d := range int64(12) {
 		h.come(d*day, logIns(5, 0, "old", event.Success)...)
 		if d == 3 {
 			h.come(d*day+7200, logIns(20, 3000, "old", event.Failure)...)
