@@ -434,3 +434,68 @@ func TestAnExceptionWeighsWhomItHits(t *testing.T) {
 		}
 	}
 }
+
+// A decision about a sign-up cannot tell who is behind it, so what came or was
+// renewed is looked at before its turn.
+func TestAReviewLooksFirstAtWhatCame(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.sited(1e6)
+	var ds []event.Decision
+	for i := range 3 * maxReview {
+		ds = append(ds, ruled("r", dawn, "n", fmt.Sprint(i)))
+	}
+	l.add(ds...)
+	review := func() (asked []string) {
+		l.review(func(tg event.Target) (float64, float64, bool) {
+			if len(tg) > 0 {
+				asked = append(asked, tg[0].Text)
+			}
+			return 0, 0, true
+		})
+		return asked
+	}
+	for range 3 {
+		review()
+	}
+	l.add(ruled("r", dawn.Add(time.Second), "n", "new"), renewal(ruled("r", dawn, "n", "5000"), dawn.Add(time.Second)))
+	if asked := review(); len(asked) != maxReview || asked[0] != "new" || asked[1] != "5000" || asked[2] != "0" {
+		t.Errorf("%d were asked for, first %v; want %d, first the new one and the renewed one, then in turn", len(asked), asked[:3], maxReview)
+	}
+	if asked := review(); asked[0] != fmt.Sprint(maxReview-2) {
+		t.Errorf("goes on at %s, want %d", asked[0], maxReview-2)
+	}
+	// What is over is not kept.
+	l.add(ruled("r", dawn.Add(2*time.Second), "n", "short"))
+	if _, err := l.Unblock(targetOf("n", "short"), time.Minute, "ann", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if l.Ledger.compact(); len(l.unseen) != 0 {
+		t.Errorf("%d that are over wait for a review", len(l.unseen))
+	}
+}
+
+// Of a sign-up each line says that nobody good is behind it: what a review found
+// stands until the next.
+func TestARenewalKeepsWhatAReviewFound(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.sited(100)
+	for i := range 4 {
+		l.add(ruled("r", dawn, "n", fmt.Sprint(i)))
+	}
+	l.review(func(tg event.Target) (float64, float64, bool) {
+		if len(tg) == 0 {
+			return 100, 1000, true
+		}
+		return 1, 1000, true
+	})
+	for i := range 4 {
+		l.add(renewal(ruled("r", dawn, "n", fmt.Sprint(i)), dawn.Add(time.Second)))
+	}
+	if len(l.Tripped()) != 0 || len(l.force()) != 4 {
+		t.Fatalf("tripped %v, in force %v", l.Tripped(), l.force())
+	}
+	l.add(behind(ruled("r", dawn.Add(time.Second), "n", "4"), 1, 1000))
+	if len(l.Tripped()) != 1 {
+		t.Error("not tripped: the renewals made nobody of the four that a review had found")
+	}
+}

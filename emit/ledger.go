@@ -72,9 +72,10 @@ type Ledger struct {
 	newest  time.Time // of the engine's decisions in the files when they were opened: what is before it was seen, even if its id is forgotten
 	held    heldMemory
 	spared  []unblock
-	stopped *Line // the line that says so
-	byFile  bool  // the file that stops all blocking was seen
-	next    int   // of order: the entry that is reviewed next
+	stopped *Line    // the line that says so
+	byFile  bool     // the file that stops all blocking was seen
+	next    int      // of order: the entry that is reviewed next
+	unseen  []*entry // that came or were renewed since they were reviewed: looked at before
 	site    event.Asked
 	fresh   []*entry
 	count   Counts
@@ -120,7 +121,8 @@ type entry struct {
 	reason  string
 	excused bool // approved: it does not count for the breaker
 	over    bool
-	index   int // in the queue of ends
+	unseen  bool // among the ledger's
+	index   int  // in the queue of ends
 	public  *InForce
 	asked   event.Asked
 }
@@ -253,46 +255,6 @@ func (l *Ledger) Review(at time.Time, figures func(*event.Asked) (f event.Figure
 	l.letIn()
 	l.settle()
 	return nil
-}
-
-// review looks at the next entries, in turn, and trips the rules that hurt.
-func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
-	l.compact()
-	rules := map[string]bool{}
-	for range min(maxReview, len(l.order)) {
-		if l.next >= len(l.order) {
-			l.next = 0
-		}
-		e := l.order[l.next]
-		l.next++
-		if e.by != "" {
-			continue
-		}
-		rules[e.d.Rule] = true
-		e.asked.Decision = &e.d
-		f, ok := figures(&e.asked)
-		if !ok || number(f.Good) == e.good && number(f.Regulars) == e.hits && !shared(f.Good, f.Tried) {
-			continue // nothing is known of it, or all is as it was
-		}
-		d := e.d
-		d.Good, d.Tried, d.Regulars = f.Good, f.Tried, f.Regulars
-		l.breaker.leave(e)
-		e.stands(&d)
-		softened := e.soften(&d)
-		l.breaker.enter(e)
-		if e.public != nil && e.public.Good != e.good {
-			e.public = nil // seen with the next change; not a change by itself
-		}
-		if softened {
-			e.public, l.dirty = nil, true
-			l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
-		}
-	}
-	for _, rule := range sortedKeys(rules) {
-		if sum, trips := l.breaker.tripped(rule); trips {
-			l.trip(rule, sum)
-		}
-	}
 }
 
 // InForce returns what is in force now.

@@ -37,6 +37,7 @@ func (l *Ledger) insert(e *entry) {
 	l.order = append(l.order, e)
 	heap.Push(&l.ends, e)
 	l.breaker.enter(e)
+	l.note(e)
 	l.dirty = true
 }
 
@@ -159,6 +160,7 @@ func (l *Ledger) compact() {
 	}
 	l.next -= before
 	l.order = slices.DeleteFunc(l.order, func(e *entry) bool { return e.over })
+	l.unseen = slices.DeleteFunc(l.unseen, func(e *entry) bool { return e.over })
 	l.dead = 0
 }
 

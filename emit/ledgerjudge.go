@@ -145,9 +145,13 @@ func (l *Ledger) renew(e *entry, d *event.Decision) {
 		e.d.Until = later(d.Until, until)
 	}
 	l.breaker.leave(e)
-	e.stands(d)
+	good, hits := e.good, e.hits
+	if e.stands(d); e.good == 0 { // as at every sign-up: who is behind it a review tells
+		e.good, e.hits = good, hits
+	}
 	e.soften(d)
 	l.breaker.enter(e)
+	l.note(e)
 	l.until(e, later(d.Until, e.d.Until))
 	l.write(Line{Event: d.Step.String(), Decision: *d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason, By: e.by})
 	if sum, trips := l.breaker.tripped(d.Rule); trips {

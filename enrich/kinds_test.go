@@ -51,6 +51,8 @@ func TestOutcomesAreGuessedFromApplications(t *testing.T) {
 		{"POST /register", 409, "signup failure"}, {"POST /register", 201, "signup success"},
 		{"GET /gift-card/balance", 404, "giftcard failure"}, {"GET /gift-card/balance", 200, "giftcard success"},
 		{"GET /checkout", 200, "checkout "}, {"POST /checkout", 402, "checkout failure"},
+		{"POST /checkout", 302, "checkout "}, {"POST /checkout", 201, "checkout success"}, {"GET /balance", 302, "balance "},
+		{"POST /transfer", 303, "transfer "}, {"GET /gift-card/balance", 307, "giftcard "}, {"POST /register", 302, "signup success"},
 		{"GET /products/1", 200, "product "}, {"GET /?s=shoes", 200, "search "}, {"GET /", 200, " "},
 	} {
 		e := enrichOne(w, func(e *event.Event) {

@@ -89,7 +89,11 @@ func guessOutcome(k event.Kind, p profile, method string, status int32) event.Ou
 		// that succeeded here.
 		return event.NoOutcome
 	}
-	switch redirect := status >= 300; p {
+	redirect := status >= 300
+	if redirect && (k == event.Balance || k == event.Checkout || k == event.Giftcard || k == event.Transfer) {
+		return event.NoOutcome // whoever has not logged in is sent to the log-in
+	}
+	switch p {
 	case formLogin:
 		if !redirect {
 			return event.Failure

@@ -19,7 +19,7 @@ type grant struct {
 	until    int64
 	onset    int   // the target's events in the ten minutes up to new
 	evidence int64 // the tick of the last evidence that was not refused
-	began    int64 // the tick of its first new one within seven days
+	began    int64 // the tick of the new one whose regulars it hits
 }
 
 // goodTriedClean are the facts about a target as of tick.
@@ -51,19 +51,30 @@ func (o *oracle) goodTriedClean(target oracleKey, tick int64) (good, tried float
 
 // vouches reports whether somebody succeeded where only a customer can.
 func vouches(row *oracleRow) bool {
-	return row.Outcome == event.Success && row.Kind != event.Signup && row.Kind != event.Reset
+	if row.Outcome != event.Success {
+		return false
+	}
+	switch row.Kind {
+	case event.Signup, event.Reset:
+		return false
+	case event.Balance, event.Checkout, event.Giftcard, event.Transfer:
+		return row.Str(event.FieldCredential)+row.Str(event.FieldConsumer) != ""
+	}
+	return true
 }
 
-// regulars is how many of a target's good accounts were there before a decision
-// began, as far as its exception would not have spared them.
-func (o *oracle) regulars(target oracleKey, except event.Field, began int64, good float64, tick int64) float64 {
+// regulars is how many of the accounts that are good now may have been there
+// before a decision that was made at began: no more than were good then, and no
+// more than succeeded in the week up to an hour before it, as far as its
+// exception would not have spared them.
+func (o *oracle) regulars(target oracleKey, except event.Field, began int64, good float64) float64 {
 	const hour = 3600
 	wholeHour := func(t int64) int64 { return t - ((t%hour)+hour)%hour }
 	if wholeHour(began) < o.firstSecond()+24*hour {
 		return good
 	}
 	n := 0
-	for _, row := range within(o.all.of(target), windows.W7d.Start(tick), wholeHour(began-hour)) {
+	for _, row := range within(o.all.of(target), windows.W7d.Start(began), wholeHour(began-hour)) {
 		if !vouches(row) {
 			continue
 		}
@@ -75,7 +86,8 @@ func (o *oracle) regulars(target oracleKey, except event.Field, began int64, goo
 		}
 		n++
 	}
-	return min(good, float64(n))
+	then, _, _ := o.goodTriedClean(target, began)
+	return min(good, then, float64(n))
 }
 
 // outcomes counts the successes, and all that tried something.
@@ -110,7 +122,7 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	if g := o.inForce[id]; g != nil {
 		g.evidence = max(g.evidence, s.truth.tick)
 		if 2*(g.until-tick) < g.length {
-			d.Regulars = o.regulars(target, c.Except, g.began, d.Good, tick)
+			d.Regulars = o.regulars(target, c.Except, g.began, d.Good)
 			o.renew(g, d, tick+g.length)
 		}
 		return
@@ -126,11 +138,12 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	o.newsOf[id] = slices.DeleteFunc(o.newsOf[id], func(t int64) bool { return t <= tick-int64(windows.W7d) })
 	o.newsOf[id] = append(o.newsOf[id], tick)
 	o.newsOf[id] = o.newsOf[id][max(0, len(o.newsOf[id])-16):] // as many as a rule may have steps
-	began := tick
-	if slices.ContainsFunc(s.rule.Then, func(c rules.Consequence) bool { return len(c.For) > 1 }) {
-		began = o.newsOf[id][0]
+	began := o.newsOf[id][0]
+	steps := func(c rules.Consequence) bool { return len(c.For) > 1 }
+	if c.Action == event.Alert && !slices.ContainsFunc(s.rule.Then, steps) {
+		began = tick
 	}
-	d.Regulars = o.regulars(target, c.Except, began, d.Good, tick)
+	d.Regulars = o.regulars(target, c.Except, began, d.Good)
 	length := int64(c.For[min(step, len(c.For)-1)].Seconds())
 	d.Until = time.Unix(tick+length, 0)
 	d.ID = decisionID(&d)
@@ -188,7 +201,7 @@ func (o *oracle) renewRefused(fresh []*oracleRow, tick int64) {
 				except = c.Except
 			}
 		}
-		d.Regulars = o.regulars(g.target, except, g.began, d.Good, tick)
+		d.Regulars = o.regulars(g.target, except, g.began, d.Good)
 		o.renew(g, d, until)
 	}
 }

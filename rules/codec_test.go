@@ -74,7 +74,7 @@ func sampleGrants(t testing.TB, st *State) []*grant {
 	i := ruleIndex(t, st.plan, "story.population")
 	force := &grant{
 		by: st.marks[i], rule: i, entry: 1, action: event.Challenge, except: event.FieldIP, until: 1_780_000_300, length: 60,
-		evidence: 1_780_000_239, onset: 9, made: []int64{1_780_000_000, 1_780_000_240}, first: "00112233445566778899aabbccddeeff",
+		evidence: 1_780_000_239, onset: 9, made: []made{{1_780_000_000, everyone}, {1_780_000_240, 7}}, first: "00112233445566778899aabbccddeeff",
 		last: event.Decision{
 			Mode: event.Enforce, Would: event.Challenge, Rule: "story.population", Version: 2, Severity: event.High, Except: "known(ip)",
 			Target:   event.Target{{Field: "endpoint", Text: "POST /login"}, {Field: "agent", Text: "a\xff"}},
@@ -83,7 +83,7 @@ func sampleGrants(t testing.TB, st *State) []*grant {
 		},
 	}
 	i = ruleIndex(t, st.plan, "story.source")
-	over := &grant{by: st.marks[i], rule: i, action: event.Block, length: 30, evidence: 1_780_000_100, onset: 3, made: []int64{1_780_000_100}, ended: true}
+	over := &grant{by: st.marks[i], rule: i, action: event.Block, length: 30, evidence: 1_780_000_100, onset: 3, made: []made{{1_780_000_100, 300}}, ended: true}
 	for _, g := range []*grant{force, over} {
 		g.place = placeOf(0xfeed0000beef, g.by, g.action, g.except)
 	}
@@ -167,6 +167,24 @@ func TestWhatIsEncodedIsReadBack(t *testing.T) {
 	}
 }
 
+// The first format told of no regulars: then all good ones may be.
+func TestGrantsOfTheFirstFormatAreRead(t *testing.T) {
+	st := sampled(t)
+	want := sampleGrants(t, st)[1]
+	old, err := hex.DecodeString("012b00000000000000" + "147ca0b5" + "0c73746f72792e736f75726365264fbbb7a5d7" +
+		"a05105626c6f636b00003cc895c5a10d0301c895c5a10d00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := st.readGrant(want.place, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want.made[0].regulars = everyone; !bytes.Equal(g.append(nil), want.append(nil)) {
+		t.Errorf("read %+v, want %+v", g, want)
+	}
+}
+
 // Whoever can write to the disk can make checksums right, but cannot have
 // anything evaluated that does not fit the rules.
 func TestWhatDoesNotFitTheRulesIsRefused(t *testing.T) {
@@ -211,8 +229,8 @@ func TestWhatDoesNotFitTheRulesIsRefused(t *testing.T) {
 		{"an on-state of another rule", func(_ *State, _, _ *message, on *onState, _ *grant) { on.rule = travel }},
 		{"a grant at another one's place", func(_ *State, _, _ *message, _ *onState, g *grant) { g.action = event.Block }},
 		{"a grant of an entry that there is none of", func(_ *State, _, _ *message, _ *onState, g *grant) { g.entry = 5 }},
-		{"a grant made too often", func(_ *State, _, _ *message, _ *onState, g *grant) { g.made = make([]int64, maxMade+1) }},
-		{"a grant made in no order", func(_ *State, _, _ *message, _ *onState, g *grant) { g.made = []int64{2, 1} }},
+		{"a grant made too often", func(_ *State, _, _ *message, _ *onState, g *grant) { g.made = make([]made, maxMade+1) }},
+		{"a grant made in no order", func(_ *State, _, _ *message, _ *onState, g *grant) { g.made = []made{{tick: 2}, {tick: 1}} }},
 		{"other rules", func(s *State, _, _ *message, _ *onState, _ *grant) {
 			s.plan = storyPlan(t, PlanOptions{}, strings.Replace(storyRules[0], ">= 3", ">= 4", 1))
 		}},

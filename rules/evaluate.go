@@ -194,16 +194,12 @@ type figures struct {
 	ok          bool
 }
 
-// regularsOf returns how many of a target's good accounts are regulars, whom a
-// decision with that exception hits that a rule first made at a tick: never more
-// than what succeeded in the week before, up to an hour before it and by the
-// whole hour, and was not spared. What succeeds while an attack is on may be the
-// attacker's. Where less than a day was collected by then nobody can tell, and
-// all are.
-func (u *Unit) regularsOf(table int, slot uint32, except event.Field, onset int64, good float64, tick int64) float64 {
-	if good == 0 {
-		return 0
-	}
+// before returns how many successes of a target there were, of whom a decision
+// with that exception hits, in the week as of a tick up to an hour before an
+// onset, by the whole hour: what succeeds while an attack is on may be the
+// attacker's. It is not known where less than a day was collected by the onset,
+// or where less than a day before it is left of that week.
+func (u *Unit) before(table int, slot uint32, except event.Field, onset, tick int64) (n uint64, known bool) {
 	tr := u.state.plan.tables[table].target
 	series := tr.vouched
 	for _, e := range tr.spared {
@@ -211,11 +207,11 @@ func (u *Unit) regularsOf(table int, slot uint32, except event.Field, onset int6
 			series = e.hit
 		}
 	}
-	if !u.state.defined(u.state.plan.since(table, series, windows.W7d), onset) {
-		return good
+	end := floor(onset-3600, 3600)
+	if !u.state.defined(u.state.plan.since(table, series, windows.W7d), onset) || end-windows.W7d.Start(tick) < day {
+		return 0, false
 	}
-	before := floor(onset-3600, 3600)
-	return min(good, float64(u.win.TotalBefore(slot, series, windows.W7d, tick, before)))
+	return u.win.TotalBefore(slot, series, windows.W7d, tick, end), true
 }
 
 // figuresOf reads a target's figures as of a tick.

@@ -15,7 +15,7 @@ import (
 // was run; without a decision how the whole site does, where the plan keeps that
 // (PlanOptions.Site). Where rules keep targets of that shape apart, since they
 // see other kinds of endpoints of them, each figure is the most of any. Of a
-// target where nobody can show to be a customer (a sign-up) they are those of
+// target where nobody need show to be a customer (a sign-up, a gift card) they are those of
 // its fields that say who. ok is false where the plan does not keep targets of
 // that shape, or nothing is held of this one. All units must be at rest.
 //
@@ -58,7 +58,8 @@ type places struct {
 	plan   *Plan
 	id     string // of the decision
 	except event.Field
-	began  int64 // when it was made, as far as regulars go
+	began  made // as far as regulars go
+	told   bool // by the grant of the decision whom it hit then
 	own    []place
 
 	asked   int64 // the tick of the figures
@@ -88,10 +89,10 @@ func (st *State) touched(at *place, since int64) bool {
 // whole site's.
 func (st *State) placesOf(d *event.Decision, id string, tick int64) *places {
 	p := st.plan
-	m := &places{plan: p, id: id, began: tick, asked: math.MinInt64 / 2}
+	m := &places{plan: p, id: id, began: made{tick, everyone}, asked: math.MinInt64 / 2}
 	var target event.Target
 	if d != nil {
-		target, m.began = d.Target, d.Time.Unix()
+		target, m.began.tick = d.Target, d.Time.Unix()
 		if except, ok := p.ParseExcept(d.Except); ok {
 			m.except = except
 		}
@@ -119,8 +120,8 @@ func (st *State) placesOf(d *event.Decision, id string, tick int64) *places {
 		k := m.own[i].key
 		u := st.units[k.Unit(len(st.units))]
 		for _, g := range u.grants[k.Hi] {
-			if g.first == id && id != "" {
-				m.began = u.began(g)
+			if d != nil && g.is(d, id, m.except) {
+				m.began, m.told = u.began(g), true
 			}
 		}
 	}
@@ -132,15 +133,29 @@ func (st *State) placesOf(d *event.Decision, id string, tick int64) *places {
 	return m
 }
 
+// is reports whether a grant is that of a decision: in force, or, as the ledger's
+// clock may be behind, over and remembered.
+func (g *grant) is(d *event.Decision, id string, except event.Field) bool {
+	if g.until != 0 {
+		return g.first == id
+	}
+	return g.by.id == d.Rule && g.action == d.Would && g.except == except &&
+		slices.ContainsFunc(g.made, func(m made) bool { return m.tick == d.Time.Unix() })
+}
+
 // spares reports whether a target's table tells whom an exception spares.
 func (tr *targetReads) spares(except event.Field) bool {
 	return tr != nil && slices.ContainsFunc(tr.spared, func(e exceptReads) bool { return e.field == except })
 }
 
-// figuresAt returns the figures of one key. Where it is a sign-up, where nobody
-// can be good, who is good elsewhere tells whom a decision would keep out.
+// figuresAt returns the figures of one key. Where it is one where strangers
+// succeed, too, and nobody is good, who is good elsewhere tells whom a decision would keep out.
 func (st *State) figuresAt(at *place, m *places, tick int64) (f event.Figures, ok bool) {
-	if f, ok = st.figuresSince(at, m, tick); at.who == nil || f.Good > 0 || !st.provesNothing(at, tick) {
+	f, ok = st.figuresSince(at, m, tick)
+	if m.told {
+		f.Regulars = m.began.of(f.Good)
+	}
+	if at.who == nil || f.Good > 0 || !st.provesNothing(at, tick) {
 		return f, ok
 	}
 	if who, held := st.figuresSince(at.who, m, tick); held {
@@ -153,7 +168,7 @@ func (st *State) figuresAt(at *place, m *places, tick int64) (f event.Figures, o
 // nobody: the rules see no others, or that is all that succeeded there.
 func (st *State) provesNothing(at *place, tick int64) bool {
 	tr := st.plan.tables[at.table].target
-	if tr.kinds&^vouchless == 0 {
+	if tr.kinds&^(vouchless|namely) == 0 {
 		return true
 	}
 	u := st.units[at.key.Unit(len(st.units))]
@@ -162,7 +177,7 @@ func (st *State) provesNothing(at *place, tick int64) bool {
 }
 
 // figuresSince returns the figures of one key; its regulars are those from
-// before the decision.
+// before the decision, as far as its windows still tell, else all good ones.
 func (st *State) figuresSince(at *place, m *places, tick int64) (f event.Figures, ok bool) {
 	tb := &st.plan.tables[at.table]
 	u := st.units[at.key.Unit(len(st.units))]
@@ -175,7 +190,9 @@ func (st *State) figuresSince(at *place, m *places, tick int64) (f event.Figures
 	f.Tried = math.Round(u.win.Distinct(slot, tried, windows.W7d, tick))
 	f.Regulars = f.Good
 	if tb.target != nil {
-		f.Regulars = u.regularsOf(at.table, slot, m.except, m.began, f.Good, tick)
+		if n, known := u.before(at.table, slot, m.except, m.began.tick, tick); known {
+			f.Regulars = min(f.Good, float64(n))
+		}
 	}
 	return f, true
 }

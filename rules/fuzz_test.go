@@ -86,16 +86,16 @@ func FuzzCompileEvent(f *testing.F) {
 }
 
 // record puts a body into a record: a checksum keeps nobody off who can write.
-func record(body []byte) []byte {
+func record(body []byte, version byte) []byte {
 	b, start := state.BeginRecord(nil)
 	b = append(b, body...)
-	state.EndRecord(b, start, 1)
+	state.EndRecord(b, start, version)
 	return b
 }
 
 // bodyOf takes the body out again.
 func bodyOf(f *testing.F, b []byte) []byte {
-	body, _, err := state.ReadRecord(b, 1)
+	body, _, err := state.ReadRecord(b, b[0])
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func FuzzReadShared(f *testing.F) {
 	st := sampled(f)
 	f.Add(bodyOf(f, st.appendShared()))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if err := st.readShared(record(body)); err != nil {
+		if err := st.readShared(record(body, 1)); err != nil {
 			return
 		}
 		first := st.appendShared()
@@ -128,7 +128,7 @@ func FuzzReadHead(f *testing.F) {
 			to.shownChanges(nil, s)
 			to.board.put(k, s)
 		}
-		if _, err := u.readHead(record(body)); err != nil {
+		if _, err := u.readHead(record(body, 1)); err != nil {
 			return
 		}
 		first := u.appendHead()
@@ -148,7 +148,7 @@ func FuzzReadOnState(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, hi, lo uint64, body []byte) {
 		place := windows.Key{Hi: hi, Lo: lo}
-		s, err := st.readOnState(place, record(body))
+		s, err := st.readOnState(place, record(body, 1))
 		if err != nil {
 			return
 		}
@@ -167,7 +167,7 @@ func FuzzReadGrant(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, hi, lo uint64, body []byte) {
 		place := windows.Key{Hi: hi, Lo: lo}
-		g, err := st.readGrant(place, record(body))
+		g, err := st.readGrant(place, record(body, grantVersion))
 		if err != nil {
 			return
 		}
@@ -190,7 +190,7 @@ func FuzzReadStanding(f *testing.F) {
 	p := codecRules(f)
 	f.Add(bodyOf(f, sampleStanding(p).Append(nil)))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s, err := ReadStanding(record(body), p)
+		s, err := ReadStanding(record(body, 1), p)
 		if err != nil {
 			return
 		}

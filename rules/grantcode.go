@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"slices"
@@ -11,8 +12,9 @@ import (
 	"weir/windows"
 )
 
-// grantVersion is the format version of a stored grant.
-const grantVersion = 1
+// grantVersion is the format version of a stored grant. The first one did not
+// say whom its decisions hit.
+const grantVersion = 2
 
 // ruleMark tells a rule from others, and from itself with another behaviour.
 type ruleMark struct {
@@ -65,8 +67,9 @@ func (w *encoder) grant(g *grant) {
 	w.Int(g.evidence)
 	w.Uint(g.onset)
 	w.Uint(uint64(len(g.made)))
-	for _, t := range g.made {
-		w.Int(t)
+	for _, m := range g.made {
+		w.Int(m.tick)
+		w.Uint(m.regulars)
 	}
 	w.Int(g.until)
 	if g.until == 0 {
@@ -94,13 +97,17 @@ func (w *encoder) grant(g *grant) {
 
 // readGrant reads what append wrote of the grant of a place.
 func (st *State) readGrant(place windows.Key, b []byte) (*grant, error) {
-	body, rest, err := state.ReadRecord(b, grantVersion)
+	version := byte(grantVersion)
+	if len(b) > 0 && b[0] == 1 {
+		version = 1
+	}
+	body, rest, err := state.ReadRecord(b, version)
 	if err != nil {
 		return nil, err
 	}
 	r := decoder{Reader: state.Reader{B: body}, plan: st.plan}
 	r.check(len(rest) == 0, "%d bytes behind it", len(rest))
-	g := r.grant()
+	g := r.grant(version)
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -113,7 +120,7 @@ func (st *State) readGrant(place windows.Key, b []byte) (*grant, error) {
 	return g, r.Err
 }
 
-func (r *decoder) grant() *grant {
+func (r *decoder) grant(version byte) *grant {
 	g := &grant{by: ruleMark{id: r.String(), hash: r.Fixed()}}
 	var ok bool
 	g.action, ok = event.ActionByName(r.String())
@@ -124,9 +131,13 @@ func (r *decoder) grant() *grant {
 	n := r.Len()
 	r.check(n <= maxMade, "%d decisions made, must be at most %d", n, maxMade)
 	for range min(n, maxMade) {
-		g.made = append(g.made, r.Int())
+		m := made{r.Int(), everyone}
+		if version > 1 {
+			m.regulars = r.Uint()
+		}
+		g.made = append(g.made, m)
 	}
-	r.check(slices.IsSorted(g.made), "decisions out of order")
+	r.check(slices.IsSortedFunc(g.made, func(a, b made) int { return cmp.Compare(a.tick, b.tick) }), "decisions out of order")
 	if g.until = r.Int(); g.until == 0 {
 		g.ended = true
 		return g

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"container/heap"
+	"math"
 	"slices"
 	"time"
 
@@ -23,13 +24,22 @@ type grant struct {
 	length   int64 // of the step it was given
 	evidence int64 // the last tick with evidence that was not refused
 	onset    uint64
-	made     []int64        // the ticks of `new` in the last seven days
+	made     []made         // each `new` in the last seven days
 	first    string         // while it is in force, the id of the `new` one
 	last     event.Decision // while it is in force, what its next lines say
 	ended    bool           // it was in force before
 	at       int            // position in the queue of ends
 	counted  int64          // its size, as the unit has counted it
 }
+
+// made is when a decision was made, and whom it hit then.
+type made struct {
+	tick     int64
+	regulars uint64 // as of that tick, everyone where nobody could tell
+}
+
+// everyone is more regulars than there are good accounts.
+const everyone = math.MaxUint64
 
 // gone is the number of a rule that is not in the plan any more, or not as it
 // was. What it granted stays until its end; nothing is renewed by it.
@@ -85,20 +95,20 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 		}
 		step = event.Renew
 	} else {
-		g.made = slices.DeleteFunc(g.made, func(t int64) bool { return t <= w.tick-week })
+		g.made = slices.DeleteFunc(g.made, func(m made) bool { return m.tick <= w.tick-week })
 		before := 0 // new decisions of the rule on the target, whatever they asked for
 		for _, h := range u.grants[target.Hi] {
 			if h.rule != g.rule {
 				continue
 			}
-			for _, t := range h.made {
-				if t > w.tick-week {
+			for _, m := range h.made {
+				if m.tick > w.tick-week {
 					before++
 				}
 			}
 		}
 		g.length = e.seconds[min(before, len(e.seconds)-1)]
-		if g.made = append(g.made, w.tick); len(g.made) > maxMade {
+		if g.made = append(g.made, made{w.tick, u.regularsAt(e.target, target, g.except, f.good, w.tick)}); len(g.made) > maxMade {
 			g.made = slices.Delete(g.made, 0, len(g.made)-maxMade)
 		}
 		if g.ended {
@@ -111,7 +121,7 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 		Step: step, Time: time.Unix(w.tick, 0), Mode: st.mode(w.rule, c.Action), Would: c.Action, To: c.To,
 		Key: w.keyTarget(), Rule: r.ID, Version: r.Version, Severity: r.Severity,
 		Good: f.good, Tried: f.tried, Clean: f.clean, Sources: st.named(w.spans()),
-		Regulars:   u.regulars(e.target, target, g, f.good, w.tick),
+		Regulars:   u.began(g).of(f.good),
 		Incomplete: st.incomplete(w.rule, w.tick),
 	}
 	switch {
@@ -199,28 +209,44 @@ func (u *Unit) endFirst() {
 	u.decisions = append(u.decisions, d)
 }
 
-// began returns the tick at which the rule decided about the target: where it
-// counts its decisions, for it has several steps, that of the first one in the
-// week of the latest, else that of the latest.
-func (u *Unit) began(g *grant) int64 {
-	if g.rule != gone && u.state.plan.rules[g.rule].counts() {
+// began returns when the rule first decided about the target in the week of its
+// latest decision: what an attacker took over in an earlier burst would else be
+// from before the next. Of what is not remembered for a week it is the latest.
+func (u *Unit) began(g *grant) made {
+	if u.remembers(g) {
 		return g.made[0]
 	}
 	return g.made[len(g.made)-1]
 }
+
+// remembers reports whether what was decided in the last week counts for what a
+// grant's rule decides next: for its length, or for whom it hits. An alert hits
+// nobody.
+func (u *Unit) remembers(g *grant) bool {
+	return g.action != event.Alert || g.rule != gone && u.state.plan.rules[g.rule].counts()
+}
+
+// of returns how many of the good accounts of now were regulars then.
+func (m made) of(good float64) float64 { return min(good, float64(m.regulars)) }
 
 // counts reports whether a rule's decisions depend on how many there were.
 func (rp *rulePlan) counts() bool {
 	return slices.ContainsFunc(rp.entries, func(e entryPlan) bool { return len(e.seconds) > 1 })
 }
 
-// regulars returns how many regulars a decision on a target hits.
-func (u *Unit) regulars(table int, target windows.Key, g *grant, good float64, tick int64) float64 {
+// regularsAt returns how many regulars a decision hits that is made at a tick.
+// What decides later about the same is held against these: what the week before
+// it holds by then moves on, and may be the attacker's.
+func (u *Unit) regularsAt(table int, target windows.Key, except event.Field, good float64, tick int64) uint64 {
 	slot, ok := u.win.Find(target)
 	if !ok {
-		return 0
+		return everyone
 	}
-	return u.regularsOf(table, slot, g.except, u.began(g), good, tick)
+	n, known := u.before(table, slot, except, tick, tick)
+	if !known {
+		return everyone
+	}
+	return min(n, uint64(good))
 }
 
 // onset returns the target's events in the ten minutes up to a tick.
@@ -256,17 +282,18 @@ func (u *Unit) renewRefused(t windows.Touch, tr *targetReads, tick int64) {
 		d.Mode = u.state.mode(g.rule, g.action)
 		f := u.figuresOf(int(t.Table), t.Slot, tick)
 		d.Good, d.Tried, d.Clean = f.good, f.tried, f.clean
-		d.Regulars = u.regularsOf(int(t.Table), t.Slot, g.except, u.began(g), f.good, tick)
+		d.Regulars = u.began(g).of(f.good)
 		d.Sources = u.state.named(u.spansOf(t.Slot, tr.refused))
 		u.write(g, d, event.Renew, tick, until)
 	}
 }
 
-// forget drops grants that neither are in force nor count for a next step.
+// forget drops grants that neither are in force nor count for what is decided
+// next.
 func (u *Unit) forget(tick int64) {
 	u.drop(func(g *grant) bool {
-		return g.rule == gone || len(g.made) == 0 || g.made[len(g.made)-1] <= tick-week ||
-			!u.state.plan.rules[g.rule].counts()
+		return g.rule == gone || len(g.made) == 0 || g.made[len(g.made)-1].tick <= tick-week ||
+			!u.remembers(g)
 	})
 }
 

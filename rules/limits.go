@@ -69,7 +69,7 @@ func rawSize(raw [][]byte) int64 {
 
 func (g *grant) size() int64 {
 	d := &g.last
-	return grantBytes + 8*int64(len(g.made)) + int64(len(g.first)) + targetSize(d.Target) + targetSize(d.Key) + 24*int64(len(d.Evidence))
+	return grantBytes + 16*int64(len(g.made)) + int64(len(g.first)) + targetSize(d.Target) + targetSize(d.Key) + 24*int64(len(d.Evidence))
 }
 
 func (s *onState) size() int64 {

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -343,6 +344,9 @@ func (p *planner) planAsks() {
 			asks = append(asks, n)
 		}
 		p.condAsks = append(p.condAsks, asks)
+	}
+	if most := math.MaxUint16 + 1; len(p.asks) > most {
+		p.fail("conditions of the rules ask %d different questions, must be at most %d", len(p.asks), most)
 	}
 }
 

@@ -3,7 +3,9 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
 	"weir/event"
 )
@@ -12,6 +14,7 @@ import (
 type person struct {
 	n           int // of the account
 	ip          int
+	credential  string
 	fingerprint string
 	kind        event.Kind
 	outcome     event.Outcome
@@ -36,6 +39,7 @@ func (h *history) come(at int64, people ...person) {
 		e.Reset()
 		e.Second, e.Offset = h.begin+at+int64(i), h.begin+at+int64(i)
 		e.IP, e.Session, e.Fingerprint = netip.AddrFrom4([4]byte{198, 18, byte(p.ip >> 8), byte(p.ip)}), fmt.Sprint("s", p.n), p.fingerprint
+		e.Credential = p.credential
 		e.Kind, e.Endpoint, e.Outcome = p.kind, "POST /"+p.kind.String(), p.outcome
 		h.tell([]storySecond{{at: e.Second, events: []event.Event{e}}})
 	}
@@ -190,6 +194,101 @@ stage: enforce
 	}
 }
 
+// A page that answers strangers too proves nothing about them, whatever its
+// status says: only who is named there, or logs in, is a customer.
+func TestWithoutAnAccountNobodyIsGood(t *testing.T) {
+	const failingAddress = `id: t.address
+version: 1
+key: ip
+where: kind == "login"
+features:
+  failed: count("1h", outcome == "failure")
+when: failed >= 20
+then: {block: ip, if: clean, for: 1h}
+stage: enforce
+`
+	for _, c := range []struct {
+		kind       event.Kind
+		credential string
+		good       float64
+	}{
+		{event.Giftcard, "", 0}, {event.Balance, "", 0}, {event.Checkout, "", 0}, {event.Transfer, "", 0},
+		{event.Giftcard, "ann", 1}, {event.Checkout, "ann", 1}, {event.Signup, "ann", 0}, {event.Reset, "ann", 0}, {event.Account, "", 40},
+	} {
+		h := newHistory(t, failingAddress, failingTrait)
+		var before, attack []person
+		for i := range 40 {
+			before = append(before, person{n: i, ip: 7, fingerprint: "tool", kind: c.kind, credential: c.credential, outcome: event.Success})
+			attack = append(attack, person{n: 1000 + i, ip: 7, fingerprint: "tool", kind: event.Login, outcome: event.Failure})
+		}
+		h.come(3*day, before...)
+		h.come(3*day+3*3600, attack...)
+		if d := h.latest(t, "tool"); d.Good != c.good || d.Regulars != c.good {
+			t.Errorf("40 successes at %v as %q: %v good, %v regulars; want %v", c.kind, c.credential, d.Good, d.Regulars, c.good)
+		}
+		blocked := false
+		for i := range h.decisions {
+			blocked = blocked || h.decisions[i].Rule == "t.address"
+		}
+		if want := c.good == 0; blocked != want {
+			t.Errorf("40 successes at %v as %q: address blocked %v, want %v", c.kind, c.credential, blocked, want)
+		}
+	}
+}
+
+// Visits change nothing about whom a success vouches for: the same is asked in
+// words and in code.
+func TestASuccessVouchesForTheSameWithVisits(t *testing.T) {
+	vouched := func(visits bool) *EventCond {
+		for _, c := range storyPlan(t, PlanOptions{Visits: visits}, failingTrait).conds {
+			if strings.Contains(c.Text, `kind not in ["reset", "signup"]`) && strings.Contains(c.Text, "visited") == visits {
+				return c
+			}
+		}
+		t.Fatal("nothing vouches")
+		return nil
+	}
+	words, code := vouched(false), vouched(true)
+	for kind := range event.NumKinds {
+		for i := range 8 {
+			ev := event.Event{Kind: event.Kind(kind), Outcome: event.Failure}
+			if i&4 != 0 {
+				ev.Outcome = event.Success
+			}
+			if i&1 != 0 {
+				ev.Credential = "ann"
+			}
+			if i&2 != 0 {
+				ev.Consumer = "shop"
+			}
+			if a, b := words.Match(&ev, nil), code.Match(&ev, nil); a != b {
+				t.Errorf("%v, %v, credential %q, consumer %q: %v in words, %v in code", ev.Kind, ev.Outcome, ev.Credential, ev.Consumer, a, b)
+			}
+		}
+	}
+}
+
+// What strangers get is told by who else has the same trait, as at a sign-up.
+func TestWhoIsBehindWhatStrangersAskForIsToldElsewhere(t *testing.T) {
+	h := newHistory(t, `id: t.cards
+version: 1
+key: [endpoint, fingerprint]
+where: kind == "giftcard"
+features: {n: count("1h")}
+when: n >= 5
+then: {block: [endpoint, fingerprint], if: good == 0, for: 1h}
+stage: enforce
+`)
+	h.come(0, logIns(30, 0, "browser", event.Success)...)
+	for i := range 6 {
+		h.come(3*day, person{n: 100 + i, ip: 100 + i, fingerprint: "browser", kind: event.Giftcard, outcome: event.Success})
+	}
+	d := h.latest(t, "browser")
+	if want := (event.Figures{Good: 30, Tried: 36, Regulars: 30}); h.figures(t, d) != want || d.Good != 0 {
+		t.Errorf("decided with %v good; it stands at %+v, want %+v", d.Good, h.figures(t, d), want)
+	}
+}
+
 // A ledger asks for thousands again and again; what it is told is what who asks
 // for the first time is told.
 func TestFiguresAreTheSameForWhoAsksAgain(t *testing.T) {
@@ -220,4 +319,85 @@ func TestFiguresAreTheSameForWhoAsksAgain(t *testing.T) {
 	other.ID, other.Time = "of another", other.Time.Add(-3*24*3600*1e9)
 	again.Decision, d = &other, &other
 	asked("about another decision")
+}
+
+// However long a rule has been on for a target, and whatever succeeds there
+// meanwhile: whom it hit when it began, it hits.
+func TestRegularsOfADecisionStayForAsLongAsItDoes(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	for d := range int64(13) {
+		h.come(d*day, logIns(50, 0, "old", event.Success)...)
+		if d < 3 {
+			continue
+		}
+		for _, hour := range []int64{1, 9, 17} {
+			h.come(d*day+hour*3600, logIns(20, 3000, "old", event.Failure)...)
+		}
+		got := h.latest(t, "old")
+		if got.Good != 50 || got.Regulars != 50 {
+			t.Errorf("day %d: decided with %v good, %v regulars; want 50 and 50", d, got.Good, got.Regulars)
+		}
+		if f := h.figures(t, got); f.Good != 50 || f.Regulars != 50 {
+			t.Errorf("day %d: it stands at %+v, want 50 regulars", d, f)
+		}
+	}
+}
+
+// A decision whose grant is not there any more tells nobody's past.
+func TestWithoutAGrantOldDecisionsHitAllGoodOnes(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	for d := range int64(12) {
+		h.come(d*day, logIns(5, 0, "old", event.Success)...)
+		if d == 3 {
+			h.come(d*day+7200, logIns(20, 3000, "old", event.Failure)...)
+		}
+	}
+	other := *h.latest(t, "old")
+	other.ID, other.Time = "of another", other.Time.Add(-time.Second)
+	if f := h.figures(t, &other); f.Good != 5 || f.Regulars != 5 {
+		t.Errorf("it stands at %+v, want 5 regulars: the week before the decision is out of the windows", f)
+	}
+}
+
+// One account that comes often is one regular, however many are taken over.
+func TestRegularsAreAccountsNotEvents(t *testing.T) {
+	h := newHistory(t, failingTrait)
+	for hour := range int64(60) {
+		h.come(hour*3600, logIns(1, 0, "tool", event.Success)...)
+	}
+	h.come(3*day, logIns(20, 1000, "tool", event.Failure)...)
+	d := h.latest(t, "tool")
+	if d.Good != 1 || d.Regulars != 1 {
+		t.Errorf("decided with %v good, %v regulars; want one of each", d.Good, d.Regulars)
+	}
+	h.come(3*day+3600, logIns(59, 2000, "tool", event.Success)...)
+	if got, want := h.figures(t, d), (event.Figures{Good: 60, Tried: 80, Regulars: 1}); got != want {
+		t.Errorf("it stands at %+v, want %+v", got, want)
+	}
+}
+
+// What is taken over in one burst is not from before the next, however short a
+// decision is.
+func TestTheTakingsOfAnEarlierBurstAreNoRegulars(t *testing.T) {
+	for _, length := range []string{"1h", "[1h, 6h]"} {
+		h := newHistory(t, strings.Replace(failingTrait, "for: 24h", "for: "+length, 1))
+		h.come(0, logIns(3, 0, "tool", event.Success)...)
+		for burst := range int64(4) {
+			at := 2*day + burst*day
+			h.come(at, logIns(20, 1000, "tool", event.Failure)...)
+			if d := h.latest(t, "tool"); d.Good != float64(3+10*burst) || d.Regulars != 3 {
+				t.Errorf("for %s, burst %d: decided with %v good, %v regulars; want %v and 3", length, burst, d.Good, d.Regulars, 3+10*burst)
+			}
+			h.come(at+60, logIns(10, 2000+100*int(burst), "tool", event.Success)...)
+			if got := h.figures(t, h.latest(t, "tool")); got.Regulars != 3 {
+				t.Errorf("for %s, burst %d: it stands at %+v, want 3 regulars", length, burst, got)
+			}
+		}
+		// A week later that is its past.
+		h.come(13*day, logIns(10, 2000, "tool", event.Success)...)
+		h.come(14*day, logIns(20, 1000, "tool", event.Failure)...)
+		if d := h.latest(t, "tool"); d.Good != 10 || d.Regulars != 10 {
+			t.Errorf("for %s, much later: decided with %v good, %v regulars; want 10 and 10", length, d.Good, d.Regulars)
+		}
+	}
 }

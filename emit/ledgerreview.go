@@ -1,0 +1,66 @@
+package emit
+
+import "weir/event"
+
+// review looks at the next entries and trips the rules that hurt: first at those
+// that came or were renewed since the last time, of which a decision may not have
+// told who is behind them (of a sign-up it cannot), then at all in turn.
+func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
+	l.compact()
+	rules := map[string]bool{}
+	left := maxReview
+	first := min(left, len(l.unseen))
+	for i, e := range l.unseen[:first] {
+		l.unseen[i], e.unseen = nil, false
+		l.look(e, figures)
+		rules[e.d.Rule] = true
+	}
+	l.unseen = l.unseen[first:]
+	for range min(left-first, len(l.order)) {
+		if l.next >= len(l.order) {
+			l.next = 0
+		}
+		e := l.order[l.next]
+		l.next++
+		if e.by == "" {
+			l.look(e, figures)
+			rules[e.d.Rule] = true
+		}
+	}
+	for _, rule := range sortedKeys(rules) {
+		if sum, trips := l.breaker.tripped(rule); trips {
+			l.trip(rule, sum)
+		}
+	}
+}
+
+// note has the next review look at an entry before others.
+func (l *Ledger) note(e *entry) {
+	if e.unseen || e.by != "" {
+		return
+	}
+	e.unseen = true
+	l.unseen = append(l.unseen, e)
+}
+
+// look asks how an entry's target stands now.
+func (l *Ledger) look(e *entry, figures func(*event.Asked) (f event.Figures, ok bool)) {
+	e.asked.Decision = &e.d
+	f, ok := figures(&e.asked)
+	if !ok || number(f.Good) == e.good && number(f.Regulars) == e.hits && !shared(f.Good, f.Tried) {
+		return // nothing is known of it, or all is as it was
+	}
+	d := e.d
+	d.Good, d.Tried, d.Regulars = f.Good, f.Tried, f.Regulars
+	l.breaker.leave(e)
+	e.stands(&d)
+	softened := e.soften(&d)
+	l.breaker.enter(e)
+	if e.public != nil && e.public.Good != e.good {
+		e.public = nil // seen with the next change; not a change by itself
+	}
+	if softened {
+		e.public, l.dirty = nil, true
+		l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
+	}
+}
