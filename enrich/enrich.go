@@ -127,7 +127,7 @@ func (t *Tables) Worker(src Source) *Worker {
 // leastPart the smallest part of them that is still of use.
 const (
 	cacheBytes = 15 << 20
-	leastPart  = 16
+	leastPart  = 256
 )
 
 // part returns which part of its caches each worker has: one of so many, a power
