@@ -31,7 +31,8 @@ type soaked struct {
 // look is how it stood behind so many events.
 type look struct {
 	Events, Anonymous       int64
-	Live                    int64 // of the heap, behind the last collection, and what the runtime holds besides
+	Live                    int64 // of the heap, behind the last collection, and what the runtime holds besides; without the directory
+	Directory, Keys         int64 // what the store holds in memory to find its keys by, and how many there are
 	Goroutines, Descriptors int
 	Tables                  int   // descriptors of the store's tables, which are not in Descriptors
 	Disk                    int64 // what the store has there
@@ -48,7 +49,8 @@ const (
 	// under way, the store, and what the collector has not collected.
 	soakHeap = 192 << 20
 
-	mostGrowth      = 8 << 20 // of what is in use, from one half to the next
+	mostGrowth      = 8 << 20 // of what is in use without the directory, from one half to the next
+	mostDirectory   = 16      // bytes a key on disk
 	mostGoroutines  = 20
 	mostDescriptors = 20
 	// The store's tables are as many as it is large, and some that are being made.
@@ -90,10 +92,14 @@ func TestASliceOfAWeekLeavesMemoryGoroutinesAndDescriptorsAsTheyWere(t *testing.
 	for _, l := range looks {
 		checkpoints[l.Checkpoint] = true
 	}
-	testkit.Figure(t, "%d events over %d hours, memory %d MiB: %.0f events/s; behind %d events %d MiB in use (%d anonymous) in the middle of the first half and %d (%d) of the second, goroutines move by %d, descriptors by %d besides the %d of a store of %d MiB, %d checkpoints",
+	testkit.Figure(t, "%d events over %d hours, memory %d MiB: %.0f events/s; behind %d events %d MiB in use besides the directory (%d anonymous) in the middle of the first half and %d (%d) of the second, goroutines move by %d, descriptors by %d besides the %d of a store of %d MiB, %d checkpoints",
 		soakEvents, soakHours, soakMemory>>20, soakEvents/s.Seconds, looks[0].Events, early>>20, medianOf(halves[0], anon)>>20, late>>20, medianOf(halves[1], anon)>>20, goroutines, descriptors, looks[len(looks)-1].Tables, looks[len(looks)-1].Disk>>20, len(checkpoints))
 	if late > early+mostGrowth {
 		t.Errorf("%d MiB of memory in the first half, %d MiB in the second: must not grow by more than %d MiB", early>>20, late>>20, mostGrowth>>20)
+	}
+	// It grows with the keys on disk, of which state.disk says how many there may be.
+	if l := looks[len(looks)-1]; l.Keys < soakEvents/4 || l.Directory > l.Keys*mostDirectory {
+		t.Errorf("the directory of %d keys takes %d bytes, must be at most %d a key, of %d at least", l.Keys, l.Directory, mostDirectory, soakEvents/4)
 	}
 	if goroutines > mostGoroutines {
 		t.Errorf("the number of goroutines moves by %d, must be at most %d", goroutines, mostGoroutines)
@@ -196,7 +202,9 @@ func (s *watched) Read(ctx context.Context, p int, most int, r *ingest.Records) 
 	}
 	if store := s.store.Load(); store != nil {
 		last, _ := store.Last()
-		l.Checkpoint, l.Disk = last.Tick, store.Stats().Disk
+		stats := store.Stats()
+		l.Checkpoint, l.Disk, l.Directory, l.Keys = last.Tick, stats.Disk, stats.Memory, stats.Keys
+		l.Live -= l.Directory
 	}
 	s.found.Looks = append(s.found.Looks, l)
 	return err

@@ -140,6 +140,7 @@ type decided struct {
 	Evidence   map[string]float64 `json:"evidence,omitempty"`
 	Good       *float64           `json:"good,omitempty"`
 	Tried      *float64           `json:"tried,omitempty"`
+	Regulars   *float64           `json:"regulars,omitempty"` // only replays foresee it
 	Clean      *bool              `json:"clean,omitempty"`
 	Sources    []span             `json:"sources,omitempty"`
 }
