@@ -208,7 +208,11 @@ func (s *followedSite) allRead(l *liveRun) {
 	s.t.Helper()
 	s.until(30*time.Second, "all was read", func() bool {
 		st := l.status.Load()
-		return st != nil && st.Summary.Events+st.Summary.Dropped >= s.sent
+		if st == nil {
+			return false
+		}
+		read := inAllLives(st)
+		return read.Events+read.Dropped >= s.sent
 	})
 }
 
