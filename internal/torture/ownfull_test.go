@@ -23,7 +23,7 @@ const ownSize = "40m"
 func TestWeirFillsItsOwnDiskAndGoesOnWhenThereIsSpace(t *testing.T) {
 	w := newWorld(t)
 	w.home = w.path("disk")
-	lines := w.crowd(300_000, `rules: {dirs: [builtin]}
+	lines := w.crowd(900_000, `rules: {dirs: [builtin]}
 state: {dir: `+w.state()+`, memory: 256MiB, disk: 64GiB, checkpoint: 1s, reserve: 16MiB}
 archive: {dir: `+filepath.Join(w.home, "archive")+"}\n")
 	mountMemory(t, w.home, ownSize)
