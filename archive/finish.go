@@ -15,15 +15,15 @@ const finishAgain = 30 * time.Second
 
 // finisher turns sealed spools into files, one at a time and in their order.
 type finisher struct {
-	a    *Archive
-	mu   sync.Mutex
-	todo []*spool
-	rush int           // how many wait for all of it
-	err  error         // of the last try
-	step chan struct{} // closed when a try has ended
-	wake chan struct{}
-	stop chan struct{}
-	end  chan struct{}
+	a       *Archive
+	mu      sync.Mutex
+	waiting []*spool
+	rush    int           // how many wait for all of it
+	err     error         // of the last try
+	step    chan struct{} // closed when a try has ended
+	wake    chan struct{}
+	stop    chan struct{}
+	end     chan struct{}
 }
 
 func (f *finisher) start(a *Archive) {
@@ -35,7 +35,7 @@ func (f *finisher) start(a *Archive) {
 // add has a spool finished.
 func (f *finisher) add(sp *spool) {
 	f.mu.Lock()
-	f.todo = append(f.todo, sp)
+	f.waiting = append(f.waiting, sp)
 	f.mu.Unlock()
 	f.nudge()
 }
@@ -51,7 +51,7 @@ func (f *finisher) nudge() {
 func (f *finisher) pending() []*spool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.todo)
+	return slices.Clone(f.waiting)
 }
 
 // wait waits until all is finished, or a try fails.
@@ -68,7 +68,7 @@ func (f *finisher) wait(ctx context.Context) error {
 	f.nudge()
 	for {
 		f.mu.Lock()
-		n, err, step := len(f.todo), f.err, f.step
+		n, err, step := len(f.waiting), f.err, f.step
 		f.mu.Unlock()
 		if n == 0 || err != nil {
 			return wrap(err)
@@ -93,7 +93,7 @@ func (f *finisher) close() {
 // files, or somebody, wait. It returns errClosed where the archive is being closed.
 func (f *finisher) rest(worked time.Duration) error {
 	f.mu.Lock()
-	if len(f.todo) > 1 || f.rush > 0 {
+	if len(f.waiting) > 1 || f.rush > 0 {
 		worked = 0
 	}
 	f.mu.Unlock()
@@ -139,17 +139,17 @@ func (f *finisher) run() {
 // cannot be finished now.
 func (f *finisher) next() bool {
 	f.mu.Lock()
-	if len(f.todo) == 0 {
+	if len(f.waiting) == 0 {
 		f.mu.Unlock()
 		return false
 	}
-	sp := f.todo[0]
+	sp := f.waiting[0]
 	f.mu.Unlock()
 	err := f.a.finish(sp)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err = err; err == nil {
-		f.todo = f.todo[1:]
+		f.waiting = f.waiting[1:]
 	} else if !errors.Is(err, errClosed) {
 		f.a.log.Error("a file of the archive cannot be written; it is tried again", "file", sp.String(), "error", err)
 	}

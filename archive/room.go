@@ -51,8 +51,8 @@ func (f *finisher) giveWay() {
 	a := f.a
 	f.mu.Lock()
 	var sp *spool
-	if len(f.todo) > 0 && f.rush == 0 {
-		sp = f.todo[0]
+	if len(f.waiting) > 0 && f.rush == 0 {
+		sp = f.waiting[0]
 	}
 	f.mu.Unlock()
 	if missing, err := a.missing(a.cfg.Reserve); sp == nil || err != nil || missing == 0 {
@@ -74,7 +74,7 @@ func (f *finisher) giveWay() {
 	a.log.Error("an hour of the archive is given up: the disk is nearly full, and no file is left that could be deleted for it", "hour", sp.String(), "bytes", sp.size, "reserve", a.cfg.Reserve)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.todo = f.todo[1:]
+	f.waiting = f.waiting[1:]
 	close(f.step)
 	f.step = make(chan struct{})
 }

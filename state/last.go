@@ -2,11 +2,10 @@ package state
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // Last returns what the last checkpoint of the store in a state's directory was
@@ -46,32 +45,24 @@ func lastOf(ctx context.Context, dir string, side *sidecar) (last Flip, err erro
 	if err := checkTables(path); err != nil {
 		return last, err // Badger would end the process on what is left
 	}
-	double, err := os.MkdirTemp(dir, temporaryPrefix+"*")
-	if err != nil {
-		return last, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(double)) }()
-	if err := duplicate(ctx, path, double); err != nil {
-		return last, err
-	}
-	db, err := openBadger(badgerOptions(double, LeastMemory, slog.New(slog.DiscardHandler)).WithNumCompactors(0))
-	if err != nil {
-		return last, corrupt(err)
-	}
-	defer func() { err = errors.Join(err, closeBadger(db)) }()
-	err = guarded(func() error {
-		sv := &survey{db: db}
-		if err := sv.roots(); err != nil {
-			return err
+	err = onDouble(ctx, dir, func(db *badger.DB, err error) error {
+		if err != nil {
+			return corrupt(err)
 		}
-		if err := sv.matches(side); err != nil {
+		return guarded(func() error {
+			sv := &survey{db: db}
+			if err := sv.roots(); err != nil {
+				return err
+			}
+			if err := sv.matches(side); err != nil {
+				return err
+			}
+			now := &snapshot{txn: db.NewTransaction(false)}
+			defer now.close()
+			v, err := sv.view(now)
+			last = v.flip
 			return err
-		}
-		now := &snapshot{txn: db.NewTransaction(false)}
-		defer now.close()
-		v, err := sv.view(now)
-		last = v.flip
-		return err
+		})
 	})
 	return last, err
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 )
 
@@ -106,6 +107,23 @@ func lookInto(ctx context.Context, dir string, side *sidecar, r *Report, each fu
 	if err != nil || !sound {
 		return err // Badger would end the process on what is left
 	}
+	return onDouble(ctx, dir, func(db *badger.DB, err error) error {
+		if err == nil {
+			sv := &survey{db: db, fault: r.fault}
+			if err = guarded(func() error { return r.survey(ctx, sv, side, each) }); err != nil && !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+		}
+		if err != nil {
+			r.fault(storeDir, err)
+		}
+		return nil
+	})
+}
+
+// onDouble calls look with Badger opened on links and copies of the store's files,
+// which are removed again, or with why it cannot be opened.
+func onDouble(ctx context.Context, dir string, look func(db *badger.DB, err error) error) (err error) {
 	double, err := os.MkdirTemp(dir, temporaryPrefix+"*")
 	if err != nil {
 		return err
@@ -114,22 +132,12 @@ func lookInto(ctx context.Context, dir string, side *sidecar, r *Report, each fu
 	if err := duplicate(ctx, filepath.Join(dir, storeDir), double); err != nil {
 		return err
 	}
-	opt := badgerOptions(double, LeastMemory, slog.New(slog.DiscardHandler)).WithNumCompactors(0)
-	db, err := openBadger(opt)
+	db, err := openBadger(badgerOptions(double, LeastMemory, slog.New(slog.DiscardHandler)).WithNumCompactors(0))
 	if err != nil {
-		r.fault(storeDir, err)
-		return nil
+		return look(nil, err)
 	}
 	defer func() { err = errors.Join(err, closeBadger(db)) }()
-	sv := &survey{db: db, fault: r.fault}
-	err = guarded(func() error { return r.survey(ctx, sv, side, each) })
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return err
-	}
-	if err != nil {
-		r.fault(storeDir, err)
-	}
-	return nil
+	return look(db, nil)
 }
 
 // survey fills the report in.
