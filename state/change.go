@@ -19,6 +19,7 @@ type change struct {
 	key   Key
 	value []byte
 	gone  bool
+	raw   []byte // as AppendChange made it
 }
 
 // size is what the change takes in a record, about.
@@ -38,6 +39,7 @@ func AppendChange(dst []byte, k Key, value []byte) []byte {
 
 // nextChange takes the first change off b.
 func nextChange(b []byte) (c change, rest []byte, err error) {
+	all := b
 	if len(b) < keyLen+1 {
 		return c, nil, fmt.Errorf("%w: a change of %d bytes, must be at least %d", ErrCorrupt, len(b), keyLen+1)
 	}
@@ -48,14 +50,14 @@ func nextChange(b []byte) (c change, rest []byte, err error) {
 	}
 	b = b[keyLen+used:]
 	if n == 0 {
-		c.gone = true
+		c.gone, c.raw = true, all[:keyLen+used]
 		return c, b, nil
 	}
 	n--
 	if n > uint64(len(b)) {
 		return c, nil, fmt.Errorf("%w: a value of %d bytes, of which %d are there", ErrCorrupt, n, len(b))
 	}
-	c.value = b[:n:n]
+	c.value, c.raw = b[:n:n], all[:keyLen+used+int(n)]
 	return c, b[n:], nil
 }
 
@@ -79,36 +81,50 @@ func find(body []byte, k Key) (c change, found bool, err error) {
 	return c, found, nil
 }
 
-// resolve appends what the bodies of records, oldest first, say together: the
-// keys that have a value, in their order. The values are views of the bodies.
-func resolve(dst []change, bodies [][]byte) ([]change, error) {
-	from := len(dst)
-	sorted := true
-	for _, b := range bodies {
+// rank says where a change stands: by its key, and of a key's the older first.
+type rank struct {
+	key Key
+	at  int
+}
+
+// resolve makes live of what bodies, oldest first, say together: the keys that
+// have a value, in their order. The values are views of the bodies.
+func (r *reader) resolve() error {
+	all, ranks, sorted := r.all[:0], r.ranks[:0], true
+	for _, b := range r.bodies {
 		for len(b) > 0 {
 			c, rest, err := nextChange(b)
 			if err != nil {
-				return dst, err
+				return err
 			}
-			sorted = sorted && (len(dst) == from || compareKeys(dst[len(dst)-1].key, c.key) < 0)
-			dst, b = append(dst, c), rest
+			sorted = sorted && (len(all) == 0 || compareKeys(all[len(all)-1].key, c.key) < 0)
+			ranks = append(ranks, rank{c.key, len(all)})
+			all, b = append(all, c), rest
 		}
 	}
-	all := dst[from:]
+	r.all, r.ranks = all, ranks
 	if !sorted {
-		slices.SortStableFunc(all, func(a, b change) int { return compareKeys(a.key, b.key) })
+		// Changes are large; what is sorted are ranks, which no two share.
+		slices.SortFunc(ranks, func(a, b rank) int {
+			if n := compareKeys(a.key, b.key); n != 0 {
+				return n
+			}
+			return a.at - b.at
+		})
 	}
-	kept := all[:0]
-	for i, c := range all {
-		if i+1 < len(all) && all[i+1].key == c.key || c.gone {
+	r.live = r.live[:0]
+	for i, k := range ranks {
+		if i+1 < len(ranks) && ranks[i+1].key == k.key || all[k.at].gone {
 			continue // a newer change of the key follows; or there is nothing to keep
 		}
-		kept = append(kept, c)
+		r.live = append(r.live, all[k.at])
 	}
-	clear(all[len(kept):])
-	return dst[:from+len(kept)], nil
+	return nil
 }
 
 func compareKeys(a, b Key) int {
-	return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.Compare(a.Lo, b.Lo))
+	if a.Hi != b.Hi {
+		return cmp.Compare(a.Hi, b.Hi)
+	}
+	return cmp.Compare(a.Lo, b.Lo)
 }

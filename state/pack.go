@@ -20,7 +20,7 @@ const chunkMost = 1 << 20
 // packChunk returns the record of a chunk that holds these entries. It is for
 // Badger to keep; scratch is used again.
 func packChunk(segment uint32, number uint16, entries []byte, scratch *[]byte) []byte {
-	*scratch = s2.EncodeBetter((*scratch)[:cap(*scratch)], entries)
+	*scratch = s2.Encode((*scratch)[:cap(*scratch)], entries)
 	record, _ := BeginRecord(make([]byte, 0, recordHead+chunkHead+len(*scratch)))
 	record = append(appendChunkHead(record, segment, number), *scratch...)
 	EndRecord(record, 0, recordVersion)

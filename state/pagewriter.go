@@ -92,8 +92,7 @@ func (w *writer) base(at place, t *tableDraft, live []change) error {
 	w.prints = w.prints[:0]
 	for _, c := range live {
 		w.prints = append(w.prints, printOf(hash(c.key)))
-		w.one = AppendChange(w.one[:0], c.key, c.value)
-		if err := out.add(w.one); err != nil {
+		if err := out.add(c.raw); err != nil {
 			return err
 		}
 	}

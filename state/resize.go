@@ -67,8 +67,7 @@ func (w *writer) rewrite(now *snapshot, unit int, id uint16, t *tableDraft, grou
 		if err := now.read(at, p, r); err != nil {
 			return err
 		}
-		var err error
-		if r.live, err = resolve(nil, r.bodies); err != nil {
+		if err := r.resolve(); err != nil {
 			return at.wrap(err)
 		}
 		for _, c := range w.alive(at, r.live) {

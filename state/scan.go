@@ -119,8 +119,7 @@ func (sc *scanner) each(fn func(place, []change) error) error {
 			return at.wrap(fmt.Errorf("%w: %d entries of %d bytes, must be %d of %d", ErrCorrupt, r.got.records, r.got.bytes, p.records, p.bytes))
 		}
 		r.seal()
-		var err error
-		if r.live, err = resolve(r.live[:0], r.bodies); err != nil {
+		if err := r.resolve(); err != nil {
 			return at.wrap(err)
 		}
 		if err := fn(at, r.live); err != nil {

@@ -129,8 +129,7 @@ func (w *writer) tidy(at place) error {
 	if err := w.from.read(at, was, r); err != nil {
 		return err
 	}
-	var err error
-	if r.live, err = resolve(r.live[:0], r.bodies); err != nil {
+	if err := r.resolve(); err != nil {
 		return at.wrap(err)
 	}
 	r.live = w.alive(at, r.live)

@@ -69,7 +69,9 @@ type reader struct {
 	arena  []byte
 	ends   []int
 	bodies [][]byte // the changes of each entry, oldest first
-	live   []change
+	live   []change // what they say together
+	all    []change // every one of them
+	ranks  []rank
 	key    []byte
 	got    tally
 }

@@ -36,7 +36,7 @@ type writer struct {
 	prints     []uint16
 	among      uint16 // the keys whose changes were checked
 	entry      []byte
-	body, one  []byte
+	body       []byte
 }
 
 // unitDraft is a unit as it will be behind the flip.
@@ -273,8 +273,8 @@ func (w *writer) merge(at place, t *tableDraft, changes []byte) error {
 			return err
 		}
 	}
-	var err error
-	if r.live, err = resolve(r.live[:0], append(r.bodies, changes)); err != nil {
+	r.bodies = append(r.bodies, changes)
+	if err := r.resolve(); err != nil {
 		return err
 	}
 	r.live = w.alive(at, r.live)
@@ -289,8 +289,8 @@ func (w *writer) merge(at place, t *tableDraft, changes []byte) error {
 func (w *writer) fill(at place, t *tableDraft, changes []byte) error {
 	r := &w.read
 	r.reset()
-	var err error
-	if r.live, err = resolve(r.live[:0], append(r.bodies, changes)); err != nil {
+	r.bodies = append(r.bodies, changes)
+	if err := r.resolve(); err != nil {
 		return err
 	}
 	r.live = w.alive(at, r.live)

@@ -29,10 +29,11 @@ type encoder struct {
 	tombs []tomb // what to delete, looked up first
 	begun bool
 
-	saved map[uint32]saved // by slot, the pending keys that changed or went since
-	rooms [][]byte         // of their values
-	room  int              // the one that is being filled
-	most  int              // keys that saved had at once
+	saved  []saved           // the pending keys that changed or went since
+	bySlot map[uint32]uint32 // where in saved they are
+	most   int               // keys that bySlot had at once
+	rooms  [][]byte          // of their values
+	room   int               // the one that is being filled
 }
 
 // run is pending changes, sorted by page.
@@ -67,7 +68,7 @@ func (e *encoder) reset() {
 	e.most = max(e.most, len(e.saved))
 	switch n := len(e.saved); {
 	case n == 0 || n > keptSaved:
-		e.saved, e.rooms, e.most = nil, nil, 0
+		e.saved, e.bySlot, e.rooms, e.most = nil, nil, nil, 0
 	default:
 		e.rooms = slices.Delete(e.rooms, e.room+1, len(e.rooms))
 	}
@@ -75,10 +76,11 @@ func (e *encoder) reset() {
 		e.rooms[i] = e.rooms[i][:0]
 	}
 	clear(e.saved)
+	clear(e.bySlot)
 	clear(e.runs[:cap(e.runs)])
 	*e = encoder{
 		places: shrunk(e.places), runs: e.runs[:0], value: e.value, page: e.page[:0],
-		tombs: shrunk(e.tombs), saved: e.saved, rooms: e.rooms, most: e.most,
+		tombs: shrunk(e.tombs), saved: e.saved[:0], bySlot: e.bySlot, rooms: e.rooms, most: e.most,
 	}
 	if cap(e.page) > sliceBytes {
 		e.page = nil
@@ -88,14 +90,15 @@ func (e *encoder) reset() {
 // save encodes a pending key that is about to change or to go.
 func (u *Unit) save(i uint32, s *slot) {
 	e := &u.changes.encoder
-	if e.saved == nil {
-		e.saved = map[uint32]saved{}
+	if e.bySlot == nil {
+		e.bySlot = make(map[uint32]uint32, min(len(u.changes.pending)/2, keptSaved))
 	}
 	e.value = u.appendValue(e.value[:0], s)
 	r := e.roomFor(len(e.value))
 	at := len(*r)
 	*r = append(*r, e.value...)
-	e.saved[i] = saved{s.key, s.table, (*r)[at:]}
+	e.bySlot[i] = uint32(len(e.saved))
+	e.saved = append(e.saved, saved{s.key, s.table, (*r)[at:]})
 	if s.flags&near != 0 {
 		s.flags |= outlives
 	}
@@ -167,7 +170,8 @@ func (u *Unit) lookUp() {
 	for _, i := range c.pending[e.at:end] {
 		if s := u.index.slot(i); s.used() && s.flags&c.flag != 0 {
 			add(s.table, s.key, i)
-		} else if old, ok := e.saved[i]; ok {
+		} else if at, ok := e.bySlot[i]; ok {
+			old := &e.saved[at]
 			add(old.table, old.key, i)
 		}
 	}
@@ -218,11 +222,15 @@ func (u *Unit) appendChange(dst []byte, i uint32) []byte {
 	if i >= tombBit {
 		return state.AppendChange(dst, e.tombs[i-tombBit].key, nil)
 	}
-	// What was saved went before anything else could take the slot.
-	if old, ok := e.saved[i]; ok {
+	s := u.index.slot(i)
+	if !s.used() || s.flags&c.flag == 0 { // it was saved before it changed, or before another key took its slot
+		at, ok := e.bySlot[i]
+		if !ok {
+			panic("windows: a pending key changed and was not saved")
+		}
+		old := &e.saved[at]
 		return state.AppendChange(dst, old.key, old.value)
 	}
-	s := u.index.slot(i)
 	e.value = u.appendValue(e.value[:0], s)
 	s.flags = s.flags&^c.flag | encoded
 	if s.flags&near != 0 {
@@ -261,10 +269,11 @@ func (e *encoder) down() {
 
 // held returns the bytes that an encoder holds.
 func (e *encoder) held() (n int64) {
-	const pageOfBytes, runBytes, savedBytes, tombBytes = 16, 24, 96, 24
+	const pageOfBytes, runBytes, savedBytes, bySlotBytes, tombBytes = 16, 24, 48, 20, 24
 	for _, r := range e.rooms {
 		n += int64(cap(r))
 	}
 	n += int64(cap(e.places))*pageOfBytes + int64(cap(e.runs))*runBytes
-	return n + int64(max(e.most, len(e.saved)))*savedBytes + int64(cap(e.tombs))*tombBytes + int64(cap(e.value)+cap(e.page))
+	n += int64(cap(e.saved))*savedBytes + int64(max(e.most, len(e.bySlot)))*bySlotBytes
+	return n + int64(cap(e.tombs))*tombBytes + int64(cap(e.value)+cap(e.page))
 }
