@@ -70,6 +70,9 @@ type table struct {
 type evaluation struct {
 	rule int
 	bit  uint8
+	// rows is how many events a key has had at least if the rule's condition holds,
+	// and nearRows where it is near to it.
+	rows, nearRows uint8
 	// entries are, for members, the ladder entries about this table's keys.
 	entries uint16
 	// seen is, for members, the series that counts the events the rule saw.

@@ -47,8 +47,11 @@ func (p *planner) planRule(i int, index map[string]int) {
 	r, rp := p.Rules[i], &p.rules[i]
 	rp.table = p.table(r.Key, -1)
 	where := p.cond(r.Where)
-	p.tables[rp.table].rules = append(p.tables[rp.table].rules,
-		evaluation{rule: i, bit: p.bit(rp.table, where, noCond)})
+	e := evaluation{rule: i, bit: p.bit(rp.table, where, noCond)}
+	if r.When != nil {
+		e.rows, e.nearRows = eventsFor(r.When.tree, r), eventsFor(halved(r.When.tree), r)
+	}
+	p.tables[rp.table].rules = append(p.tables[rp.table].rules, e)
 	for _, f := range r.Features {
 		rp.features = append(rp.features, p.read(rp.table, where, f.Aggregate))
 		rp.surges = rp.surges || f.Func == Surge

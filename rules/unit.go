@@ -129,6 +129,9 @@ func (u *Unit) evaluateRule(e evaluation, t windows.Touch, tick int64) {
 	if p.watch != nil {
 		p.watch.look(u, e.rule, t, tick)
 	}
+	if t.Rows < e.rows && (t.Rows < e.nearRows || !u.win.Pressed()) {
+		return // most keys have had too few events for anything
+	}
 	holds := u.ev.eval(r.When, &rp.when, nil)
 	if u.win.Pressed() && (holds || u.ev.near(r.When, &rp.when)) {
 		u.win.Near(t.Slot)

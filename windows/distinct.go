@@ -20,8 +20,12 @@ import (
 // retention: with fewer, all of them are in the list. So what is kept is a
 // function of the set of observations, whatever was there before.
 
+// ExactDistinct is up to how many values distinct counts are exact. One that is
+// higher was reached by more values than that.
+const ExactDistinct = 96
+
 const (
-	exactPairs = 96
+	exactPairs = ExactDistinct
 	maxPairs   = exactPairs + 1
 	hashBytes  = 6
 )

@@ -2,6 +2,7 @@ package windows
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 )
 
@@ -131,6 +132,9 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 	}
 	t := &u.touches[s.last]
 	t.Mask |= r.Mask
+	if t.Rows != ManyRows {
+		t.Rows++
+	}
 	u.next[i] = t.head
 	t.head = i
 }
@@ -141,9 +145,11 @@ func (u *Unit) unmark() {
 		t := &u.touches[i]
 		s := u.index.slot(t.Slot)
 		s.flags &^= marked | near
-		if s.last = u.now + 1; s.last != t.last && s.ticks != ^uint16(0) {
+		if s.last = u.now + 1; s.last != t.last && s.ticks != math.MaxUint8 {
 			s.ticks++
 		}
+		s.rows = uint8(min(int(s.rows)+int(t.Rows), ManyRows))
+		t.Rows = s.rows
 	}
 }
 

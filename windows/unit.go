@@ -1,5 +1,7 @@
 package windows
 
+import "math"
+
 // Unit is the atom of state: its keys, and for each of them what its table
 // keeps. All that it answers is a function of the sets of rows that were
 // folded and of the ticks, never of the order of rows.
@@ -66,12 +68,17 @@ type Touch struct {
 	Key   Key
 	Mask  uint64 // the masks of its rows together
 	Slot  uint32
+	Rows  uint8  // that ever touched the key, these among them, or ManyRows
 	head  uint32 // its first row
 	last  uint32 // the tick of the touch before
 	Table uint16
 	fresh bool
 	was   uint8 // its class before
 }
+
+// ManyRows is how many rows of a key are not counted any more. It is also what a
+// key has that was read from a store.
+const ManyRows = math.MaxUint8
 
 const noRow = ^uint32(0)
 
