@@ -8,8 +8,8 @@ type slot struct {
 	last  uint32 // the tick of its last touch; while marked, the number of that touch
 	size  uint16 // bytes of its blob; 0: none yet
 	table uint16
-	ticks uint8  // in how many ticks it was touched, saturating: riskOf tells no more apart
-	rows  uint8  // how many rows touched it, saturating; ManyRows where that is not known
+	ticks uint8 // in how many ticks it was touched, saturating: riskOf tells no more apart
+	rows  uint8 // how many rows touched it, saturating; ManyRows where that is not known
 	flags uint8
 	class uint8 // the size class that is accounted: its blob's as of its last touch
 }
