@@ -73,12 +73,19 @@ func checkJournal(path string, s seal.Seal) error {
 	defer f.Close()
 	r := bufio.NewReaderSize(f, maxMark)
 	first, err := r.ReadSlice('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	cut := errors.Is(err, io.EOF)
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return fmt.Errorf("%s:1: %w: the line is longer than %d bytes", path, seal.ErrBroken, maxMark)
+	case err != nil && !cut:
 		return fmt.Errorf("%s:1: %w", path, err)
 	}
 	var head journalRead
-	if err := head.take(first, true); err != nil {
-		return fmt.Errorf("%s:1: %w", path, err)
+	switch err := head.take(first, true); {
+	case err != nil && cut:
+		return seal.Check(s, path) // which says how much is missing
+	case err != nil:
+		return fmt.Errorf("%s:1: %w: %w", path, seal.ErrBroken, err)
 	}
 	switch t := head.tidied; {
 	case t == nil:

@@ -79,8 +79,10 @@ func Look(ctx context.Context, dir string, each func(unit int, table uint16, k K
 	}
 	side, err := readSidecar(dir)
 	switch {
+	case errors.Is(err, ErrCorrupt):
+		r.fault(sidecarFile, errors.Unwrap(err)) // which it names itself
 	case err != nil:
-		r.fault(sidecarFile, err)
+		return r, fmt.Errorf("looking at the state's directory: %w", err)
 	case side == nil && !exists:
 		return r, fmt.Errorf("there is no store in %s: %w", dir, fs.ErrNotExist)
 	case side == nil:

@@ -39,16 +39,24 @@ func readSidecar(dir string) (*sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
+	c, err := decodeSidecar(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", sidecarFile, err)
+	}
+	return c, nil
+}
+
+func decodeSidecar(b []byte) (*sidecar, error) {
 	var s sealed
 	var c sidecar
 	if err := json.Unmarshal(b, &s); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, sidecarFile, err)
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if want := checksum(s.Store); s.Sum != want {
-		return nil, fmt.Errorf("%w: %s: checksum %q, must be %q", ErrCorrupt, sidecarFile, s.Sum, want)
+		return nil, fmt.Errorf("%w: checksum %q, must be %q", ErrCorrupt, s.Sum, want)
 	}
 	if err := json.Unmarshal(s.Store, &c); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, sidecarFile, err)
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return &c, nil
 }

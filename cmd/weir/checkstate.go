@@ -54,7 +54,7 @@ func (g *engine) checkState(ctx context.Context, c *checklist) (held bool) {
 		g.checkBeside(ctx, c, dir)
 	}
 	for _, a := range storesAside(dir, nobodysRun) {
-		c.note("state", "%s was put aside %s: %s (it can be deleted)", filepath.Base(a.Where), a.At.Format(time.DateTime), plainDamage(a.Why))
+		c.note("state", "%s was put aside %s: %s (it can be deleted)", filepath.Base(a.Where), dateText(a.At), plainDamage(a.Why))
 	}
 	if err := g.cfg.roomFor(dir); held && err != nil {
 		c.fault("state", err)
@@ -84,7 +84,7 @@ func (g *engine) checkStore(c *checklist, dir string) (usable bool) {
 	_, none := os.Stat(filepath.Join(dir, storeDir))
 	switch r := f.refused(g.key); {
 	case errors.Is(err, state.ErrCorrupt):
-		c.note("state", "%v: a start puts the store aside and derives what was in it from the log again, as far as that reaches back", err)
+		c.note("state", "%s: a start puts the store aside and derives what was in it from the log again, as far as that reaches back", plainDamage(err.Error()))
 	case err != nil:
 		c.fault("state", err)
 		return false
@@ -99,7 +99,7 @@ func (g *engine) checkStore(c *checklist, dir string) (usable bool) {
 		c.ok("state", "%s: there is a store without a checkpoint; the log is read from where it began", dir)
 	default:
 		c.ok("state", "%s: a start goes on from %s by the log (checkpoint %d, format %d, of this key)", dir,
-			time.Unix(f.Tick, 0).UTC().Format(time.DateTime), f.Generation, f.Format)
+			dateText(time.Unix(f.Tick, 0)), f.Generation, f.Format)
 	}
 	return true
 }

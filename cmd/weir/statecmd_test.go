@@ -248,6 +248,11 @@ func TestWhatIsDamagedInAStateIsNamed(t *testing.T) {
 	}{
 		{"nothing", func(*livedState) {}, "ok", true},
 		{"the sidecar", func(s *livedState) { edit(s, storeFile, flip) }, "store.json FAULT", false},
+		{"the sidecar, a digit", func(s *livedState) {
+			edit(s, storeFile, func(b []byte) []byte { return bytes.Replace(b, []byte(`"units":6`), []byte(`"units":7`), 1) })
+		}, "store.json FAULT: a checksum does not fit start weir", false},
+		{"the sidecar cut", func(s *livedState) { edit(s, storeFile, cut) }, "store.json FAULT: it was cut short start weir", false},
+		{"no journal", func(s *livedState) { must0(t, os.Remove(filepath.Join(s.dir, journalFile))) }, "journal.jsonl FAULT: it is missing", false},
 		{"no sidecar", func(s *livedState) { must0(t, os.Remove(filepath.Join(s.dir, storeFile))) }, "store.json FAULT", false},
 		{"no manifest", func(s *livedState) { must0(t, os.Remove(filepath.Join(s.dir, storeDir, "MANIFEST"))) }, "store FAULT", false},
 		{"no store", func(s *livedState) { must0(t, os.RemoveAll(filepath.Join(s.dir, storeDir))) }, "store FAULT", false},

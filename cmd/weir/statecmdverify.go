@@ -28,6 +28,14 @@ type verdict struct {
 	Open bool   `json:"not_checked,omitempty"` // it could not be checked
 	Text string `json:"text"`                  // what was checked, or what is wrong
 	Do   string `json:"do,omitempty"`          // what to do about it
+
+	none bool // there is no such file, which may be right
+}
+
+// noneYet is the verdict on a file that a run makes only when it has something
+// to write there.
+func noneYet(what string) verdict {
+	return verdict{What: what, OK: true, Text: "there is none yet", none: true}
 }
 
 func (e *environment) stateVerify(ctx context.Context, o *stateOptions, args []string) (err error) {
@@ -150,6 +158,9 @@ type restsOn struct {
 func (r *restsOn) judge(v verdict) verdict {
 	if v.OK && slices.Contains(r.broken, v.What) {
 		v.OK, v.Do = false, doSealed
+		if v.none {
+			v.Text = "it is missing"
+		}
 		v.Text += "; the checkpoint rests on more than is there, or on something else (see the store above)"
 	}
 	return v
@@ -165,7 +176,7 @@ func verifyStore(ctx context.Context, dir string) (all []verdict, rests restsOn)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []verdict{{What: storeDir, OK: true, Text: "there is none yet"}}, rests
+		return []verdict{noneYet(storeDir)}, rests
 	case errors.Is(err, state.ErrCorrupt):
 		return []verdict{{What: storeDir, Text: plainDamage(err.Error()), Do: doStore}}, rests
 	case err != nil: // it could not be looked at, which says nothing of it
@@ -201,7 +212,7 @@ func verifyJournal(path string) (v verdict, marks []pipeline.Mark) {
 	marks, repaired, err := pipeline.ReadJournal(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		v.OK, v.Text = true, "there is none yet"
+		v = noneYet(v.What)
 	case err != nil:
 		v.Text, v.Do = err.Error(), doJournal
 	default:
@@ -268,7 +279,7 @@ func verifyDecisions(ctx context.Context, path string, last bool) verdict {
 	v := verdict{What: filepath.Base(path), Do: doDecisions}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return verdict{What: v.What, OK: true, Text: "there is none yet"}
+		return noneYet(v.What)
 	}
 	if err != nil {
 		v.Text = err.Error()
@@ -327,7 +338,7 @@ func verifyLedger(dir string, key *event.Key) verdict {
 	lines, err := emit.VerifyLedger(dir, key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		v.OK, v.Text = true, "there is none yet"
+		v = noneYet(v.What)
 	case err != nil && lines == 0:
 		v.Text, v.Do = fmt.Sprintf("%v (or it was made with another key than this)", err), doKey+"; if it is the right one: "+doLedger
 	case err != nil:

@@ -50,8 +50,11 @@ func readStoreFacts(dir string) (*storeFacts, error) {
 		err = json.Unmarshal(sealed.Store, &f)
 	}
 	sum := fmt.Sprintf("%08x", crc32.Checksum(sealed.Store, crc32.MakeTable(crc32.Castagnoli)))
-	if err != nil || sum != sealed.Sum {
-		return nil, fmt.Errorf("%s: %w", storeFile, state.ErrCorrupt)
+	if err == nil && sum != sealed.Sum {
+		err = fmt.Errorf("checksum %q, must be %q", sealed.Sum, sum)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", storeFile, state.ErrCorrupt, err)
 	}
 	return &f, nil
 }
@@ -206,6 +209,8 @@ var damageWords = []struct{ has, means string }{
 	{"manifest has bad magic", "its list of files is damaged"},
 	{"bad checksum", "a checksum does not fit"},
 	{"unexpected EOF", "a file was cut short"},
+	{"unexpected end of JSON input", "it was cut short"},
+	{"invalid character", "it is not what weir wrote"},
 	{"file does not exist for table", "a file that it needs is gone"},
 	{"Value Threshold", "its files contradict each other"},
 }

@@ -188,7 +188,7 @@ func TestCheckRefusesTheFilesThatAStartRefuses(t *testing.T) {
 		changed := bytes.Clone(whole)
 		changed[len(changed)/2] ^= 1
 		for what, now := range map[string][]byte{
-			"lost": nil, "emptied": {}, "changed": changed, "added to": append(bytes.Clone(whole), unknown...),
+			"lost": nil, "emptied": {}, "cut": whole[:20], "changed": changed, "added to": append(bytes.Clone(whole), unknown...),
 		} {
 			if what == "added to" && name == decisionsFile {
 				continue // a start reads no more of them than the seal and the last time
@@ -234,6 +234,10 @@ func TestDamageIsToldInPlainWords(t *testing.T) {
 		"the table 000003.sst: corrupt record: badger panicked: runtime error: index out of range":                              "the table 000003.sst: its files cannot be read",
 		"unit 3, table 1, page 4: corrupt record: checksum 00000001, must be 00000002":                                          "unit 3, table 1, page 4: a checksum does not fit",
 		"MANIFEST: corrupt record: manifest has bad magic":                                                                      "MANIFEST: its list of files is damaged",
+		`store.json: corrupt record: checksum "784f353b", must be "f963346f"`:                                                   "store.json: a checksum does not fit",
+		`corrupt record: checksum "784f353b", must be "f963346f"`:                                                               "a checksum does not fit",
+		"store.json: corrupt record: unexpected end of JSON input":                                                              "store.json: it was cut short",
+		"store.json: corrupt record: invalid character '7' looking for beginning of object key string":                          "store.json: it is not what weir wrote",
 		"no space left on device": "no space left on device",
 	} {
 		if got := plainDamage(text); got != want {
@@ -264,6 +268,20 @@ func TestAStatusWithoutARunSaysHowTheLastOneEndedAndWhatItLeft(t *testing.T) {
 	must0(t, err)
 	defer func() { must0(t, held.close()) }()
 	must(t, says(), fmt.Sprintf("Process %d holds the directory and does not answer", os.Getpid()))
+
+	sidecar := filepath.Join(s.dir, storeFile)
+	must0(t, os.WriteFile(sidecar, nil, 0o600))
+	must(t, says(), "DAMAGED store.json: it was cut short: start weir")
+	must0(t, os.Remove(sidecar))
+	must(t, says(), "DAMAGED store.json is missing: start weir")
+	must0(t, os.Remove(filepath.Join(s.dir, ledgerFile)))
+	if out, err := weir("status", "-c", s.config); err == nil || !strings.Contains(err.Error(), ledgerFile+": file does not exist: no run has begun in this directory, or") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	must0(t, os.Rename(s.dir, s.dir+".away"))
+	if out, err := weir("status", "-c", s.config); err == nil || !strings.Contains(err.Error(), s.dir+": no such directory") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func TestInspectSendsWhoHasAnArchiveToReplay(t *testing.T) {

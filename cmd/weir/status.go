@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -97,14 +98,18 @@ func (o *operator) left() (*emit.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(o.dir); err != nil {
-		return nil, fmt.Errorf("state: dir: there is none yet, weir has not run with this configuration: %w", err)
+	if missing(o.dir) {
+		return nil, fmt.Errorf("state: dir: %s: no such directory; a run makes it: weir run -c %s (or is it another one's configuration, or a disk that is not mounted?)", o.dir, o.path)
 	}
 	facts, _ := readStoreFacts(o.dir) // damaged ones do not say whose they are
 	if r := facts.ofOtherKey(key); r != nil {
 		return nil, usagef("state: %s: %w", o.dir, r) // no line of the ledger would hold
 	}
-	return emit.ReadLedger(o.dir, key)
+	l, err := emit.ReadLedger(o.dir, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: no run has begun in this directory, or its ledger was lost (weir state verify %s says which)", err, o.dir)
+	}
+	return l, err
 }
 
 func statusCommand(e *environment) *cobra.Command {
@@ -241,10 +246,10 @@ func sourceText(s *api.SourceStatus, now time.Time) string {
 	case s.Idle == s.Partitions:
 		parts = append(parts, "all idle: there is nothing to read")
 	case s.Idle > 0:
-		parts = append(parts, fmt.Sprintf("%d of them idle", s.Idle))
+		parts = append(parts, fmt.Sprintf("%d idle", s.Idle))
 	}
 	if !s.Watermark.IsZero() {
-		parts = append(parts, fmt.Sprintf("read up to %s, %s", clock(s.Watermark), ago(s.Watermark, now)))
+		parts = append(parts, fmt.Sprintf("read up to %s, %s", dayText(s.Watermark, now), ago(s.Watermark, now)))
 	} else if s.Idle < s.Partitions && s.Absent == "" {
 		parts = append(parts, "no event yet")
 	}

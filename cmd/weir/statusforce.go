@@ -171,12 +171,15 @@ func entries(n int) string {
 }
 
 // clock writes a time of today, in UTC as all times of weir are.
-func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 // dayText writes a time with its day where that is not today's.
 func dayText(t, now time.Time) string {
 	if t.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
 		return clock(t)
 	}
-	return t.UTC().Format(time.DateTime)
+	return dateText(t)
 }
+
+// dateText writes a time with its day.
+func dateText(t time.Time) string { return t.UTC().Format(time.DateTime + " UTC") }

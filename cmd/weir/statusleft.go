@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"weir/state"
 )
 
 // printLeft says that no run answers, why if that can be told, and what the last
@@ -21,8 +24,12 @@ func (o *operator) printLeft(p *page, now time.Time) {
 	switch r := f.refused(key); {
 	case r != nil:
 		p.wrapped("REFUSED", forceIndent, r.Error())
+	case errors.Is(err, state.ErrCorrupt):
+		p.wrapped("DAMAGED", forceIndent, plainDamage(err.Error())+": "+doStore)
 	case err != nil:
-		p.wrapped("state", forceIndent, fmt.Sprintf("%v: a start derives what was in it from the log again", err))
+		p.wrapped("state", forceIndent, shown(err.Error(), 300))
+	case f == nil && !missing(o.file(storeDir)):
+		p.wrapped("DAMAGED", forceIndent, storeFile+" is missing: "+doStore)
 	case f == nil || f.Generation == 0:
 		p.wrapped("state", forceIndent, "no checkpoint: a start reads the log from where it began")
 	default:
