@@ -73,16 +73,23 @@ func (c *Config) limits() rules.Limits {
 // lookAtDisk is how often it is asked how much room the disk has.
 const lookAtDisk = 200 * time.Millisecond
 
-// budget holds input back while there is no room, and has keys written where
-// they are too many for memory.
-func (r *run) budget() error {
-	k := &r.keeping
-	resident, dirty := k.directory, int64(0) // keys make room for the directory of what left
+// weighKeys returns how many bytes keys take in memory, and how many of them
+// changed since they were saved. Keys make room for the directory of what left.
+func (r *run) weighKeys() (resident, dirty int64) {
+	resident = r.keeping.directory
 	for i := range r.state.Units() {
 		u := r.state.Unit(i)
 		resident += u.Resident()
 		dirty += u.Dirty()
 	}
+	return resident, dirty
+}
+
+// budget holds input back while there is no room, and has keys written where
+// they are too many for memory.
+func (r *run) budget() error {
+	k := &r.keeping
+	resident, dirty := r.weighKeys()
 	if most, ok := k.measure.look(time.Now(), resident, k.store != nil); ok {
 		k.limit = budgetOf(most)
 	}

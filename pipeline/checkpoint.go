@@ -109,6 +109,8 @@ func (k *keeping) init(r *run) {
 	if r.cfg.Resume == nil {
 		r.state.Attach(k.store)
 	}
+	resident, dirty := r.weighKeys()
+	k.memory.Store(&MemoryStatus{Limit: k.limit.resident, Resident: resident, Dirty: dirty})
 	k.schedule(r, r.cfg.Checkpoint)
 }
 
