@@ -30,12 +30,14 @@ func Files(memory, alive int64) int64 {
 // open, and whoever writes waits; without a memtable it ends the process.
 const spare = 48
 
-// errFewFiles is why a checkpoint is not written.
+// errFewFiles is why a checkpoint is not written, or a page not read.
 var errFewFiles = errors.New("too many files are open")
 
 // spareFiles is an error where the process could not open as many files as must be
 // to spare. It opens that many for a moment, as nothing else counts them at a price
-// that does not rise with how many there are.
+// that does not rise with how many there are: numbers say nothing, since they are
+// free here and there below the highest, and one near a limit of millions has the
+// kernel make a table of them all.
 func spareFiles(dir string) (err error) {
 	first, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
 	opened := []int{first}
@@ -51,13 +53,22 @@ func spareFiles(dir string) (err error) {
 	for _, fd := range opened {
 		err = errors.Join(err, unix.Close(fd))
 	}
-	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+	if !outOfFiles(err) {
 		return err
 	}
+	return fewFiles(fmt.Sprintf("%d more can be opened, must be at least %d", len(opened), spare))
+}
+
+// outOfFiles reports whether an error is that a file could not be opened because
+// too many are.
+func outOfFiles(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
+
+// fewFiles says what cannot be done for too many files, and what to do about it.
+func fewFiles(what string) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("%w: %w", errFewFiles, err)
+		return fmt.Errorf("%w: %s: %w", errFewFiles, what, err)
 	}
-	return fmt.Errorf("%w: %d more can be opened, must be at least %d; this process may have %d open: raise the limit (LimitNOFILE= of a unit, --ulimit nofile= of a container, ulimit -Hn), or lower state: disk:, and start again",
-		errFewFiles, len(opened), spare, limit.Cur)
+	return fmt.Errorf("%w: %s; this process may have %d open: raise the limit (LimitNOFILE= of a unit, --ulimit nofile= of a container, ulimit -Hn), or lower state: disk:, and start again",
+		errFewFiles, what, limit.Cur)
 }

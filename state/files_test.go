@@ -2,9 +2,15 @@ package state
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A store has hardly more tables than its bytes fill, so that it can be said
@@ -41,5 +47,21 @@ func TestAStoreHasNoMoreFilesThanItsBytesFill(t *testing.T) {
 	}
 	if most := Files(LeastMemory, st.Bytes); n > most || most < n/2 || Files(LeastMemory, 100*st.Bytes) < 100*n {
 		t.Errorf("%d tables, at most %d are foretold; of a hundred times as many bytes %d", n, most, Files(LeastMemory, 100*st.Bytes))
+	}
+}
+
+// A page that cannot be read, or merged, for too many files is not what is wrong.
+func TestTooManyFilesAreNoFaultOfAPage(t *testing.T) {
+	at := place{unit: 3, table: 1, page: 4}
+	for _, err := range []error{
+		&fs.PathError{Op: "open", Path: "000001.sst", Err: unix.EMFILE}, fmt.Errorf("reading: %w", unix.ENFILE), fewFiles("3 more can be opened"),
+	} {
+		got := at.wrap(err)
+		if !errors.Is(got, errFewFiles) || strings.Contains(got.Error(), "page 4") || strings.Count(got.Error(), "LimitNOFILE=") != 1 {
+			t.Errorf("%v becomes %v", err, got)
+		}
+	}
+	if got := at.wrap(unix.EIO); errors.Is(got, errFewFiles) || !strings.Contains(got.Error(), "page 4") {
+		t.Errorf("another error becomes %v", got)
 	}
 }

@@ -101,8 +101,11 @@ func (u *Unit) Page(table uint16, k Key) uint32 {
 
 // wrap says of an error where in the store it was found.
 func (at place) wrap(err error) error {
-	if err == nil || errors.Is(err, errClosed) || errors.Is(err, errDiskFull) { // which is about no page
+	if err == nil || errors.Is(err, errClosed) || errors.Is(err, errDiskFull) || errors.Is(err, errFewFiles) { // which is about no page
 		return err
+	}
+	if outOfFiles(err) {
+		return fewFiles(err.Error())
 	}
 	return fmt.Errorf("unit %d, table %d, page %d: %w", at.unit, at.table, at.page, err)
 }
