@@ -187,6 +187,46 @@ func TestAnHourThatHasNoRoomGivesWay(t *testing.T) {
 	}
 }
 
+// An hour whose end cannot be written down is not given up, nor taken for one that
+// was: the file that it becomes says what it follows.
+func TestAnHourIsGivenUpOnlyWhereThatCanBeWrittenDown(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(dir, "edge")
+	var free atomic.Int64
+	cfg.Reserve, cfg.free = 1<<20, func(string) (int64, error) { return free.Load(), nil }
+	free.Store(4 << 20)
+	a := opened(t, cfg, nil)
+	part := Part{"edge", 0}
+	must(t, a.Add(t.Context(), part, 0, simple(0, start, 10), nil))
+	must(t, a.Finish(t.Context()))
+	all, _, err := finishedFiles(dir)
+	must(t, err)
+	must(t, os.Remove(all[0].path)) // as a limit on their size would
+	free.Store(1<<20 - 1)
+	must(t, a.Add(t.Context(), part, 1, simple(15, start+24*hour, 10), nil))
+	if err = a.Finish(t.Context()); !errors.Is(err, ErrFull) {
+		t.Fatalf("%v, must be that the disk is full", err)
+	}
+	inTheWay := filepath.Join(dir, marksFile+tempSuffix)
+	must(t, os.Mkdir(inTheWay, 0o700))
+	a.done.giveWay()
+	if st := a.Stats(); st.Pending != 1 || st.Deleted != 0 {
+		t.Fatalf("%d hours wait, %d were given up; must be 1 and none", st.Pending, st.Deleted)
+	}
+	must(t, os.Remove(inTheWay))
+	free.Store(4 << 20)
+	must(t, a.Finish(t.Context()))
+	same(t, readAll(t, 100, dir), map[Part]stream{part: {events: simple(15, start+24*hour, 10)}})
+	all, _, err = finishedFiles(dir)
+	must(t, err)
+	f, err := openFile(all[0].path)
+	must(t, err)
+	defer f.close()
+	if p := f.about.partition(0); p.First != 15 || p.Follows != 10 {
+		t.Errorf("the file begins at %d and follows %d, must be 15 and 10", p.First, p.Follows)
+	}
+}
+
 func TestADiskThatTakesNothingIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
 	a := opened(t, config(dir, "edge"), nil)

@@ -3,6 +3,7 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,15 +64,23 @@ func (f *finisher) giveWay() {
 	}
 	a.syncing.Lock()
 	defer a.syncing.Unlock()
+	// Marks that could not be saved are as they were: else the file that the hour
+	// becomes, where there is room by then, would not know what it follows.
+	parts, spools := maps.Clone(a.marks.parts), maps.Clone(a.marks.spools)
 	for p, r := range sp.parts {
 		a.marks.finished(Part{sp.source.Name, p}, r.last, r.max)
 	}
-	if err := a.dropSpool(sp.source, sp.name); err != nil {
-		a.log.Error("an hour of the archive that has no room cannot be dropped", "hour", sp.String(), "error", err)
+	delete(a.marks.spools, spoolName{sp.source.Name, sp.name})
+	if err := a.saveMarks(); err != nil {
+		a.marks.parts, a.marks.spools = parts, spools
+		a.log.Error("an hour of the archive that has no room cannot be given up; it is tried again", "hour", sp.String(), "error", err)
 		return
 	}
 	a.counters.deleted.Add(1)
 	a.log.Error("an hour of the archive is given up: the disk is nearly full, and no file is left that could be deleted for it", "hour", sp.String(), "bytes", sp.size, "reserve", a.cfg.Reserve)
+	if err := sp.source.removeSpool(sp.name); err != nil {
+		a.log.Error("what was given up takes room until the next start: its spool cannot be removed", "hour", sp.String(), "error", err)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = f.waiting[1:]

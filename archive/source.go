@@ -121,6 +121,11 @@ func (a *Archive) dropSpool(s *source, n name) error {
 		return err
 	}
 	a.hit("archive.marked")
+	return s.removeSpool(n)
+}
+
+// removeSpool removes the file of a spool that nothing asks for any more.
+func (s *source) removeSpool(n name) error {
 	if err := os.Remove(filepath.Join(s.dir, n.String()+spoolSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
