@@ -81,9 +81,11 @@ score-robust: build
 race: build tools
 	$(GO) test -race -timeout 2h ./...
 
-# Long campaigns, hours each: more seeds for the laws; kills, damage, power cuts
-# and reloads of the whole program (root, for its disks); an hour of fuzzing.
+# Long campaigns, hours each: every test under the race detector; more seeds for
+# the laws; kills, damage, power cuts and reloads of the whole program (root, for
+# its disks); an hour of fuzzing.
 torture: build tools
+	$(MAKE) --no-print-directory race
 	WEIR_SEEDS=200 $(GO) test -count=1 -timeout 4h ./pipeline
 	WEIR_SEEDS=50 $(GO) test -count=1 -timeout 1h -run AStoreHolds ./state
 	WEIR_TORTURE=200 $(GO) test -count=1 -timeout 1h -run AfterEveryKill ./state

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,6 +22,18 @@ import (
 const (
 	mostBytes   = 80
 	leastReplay = 1_000_000 // events a second for rules that need 8 columns
+
+	// An archive is written beside the pipeline without slowing it. Where processors
+	// are idle that is to the letter: at half the speed that a log can be read at, a
+	// run takes at most mostSlowing longer, the end of the last batches included.
+	mostSlowing = 0.05
+	// At full speed none is idle, and what copying an event's columns, compressing and
+	// writing them takes of a processor is time: a fifth to a quarter of the whole on
+	// two of them. Catching up is that much slower; more would be a fault.
+	mostSlowingFull = 0.35
+	// slowingRuns is how often full speed is measured with and without, in turns: the
+	// best of each are compared, since others only ever make a run slower.
+	slowingRuns = 3
 )
 
 // fewColumns is a rule for which a replay needs eight columns of an archive:
@@ -73,17 +86,17 @@ func archived(out io.Writer, dir, name, path, format string, timed bool) (err er
 	if err != nil {
 		return err
 	}
-	run := func(to string) (sum pipeline.Summary, took time.Duration, st archive.Stats, err error) {
+	run := func(to string, pace float64) (sum pipeline.Summary, took, files time.Duration, st archive.Stats, err error) {
 		src, err := ingest.OpenFiles("bench", []string{path})
 		if err != nil {
-			return sum, 0, st, err
+			return sum, 0, 0, st, err
 		}
 		defer src.Close()
-		s := pipeline.Source{Source: src, Decode: decode, Disorder: time.Minute, MaxLateness: time.Hour}
+		s := pipeline.Source{Source: &paced{Source: src, pace: pace, began: time.Now()}, Decode: decode, Disorder: time.Minute, MaxLateness: time.Hour}
 		cfg := pipeline.Config{Enrich: tables, Plan: plan, Ceiling: event.Enforce}
 		if to != "" {
 			if cfg.Archive, err = archive.Open(archive.Config{Dir: to, Sources: []archive.SourceInfo{{Name: "bench", Disorder: s.Disorder, MaxLateness: s.MaxLateness}}}); err != nil {
-				return sum, 0, st, err
+				return sum, 0, 0, st, err
 			}
 		}
 		cfg.Sources = []pipeline.Source{s}
@@ -91,17 +104,15 @@ func archived(out io.Writer, dir, name, path, format string, timed bool) (err er
 		sum, err = pipeline.Run(ctx, cfg)
 		took = time.Since(began)
 		if cfg.Archive != nil {
+			busy := cpuTime()
 			err = errors.Join(err, cfg.Archive.Finish(ctx))
+			files = cpuTime() - busy
 			st = cfg.Archive.Stats()
 			err = errors.Join(err, cfg.Archive.Close())
 		}
-		return sum, took, st, err
+		return sum, took, files, st, err
 	}
-	_, plain, _, err := run("")
-	if err != nil {
-		return err
-	}
-	sum, with, st, err := run(dir)
+	sum, with, files, st, err := run(dir, 0) // the first to read the log
 	if err != nil {
 		return err
 	}
@@ -118,8 +129,41 @@ func archived(out io.Writer, dir, name, path, format string, timed bool) (err er
 		fmt.Fprintln(out)
 		return errors.Join(faults...)
 	}
+	again := dir + "-again"
+	plain := time.Duration(math.MaxInt64)
+	for range slowingRuns {
+		_, without, _, _, err := run("", 0)
+		if err != nil {
+			return err
+		}
+		_, took, _, _, err := run(again, 0)
+		if err = errors.Join(err, os.RemoveAll(again)); err != nil {
+			return err
+		}
+		plain, with = min(plain, without), min(with, took)
+	}
 	n := float64(sum.Events)
-	fmt.Fprintf(out, "; replay of the log %s events/s, with the archive %s\n", thousands(int(n/plain.Seconds())), thousands(int(n/with.Seconds())))
+	half := n / plain.Seconds() / 2
+	_, slow, _, _, err := run(again, half)
+	if err = errors.Join(err, os.RemoveAll(again)); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n  %-28s %s events/s, with the archive %s, the best of %d; %.2f µs of a processor an event for the files, when their hours are over\n",
+		"replay of the log", thousands(int(n/plain.Seconds())), thousands(int(n/with.Seconds())), slowingRuns, float64(files.Microseconds())/n)
+	for _, c := range []struct {
+		name       string
+		have, want time.Duration
+		most       float64
+	}{
+		{"at half that speed", slow, 2 * plain, mostSlowing},
+		{"at full speed", with, plain, mostSlowingFull},
+	} {
+		slowing := c.have.Seconds()/c.want.Seconds() - 1
+		fmt.Fprintf(out, "  %-28s %+.1f %% more time with the archive (limit %.0f %%)\n", c.name, 100*slowing, 100*c.most)
+		if slowing > c.most {
+			faults = append(faults, fmt.Errorf("%s: %s the archive makes a replay of the log take %.1f %% longer, must be at most %.0f %%", name, c.name, 100*slowing, 100*c.most))
+		}
+	}
 	one, err := rules.Parse("bench/columns.yaml", []byte(fewColumns), rules.Options{})
 	if err != nil {
 		return err
@@ -168,4 +212,27 @@ func replayed(ctx context.Context, dir string, plan *rules.Plan, events int64) (
 		err = fmt.Errorf("%d events of %d came out of the archive", sum.Events, events)
 	}
 	return float64(sum.Events) / took.Seconds(), err
+}
+
+// paced is a source of one partition that hands out so many lines a second.
+type paced struct {
+	ingest.Source
+	pace  float64 // 0: as fast as they are taken
+	began time.Time
+	read  int
+}
+
+func (p *paced) Read(ctx context.Context, part, max int, r *ingest.Records) error {
+	if p.pace > 0 {
+		due := p.began.Add(time.Duration(float64(p.read) / p.pace * 1e9))
+		select {
+		case <-time.After(time.Until(due)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	had := r.Len()
+	err := p.Source.Read(ctx, part, max, r)
+	p.read += r.Len() - had
+	return err
 }
