@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"flag"
 	"maps"
 	"math/rand/v2"
@@ -68,25 +69,28 @@ func TestTheBytesOfMarksStay(t *testing.T) {
 		parts:   map[Part]mark{{"edge", 2}: {synced: 9, done: 5, max: start}, {"cdn", 0}: {synced: 1}, {"edge", 1}: {synced: 3, done: 3, max: start + 1}},
 		spools:  map[spoolName]int64{{"edge", name{start, 2}}: 700, {"cdn", name{start, 1}}: 5},
 		reached: map[Part]int64{{"edge", 2}: 12, {"cdn", 0}: 1},
+		logs:    map[string]string{"edge": "0123456789abcdef", "cdn": "fedcba"},
 	}
 	b := m.encode()
 	golden(t, "positions.hex", b)
 	got, err := decodeMarks(b)
 	must(t, err)
-	if len(got.parts) != 3 || got.parts[Part{"edge", 2}] != m.parts[Part{"edge", 2}] || got.spools[spoolName{"edge", name{start, 2}}] != 700 || !maps.Equal(got.reached, m.reached) {
+	if len(got.parts) != 3 || got.parts[Part{"edge", 2}] != m.parts[Part{"edge", 2}] || got.spools[spoolName{"edge", name{start, 2}}] != 700 || !maps.Equal(got.reached, m.reached) || !maps.Equal(got.logs, m.logs) {
 		t.Errorf("%+v", got)
 	}
-	// What an older weir wrote does not say how far it came.
-	text, err := os.ReadFile("testdata/positions1.hex")
-	must(t, err)
-	var older []byte
-	for line := range strings.Lines(string(text)) {
-		b, err := hex.DecodeString(strings.ReplaceAll(line[min(10, len(line)):min(58, len(line))], " ", ""))
+	// What older versions wrote does not say how far they came, or of which logs.
+	for version, reached := range map[int]map[Part]int64{1: {}, 2: m.reached} {
+		text, err := os.ReadFile(fmt.Sprintf("testdata/positions%d.hex", version))
 		must(t, err)
-		older = append(older, b...)
-	}
-	if got, err = decodeMarks(older); err != nil || !maps.Equal(got.parts, m.parts) || !maps.Equal(got.spools, m.spools) || len(got.reached) > 0 {
-		t.Errorf("%+v: %v", got, err)
+		var older []byte
+		for line := range strings.Lines(string(text)) {
+			b, err := hex.DecodeString(strings.ReplaceAll(line[min(10, len(line)):min(58, len(line))], " ", ""))
+			must(t, err)
+			older = append(older, b...)
+		}
+		if got, err = decodeMarks(older); err != nil || !maps.Equal(got.parts, m.parts) || !maps.Equal(got.spools, m.spools) || !maps.Equal(got.reached, reached) || len(got.logs) > 0 {
+			t.Errorf("version %d: %+v: %v", version, got, err)
+		}
 	}
 	for i := range b {
 		b[i] ^= 0x40

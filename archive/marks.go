@@ -13,8 +13,8 @@ import (
 )
 
 // marksVersion is the format version of the file of marks. Version 1 did not say
-// how far partitions were ever read.
-const marksVersion = 2
+// how far partitions were ever read, version 2 not of which logs they are.
+const marksVersion = 3
 
 // marks is what the archive knows beside its files and spools: up to where each
 // partition is safe. It is written anew at each Sync and for each file.
@@ -24,6 +24,7 @@ type marks struct {
 	// Behind which offset of each partition nothing has ever been added, whatever
 	// became of what was: when the archive was resumed last.
 	reached map[Part]int64
+	logs    map[string]string // by source, which log its offsets are of, where that is known
 }
 
 // mark is what is known of a partition.
@@ -65,6 +66,11 @@ func (m *marks) encode() []byte {
 		w.Int(int64(p.Partition))
 		w.Int(m.reached[p])
 	}
+	w.Uint(uint64(len(m.logs)))
+	for _, name := range slices.Sorted(maps.Keys(m.logs)) {
+		w.String(name)
+		w.String(m.logs[name])
+	}
 	state.EndRecord(w.B, start, marksVersion)
 	return w.B
 }
@@ -74,10 +80,10 @@ func (p Part) compare(o Part) int {
 }
 
 func decodeMarks(b []byte) (m marks, err error) {
-	m = marks{parts: make(map[Part]mark), spools: make(map[spoolName]int64), reached: make(map[Part]int64)}
+	m = marks{parts: make(map[Part]mark), spools: make(map[spoolName]int64), reached: make(map[Part]int64), logs: make(map[string]string)}
 	version := byte(marksVersion)
-	if len(b) > 0 && b[0] == 1 {
-		version = 1
+	if len(b) > 0 && b[0] > 0 && b[0] < marksVersion {
+		version = b[0]
 	}
 	body, rest, err := state.ReadRecord(b, version)
 	if err != nil {
@@ -96,6 +102,12 @@ func decodeMarks(b []byte) (m marks, err error) {
 		for range r.Len() {
 			p := Part{Source: r.String(), Partition: int32(r.Int())}
 			m.reached[p] = r.Int()
+		}
+	}
+	if version > 2 {
+		for range r.Len() {
+			name := r.String()
+			m.logs[name] = r.String()
 		}
 	}
 	if r.Err != nil {

@@ -134,11 +134,17 @@ func find(paths []string) (files []string, err error) {
 			add(path)
 			continue
 		}
-		err = filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && filepath.Ext(path) == fileSuffix {
-				add(path)
+		err = filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
 			}
-			return err
+			if _, earlier := beforeNumber(d); earlier && at != path {
+				return fs.SkipDir // another log's, with offsets of its own: it is read by itself
+			}
+			if !d.IsDir() && filepath.Ext(at) == fileSuffix {
+				add(at)
+			}
+			return nil
 		})
 		if err != nil {
 			return nil, err

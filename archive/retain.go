@@ -25,21 +25,27 @@ func finishedFiles(dir string) (all []finishedFile, total int64, err error) {
 		if !s.IsDir() {
 			continue
 		}
-		files, err := os.ReadDir(filepath.Join(dir, s.Name()))
+		within, err := directories(filepath.Join(dir, s.Name()))
 		if err != nil {
 			return nil, 0, err
 		}
-		for _, f := range files {
-			n, ok := parseName(f.Name(), fileSuffix)
-			if !ok {
-				continue // not the archive's
-			}
-			info, err := f.Info()
+		for _, d := range within {
+			files, err := os.ReadDir(d)
 			if err != nil {
 				return nil, 0, err
 			}
-			all = append(all, finishedFile{name: n, path: filepath.Join(dir, s.Name(), f.Name()), size: info.Size()})
-			total += info.Size()
+			for _, f := range files {
+				n, ok := parseName(f.Name(), fileSuffix)
+				if !ok {
+					continue // not the archive's
+				}
+				info, err := f.Info()
+				if err != nil {
+					return nil, 0, err
+				}
+				all = append(all, finishedFile{name: n, path: filepath.Join(d, f.Name()), size: info.Size()})
+				total += info.Size()
+			}
 		}
 	}
 	slices.SortFunc(all, func(x, y finishedFile) int {

@@ -58,6 +58,7 @@ type source struct {
 
 	rebuilt bool // its marks were made again from its files
 	damaged bool // a spool lost what was synced
+	again   bool // its log is read from its beginning, whatever the positions say, which are of another one
 }
 
 // spoolFor returns the spool for events of an hour, which is a function of what

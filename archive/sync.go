@@ -177,6 +177,7 @@ func (a *Archive) Resume(ctx context.Context, positions map[Part]int64) error {
 		a.waiting = 0
 		a.mu.Unlock()
 		a.begin()
+		positions := a.ofTheseLogs(positions)
 		for _, s := range a.sources {
 			if err := a.resumeSource(s, positions); err != nil {
 				return err

@@ -88,6 +88,7 @@ type Topic struct {
 	gaps   gaps
 	faults faults
 	once   sync.Once
+	fell   bool // a partition begins where nobody has read it before, its positions being another log's
 }
 
 // OpenTopic finds out where to begin and starts to read. A topic that does not

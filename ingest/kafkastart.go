@@ -143,6 +143,17 @@ func (t *Topic) configured(ctx context.Context, from start, begins, ends []int64
 	return begins, nil
 }
 
+// Anew reports whether the topic holds another log than the positions that it was
+// opened with are of, as far as that can be told: it is read from its beginning, or
+// from its end, and its offsets mean something else.
+func (t *Topic) Anew() bool { return t.fell }
+
+// fall has a partition begin where nobody has read it before.
+func (t *Topic) fall(q *topicPartition, to int64, why GapReason) {
+	t.fell = true
+	t.gap(q.fall(to, why))
+}
+
 // anew reports whether the positions are of another topic of this name.
 func (t *Topic) anew() bool { return t.cfg.ID != "" && t.ID() != "" && t.ID() != t.cfg.ID }
 
@@ -167,7 +178,7 @@ func (t *Topic) resume(p int32, configured, first, end int64) (*topicPartition, 
 	case t.cfg.UntilEnd && known && (was > end || t.anew()):
 		return nil, fmt.Errorf("partition %d is to be read from offset %d, but ends at %d: the topic was created anew or has lost records", p, was, end)
 	case known && t.anew():
-		t.gap(q.fall(first, GapAnew))
+		t.fall(q, first, GapAnew)
 	case was > end && t.cfg.ID != "" && t.cfg.ID == t.ID():
 		// What others write up to there was counted already as far as offsets tell.
 		q.polled = end
@@ -175,7 +186,7 @@ func (t *Topic) resume(p int32, configured, first, end int64) (*topicPartition, 
 			t.gap(g)
 		}
 	case was > end:
-		t.gap(q.fall(end, GapShorter))
+		t.fall(q, end, GapShorter)
 	case was < first:
 		if g, ok := q.skip(was, min(first, until), GapDeleted); ok {
 			t.gap(g)
@@ -201,7 +212,7 @@ func (t *Topic) missing(n int) (qs []*topicPartition, err error) {
 		q := newTopicPartition(p, t.cfg.Starts[p], math.MaxInt64)
 		q.gone.Store(true)
 		if q.start > 0 {
-			t.gap(q.fall(0, GapAnew))
+			t.fall(q, 0, GapAnew)
 		}
 		qs = append(qs, q)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/ingest"
 	"weir/internal/broker"
 	"weir/pipeline"
 )
@@ -37,8 +38,22 @@ func (l *liveRun) openSources(ctx context.Context) error {
 			return err
 		}
 		l.sources = append(l.sources, s)
+		if err := l.archiveFrom(ctx, &s); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// archiveFrom tells the archive which topic a source is read from: of one that was
+// deleted and created anew offsets come that it has events of already.
+func (l *liveRun) archiveFrom(ctx context.Context, s *pipeline.Source) error {
+	t, ok := s.Source.(*ingest.Topic)
+	if !ok || l.archive == nil {
+		return nil // a followed file goes on behind what was ever read of it
+	}
+	_, err := l.archive.ReadsFrom(ctx, s.Name(), t.ID(), t.Anew())
+	return err
 }
 
 // read returns behind which offsets of a source's partitions nothing has ever been
