@@ -3,8 +3,8 @@ package archive
 import (
 	"bytes"
 	"encoding/hex"
-	"fmt"
 	"flag"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
