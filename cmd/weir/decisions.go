@@ -28,7 +28,7 @@ func decisionsCommand(e *environment) *cobra.Command {
 		Use:   "decisions [-c weir.yaml]",
 		Short: "List what was decided lately and what came of it, the newest last",
 		Long: "decisions lists the newest lines of the ledger: what came into force, what was held and by\n" +
-			"which guard, what was withdrawn. With --all also renewals and ends.",
+			"which guard, what was withdrawn. With --all also renewals and ends. Times are UTC.",
 		Example: "  weir decisions --since 1h --rule 'ato.*'\n  weir decisions --json -n 1000 | jq 'select(.event == \"held\")'",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return e.decisions(cmd.Context(), &o) },
@@ -122,7 +122,7 @@ func printDecision(p *page, l *emit.Line, now time.Time) {
 	if at.IsZero() {
 		at = l.Decision.Time
 	}
-	p.line("%s", clip(dayText(at, now)+"  "+lineText(l, now), screen))
+	p.line("%s", clip(lineTime(at, now)+"  "+lineText(l, now), screen))
 }
 
 // lineText says what a line of the ledger says happened.
@@ -134,7 +134,7 @@ func lineText(l *emit.Line, now time.Time) string {
 	case emit.LineApproved:
 		return fmt.Sprintf("%-10s %s by %s", l.Event, shown(cmp0(l.Rule, l.ID), 80), shown(l.By, 128))
 	case emit.LineUnblocked:
-		return fmt.Sprintf("%-10s %s until %s by %s: %s", l.Event, targetText(l.Target), dayText(l.Until, now), shown(l.By, 128), shown(l.Reason, 300))
+		return fmt.Sprintf("%-10s %s until %s by %s: %s", l.Event, targetText(l.Target), lineTime(l.Until, now), shown(l.By, 128), shown(l.Reason, 300))
 	case emit.LineStopped, emit.LineResumed:
 		return fmt.Sprintf("%-10s all blocking, by %s%s", strings.ToUpper(l.Event), shown(l.By, 128), because(l.Reason))
 	case emit.LineClock:
@@ -145,7 +145,7 @@ func lineText(l *emit.Line, now time.Time) string {
 	text := ""
 	switch l.Event {
 	case emit.LineNew, emit.LineRenew, emit.LineStanding:
-		text = modeText(l) + " until " + dayText(d.Until, now)
+		text = modeText(l) + " until " + lineTime(d.Until, now)
 	case emit.LineMilder:
 		text = "now " + l.Action
 	}

@@ -181,5 +181,9 @@ func dayText(t, now time.Time) string {
 	return dateText(t)
 }
 
+// lineTime is dayText for lists with a line each, which have no room to say UTC in
+// every one.
+func lineTime(t, now time.Time) string { return strings.TrimSuffix(dayText(t, now), " UTC") }
+
 // dateText writes a time with its day.
 func dateText(t time.Time) string { return t.UTC().Format(time.DateTime + " UTC") }
