@@ -119,7 +119,7 @@ func (r *operatorRig) until(what string, holds func() bool) {
 func TestWithoutARunTheLedgersFilesAnswer(t *testing.T) {
 	r := newOperatorRig(t)
 	for _, args := range [][]string{{"status"}, {"decisions"}, {"why", "192.0.2.7"}} {
-		if _, err := r.weir(args...); err == nil || !strings.Contains(err.Error(), "weir has not run with this configuration") {
+		if _, err := r.weir(args...); err == nil || !strings.Contains(err.Error(), "no such directory; a run makes it: weir run -c ") {
 			t.Errorf("%v before the first run: %v", args, err)
 		}
 	}
