@@ -204,3 +204,23 @@ func directories(dir string) (all []string, err error) {
 	}
 	return slices.Clip(all), nil
 }
+
+// Before returns the directories beside the source's files that hold those of logs
+// that it was read from before: none of them is read with these.
+func (s *Source) Before() (dirs []string) {
+	seen := make(map[string]bool)
+	for _, r := range s.parts {
+		for _, f := range r.files {
+			dir := filepath.Dir(f.path)
+			if seen[dir] {
+				continue
+			}
+			seen[dir] = true
+			if all, err := directories(dir); err == nil { // else its files cannot be read either, which is told
+				dirs = append(dirs, all[1:]...)
+			}
+		}
+	}
+	slices.Sort(dirs)
+	return dirs
+}

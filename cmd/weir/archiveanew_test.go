@@ -109,6 +109,9 @@ func TestAnArchiveHasATopicThatWasCreatedAnew(t *testing.T) {
 				t.Errorf("of the earlier topic %d of %d events are kept, from %s on", len(kept), len(was), first)
 			}
 			must(t, said, "a source is read from another log than before", "before-1")
+			if _, text, err := s.ofArchive(); err != nil || !strings.Contains(text, "the source was read from another log before") || !strings.Contains(text, "archive/b/before-1") {
+				t.Errorf("a replay of the archive ends with %v and says\n%s", err, text)
+			}
 			var out, errOut bytes.Buffer
 			if err := run(t.Context(), []string{"replay", "-c", s.path("weir.yaml"), "--out", s.path("found"), s.path("archive/b/before-1")}, &out, &errOut); err != nil {
 				t.Errorf("what is kept cannot be replayed: %v\n%s", err, &errOut)

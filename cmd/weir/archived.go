@@ -49,6 +49,10 @@ func (e *environment) openArchive(p *prepared, files []string) error {
 			e.log.Warn("whether files of the archive are lost cannot be told everywhere: an older weir wrote some that do not say what they follow",
 				"source", src.Name(), "files", len(files), "first", files[0])
 		}
+		if before := src.Before(); len(before) > 0 {
+			e.log.Warn("the source was read from another log before, whose offsets mean something else: what the archive has of that is not read, and decisions that a run based on it are not remade; it can be replayed by itself",
+				"source", src.Name(), "before", strings.Join(before, " "))
+		}
 		// A run with a journal read what its configuration named, and nothing else.
 		if len(p.deciding) > 0 && p.place(src.Name()) == len(p.cfg.Sources) {
 			e.log.Info("not read: the run did not read it at that time", "source", src.Name())
