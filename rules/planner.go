@@ -49,7 +49,7 @@ func (p *planner) planRule(i int, index map[string]int) {
 	where := p.cond(r.Where)
 	e := evaluation{rule: i, bit: p.bit(rp.table, where, noCond)}
 	if r.When != nil {
-		e.rows, e.nearRows = eventsFor(r.When.tree, r), eventsFor(halved(r.When.tree), r)
+		e.short = shortfallOf(halved(r.When.tree), r)
 	}
 	p.tables[rp.table].rules = append(p.tables[rp.table].rules, e)
 	for _, f := range r.Features {
@@ -294,6 +294,7 @@ func (p *planner) read(t, where int, a Aggregate) reading {
 
 func (p *planner) finish() {
 	for t := range p.tables {
+		p.setQuiet(&p.tables[t])
 		if p.tables[t].target != nil {
 			p.planTarget(t)
 		}

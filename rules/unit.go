@@ -52,6 +52,7 @@ func newUnit(st *State, win *windows.Unit) *Unit {
 	u.ev = newEvaluator(u)
 	if win != nil {
 		win.Keep(st.plan.facts())
+		win.QuietNew(st.plan.quiets())
 	}
 	return u
 }
@@ -99,9 +100,14 @@ func (u *Unit) NextEnd() (tick int64, ok bool) {
 // for, and what was refused of it.
 func (u *Unit) evaluate(t windows.Touch, tick int64) {
 	tb := &u.state.plan.tables[t.Table]
-	for _, e := range tb.rules {
-		if t.Mask>>e.bit&1 == 1 {
-			u.evaluateRule(e, t, tick)
+	if !t.Quiet {
+		for _, e := range tb.rules {
+			if t.Mask>>e.bit&1 == 1 {
+				u.evaluateRule(e, t, tick)
+			}
+		}
+		if tb.quiet > 0 && u.state.plan.watch == nil {
+			u.win.SetQuiet(t.Slot, u.quietFor(tb, t.Slot, tick))
 		}
 	}
 	if len(tb.members) > 0 {
@@ -128,9 +134,6 @@ func (u *Unit) evaluateRule(e evaluation, t windows.Touch, tick int64) {
 	u.ev.raw, u.ev.given = nil, nil
 	if p.watch != nil {
 		p.watch.look(u, e.rule, t, tick)
-	}
-	if t.Rows < e.rows && (t.Rows < e.nearRows || !u.win.Pressed()) {
-		return // most keys have had too few events for anything
 	}
 	holds := u.ev.eval(r.When, &rp.when, nil)
 	if u.win.Pressed() && (holds || u.ev.near(r.When, &rp.when)) {

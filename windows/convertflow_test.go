@@ -188,7 +188,7 @@ func house(t *testing.T, u *Unit, k Key, table uint16, last uint32, blob []byte)
 	}
 	c := classOf(len(blob))
 	s := u.index.slot(i)
-	s.ref, s.size, s.last, s.ticks, s.rows = u.arena.alloc(c, i), uint16(len(blob)), last, 1, ManyRows
+	s.ref, s.size, s.last, s.ticks = u.arena.alloc(c, i), uint16(len(blob)), last, 1
 	copy(u.arena.blob(c, s.ref), blob)
 	u.bytes += int64(keyBytes + classBytes[c])
 }

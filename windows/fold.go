@@ -116,6 +116,7 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 					u.counters.Refused++
 					return
 				}
+				u.index.slot(at).quiet = u.quiet.fresh(r.Table)
 			}
 		}
 		s = u.index.slot(at)
@@ -132,8 +133,8 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 	}
 	t := &u.touches[s.last]
 	t.Mask |= r.Mask
-	if t.Rows != ManyRows {
-		t.Rows++
+	if t.rows <= MostQuiet {
+		t.rows++
 	}
 	u.next[i] = t.head
 	t.head = i
@@ -148,8 +149,11 @@ func (u *Unit) unmark() {
 		if s.last = u.now + 1; s.last != t.last && s.ticks != math.MaxUint8 {
 			s.ticks++
 		}
-		s.rows = uint8(min(int(s.rows)+int(t.Rows), ManyRows))
-		t.Rows = s.rows
+		if t.Quiet = t.rows <= s.quiet; t.Quiet {
+			s.quiet -= t.rows
+		} else {
+			s.quiet = 0
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ type slot struct {
 	size  uint16 // bytes of its blob; 0: none yet
 	table uint16
 	ticks uint8 // in how many ticks it was touched, saturating: riskOf tells no more apart
-	rows  uint8 // how many rows touched it, saturating; ManyRows where that is not known
+	quiet uint8 // how many more rows may touch it before it has to be looked at
 	flags uint8
 	class uint8 // the size class that is accounted: its blob's as of its last touch
 }

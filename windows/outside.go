@@ -171,7 +171,7 @@ func (u *Unit) place(table int, k Key, h header, blob []byte) (i uint32, err err
 	c := classOf(len(blob))
 	s := u.index.slot(i)
 	s.ref, s.size, s.class, s.last = u.arena.alloc(c, i), uint16(len(blob)), h.class, h.last
-	s.ticks, s.rows = uint8(min(h.ticks, math.MaxUint8)), ManyRows
+	s.ticks = uint8(min(h.ticks, math.MaxUint8))
 	if h.near {
 		s.flags |= near | outlives
 	}

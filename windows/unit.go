@@ -1,7 +1,5 @@
 package windows
 
-import "math"
-
 // Unit is the atom of state: its keys, and for each of them what its table
 // keeps. All that it answers is a function of the sets of rows that were
 // folded and of the ticks, never of the order of rows.
@@ -13,6 +11,7 @@ type Unit struct {
 	hard   int64 // new keys are refused beyond it
 
 	index   index
+	quiet   quiet
 	arena   arena
 	cohorts cohorts
 	lines   lines
@@ -68,17 +67,14 @@ type Touch struct {
 	Key   Key
 	Mask  uint64 // the masks of its rows together
 	Slot  uint32
-	Rows  uint8  // that ever touched the key, these among them, or ManyRows
+	Quiet bool   // it need not be looked at: see Unit.SetQuiet
+	rows  uint8  // how many, at most one more than MostQuiet
 	head  uint32 // its first row
 	last  uint32 // the tick of the touch before
 	Table uint16
 	fresh bool
 	was   uint8 // its class before
 }
-
-// ManyRows is how many rows of a key are not counted any more. It is also what a
-// key has that was read from a store.
-const ManyRows = math.MaxUint8
 
 const noRow = ^uint32(0)
 

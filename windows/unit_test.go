@@ -87,7 +87,7 @@ func TestEveryWindowIsWhatScanningAllRowsSays(t *testing.T) {
 		st := newStream(seed, testLayout(), []int{3, 40}[seed%2])
 		u := NewUnit(st.l, 0)
 		tick := int64(1_300_000_000) + int64(seed)*977
-		asked, few := 0, 0
+		asked := 0
 		for range 700 {
 			tick += st.gap()
 			n := st.rng.IntN(6)
@@ -96,7 +96,6 @@ func TestEveryWindowIsWhatScanningAllRowsSays(t *testing.T) {
 			}
 			parts := st.tick(tick, n)
 			u.Fold(tick, rowsOf(parts), parts)
-			few += compareRows(t, u, tick)
 			u.Expire(tick)
 			if st.rng.IntN(7) == 0 {
 				u = restored(t, u)
@@ -112,41 +111,13 @@ func TestEveryWindowIsWhatScanningAllRowsSays(t *testing.T) {
 			}
 			tick = at
 		}
-		if asked == 0 || few == 0 || u.Len() == 0 {
+		if asked == 0 || u.Len() == 0 {
 			t.Fatal("nothing was compared")
 		}
 		if c := u.Counters(); c.Full+c.Refused+c.Evicted > 0 {
 			t.Errorf("counters %+v, want nothing shed", c)
 		}
 	}
-}
-
-// compareRows fails where a touched key has counted more than the rows that it is
-// said to have had. It returns of how many keys the rows are known.
-func compareRows(t *testing.T, u *Unit, tick int64) (known int) {
-	t.Helper()
-	for _, touch := range u.Touched() {
-		if touch.Rows == ManyRows {
-			continue
-		}
-		known++
-		for i := range u.layout.Tables[touch.Table].Series {
-			s := &u.layout.Tables[touch.Table].Series[i]
-			for _, w := range s.Windows {
-				n := 0.0
-				switch s.Kind {
-				case Count:
-					n = float64(u.Total(touch.Slot, i, w, tick))
-				case Distinct:
-					n = u.Distinct(touch.Slot, i, w, tick)
-				}
-				if n > float64(touch.Rows) {
-					t.Fatalf("tick %d: key %x has had %d rows, series %d counts %v in %d s", tick, touch.Key, touch.Rows, i, n, w)
-				}
-			}
-		}
-	}
-	return known
 }
 
 // restored returns the unit as its snapshot brings it back, which must give
