@@ -160,7 +160,7 @@ then: {challenge: endpoint, for: 30m}
 stage: enforce
 `)
 	for scenario, chosen := range map[string]*chosenByUser{
-		"stuffing": nil, "fake_accounts": nil, "bursts": nil,
+		"stuffing": nil, "fake_accounts": nil, "scraping_own": nil,
 		"recon": {Rules: rulesConfig{Dirs: []string{asking}}}, // most people pass, and count
 	} {
 		dir := filepath.Join(t.TempDir(), "log")
