@@ -58,7 +58,6 @@ type table struct {
 	parent  int // table of the population that its keys are members of, or -1
 	bits    []tableBit
 	rules   []evaluation // rules whose key this is
-	quiet   uint8        // how many events a new key may have before one of rules can hold
 	members []evaluation // rules whose members are keys of this table
 	target  *targetReads // where good, tried and clean are, if it is a target
 	known   *standingReads
@@ -71,9 +70,6 @@ type table struct {
 type evaluation struct {
 	rule int
 	bit  uint8
-	// short says how many more events a key needs before the rule's condition can
-	// hold or be near to it; nil: nothing bounds that.
-	short shortfall
 	// entries are, for members, the ladder entries about this table's keys.
 	entries uint16
 	// seen is, for members, the series that counts the events the rule saw.

@@ -47,11 +47,8 @@ func (p *planner) planRule(i int, index map[string]int) {
 	r, rp := p.Rules[i], &p.rules[i]
 	rp.table = p.table(r.Key, -1)
 	where := p.cond(r.Where)
-	e := evaluation{rule: i, bit: p.bit(rp.table, where, noCond)}
-	if r.When != nil {
-		e.short = shortfallOf(halved(r.When.tree), r)
-	}
-	p.tables[rp.table].rules = append(p.tables[rp.table].rules, e)
+	p.tables[rp.table].rules = append(p.tables[rp.table].rules,
+		evaluation{rule: i, bit: p.bit(rp.table, where, noCond)})
 	for _, f := range r.Features {
 		rp.features = append(rp.features, p.read(rp.table, where, f.Aggregate))
 		rp.surges = rp.surges || f.Func == Surge
@@ -294,7 +291,6 @@ func (p *planner) read(t, where int, a Aggregate) reading {
 
 func (p *planner) finish() {
 	for t := range p.tables {
-		p.setQuiet(&p.tables[t])
 		if p.tables[t].target != nil {
 			p.planTarget(t)
 		}

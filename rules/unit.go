@@ -52,7 +52,6 @@ func newUnit(st *State, win *windows.Unit) *Unit {
 	u.ev = newEvaluator(u)
 	if win != nil {
 		win.Keep(st.plan.facts())
-		win.QuietNew(st.plan.quiets())
 	}
 	return u
 }
@@ -100,14 +99,9 @@ func (u *Unit) NextEnd() (tick int64, ok bool) {
 // for, and what was refused of it.
 func (u *Unit) evaluate(t windows.Touch, tick int64) {
 	tb := &u.state.plan.tables[t.Table]
-	if !t.Quiet {
-		for _, e := range tb.rules {
-			if t.Mask>>e.bit&1 == 1 {
-				u.evaluateRule(e, t, tick)
-			}
-		}
-		if tb.quiet > 0 && u.state.plan.watch == nil {
-			u.win.SetQuiet(t.Slot, u.quietFor(tb, t.Slot, tick))
+	for _, e := range tb.rules {
+		if t.Mask>>e.bit&1 == 1 {
+			u.evaluateRule(e, t, tick)
 		}
 	}
 	if len(tb.members) > 0 {

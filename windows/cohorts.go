@@ -23,7 +23,7 @@ func riskOf(ticks uint16, isNear bool) uint8 {
 	return classOfTicks[bits.Len16(max(ticks, 1)-1)]
 }
 
-func (s *slot) risk() uint8 { return riskOf(uint16(s.ticks), s.flags&near != 0) }
+func (s *slot) risk() uint8 { return riskOf(s.ticks, s.flags&near != 0) }
 
 const (
 	secondsOfHour = 3600

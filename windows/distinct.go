@@ -20,12 +20,8 @@ import (
 // retention: with fewer, all of them are in the list. So what is kept is a
 // function of the set of observations, whatever was there before.
 
-// ExactDistinct is up to how many values distinct counts are exact. One that is
-// higher was reached by more values than that.
-const ExactDistinct = 96
-
 const (
-	exactPairs = ExactDistinct
+	exactPairs = 96
 	maxPairs   = exactPairs + 1
 	hashBytes  = 6
 )

@@ -2,7 +2,6 @@ package windows
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 )
 
@@ -116,7 +115,6 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 					u.counters.Refused++
 					return
 				}
-				u.index.slot(at).quiet = u.quiet.fresh(r.Table)
 			}
 		}
 		s = u.index.slot(at)
@@ -133,9 +131,6 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 	}
 	t := &u.touches[s.last]
 	t.Mask |= r.Mask
-	if t.rows <= MostQuiet {
-		t.rows++
-	}
 	u.next[i] = t.head
 	t.head = i
 }
@@ -146,13 +141,8 @@ func (u *Unit) unmark() {
 		t := &u.touches[i]
 		s := u.index.slot(t.Slot)
 		s.flags &^= marked | near
-		if s.last = u.now + 1; s.last != t.last && s.ticks != math.MaxUint8 {
+		if s.last = u.now + 1; s.last != t.last && s.ticks != ^uint16(0) {
 			s.ticks++
-		}
-		if t.Quiet = t.rows <= s.quiet; t.Quiet {
-			s.quiet -= t.rows
-		} else {
-			s.quiet = 0
 		}
 	}
 }

@@ -8,8 +8,7 @@ type slot struct {
 	last  uint32 // the tick of its last touch; while marked, the number of that touch
 	size  uint16 // bytes of its blob; 0: none yet
 	table uint16
-	ticks uint8 // in how many ticks it was touched, saturating: riskOf tells no more apart
-	quiet uint8 // how many more rows may touch it before it has to be looked at
+	ticks uint16 // in how many ticks it was touched, saturating
 	flags uint8
 	class uint8 // the size class that is accounted: its blob's as of its last touch
 }

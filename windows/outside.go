@@ -2,7 +2,6 @@ package windows
 
 import (
 	"fmt"
-	"math"
 
 	"weir/state"
 )
@@ -170,8 +169,7 @@ func (u *Unit) place(table int, k Key, h header, blob []byte) (i uint32, err err
 	}
 	c := classOf(len(blob))
 	s := u.index.slot(i)
-	s.ref, s.size, s.class, s.last = u.arena.alloc(c, i), uint16(len(blob)), h.class, h.last
-	s.ticks = uint8(min(h.ticks, math.MaxUint8))
+	s.ref, s.size, s.class, s.last, s.ticks = u.arena.alloc(c, i), uint16(len(blob)), h.class, h.last, h.ticks
 	if h.near {
 		s.flags |= near | outlives
 	}

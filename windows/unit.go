@@ -11,7 +11,6 @@ type Unit struct {
 	hard   int64 // new keys are refused beyond it
 
 	index   index
-	quiet   quiet
 	arena   arena
 	cohorts cohorts
 	lines   lines
@@ -67,8 +66,6 @@ type Touch struct {
 	Key   Key
 	Mask  uint64 // the masks of its rows together
 	Slot  uint32
-	Quiet bool   // it need not be looked at: see Unit.SetQuiet
-	rows  uint8  // how many, at most one more than MostQuiet
 	head  uint32 // its first row
 	last  uint32 // the tick of the touch before
 	Table uint16

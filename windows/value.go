@@ -70,6 +70,6 @@ func readValue(v []byte) (h header, blob []byte, err error) {
 
 // appendValue appends the stored form of the key in a slot.
 func (u *Unit) appendValue(dst []byte, s *slot) []byte {
-	h := header{serial: u.layout.Serial, last: s.last, ticks: uint16(s.ticks), class: s.class, near: s.flags&near != 0}
+	h := header{serial: u.layout.Serial, last: s.last, ticks: s.ticks, class: s.class, near: s.flags&near != 0}
 	return append(h.append(dst), u.blob(s)...)
 }
