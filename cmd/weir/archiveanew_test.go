@@ -67,13 +67,13 @@ func TestAnArchiveHasATopicThatWasCreatedAnew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, e := newLivesSite(t), newEdge(t, 1)
+			s, e := newLivesSite(t), newEdge(t)
 			s.config["site"], s.config["b"] = "archive: {dir: archive}\n", e.source("edge")
 			life := func() string {
 				_, said, stop := s.start()
 				before := s.decisions()
 				s.log("a.log", "203.0.113")
-				e.send(s, 0)
+				e.send(s)
 				s.await(before, 8, said)
 				stop()
 				s.life++

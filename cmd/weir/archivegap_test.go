@@ -110,11 +110,11 @@ func TestAnArchiveSaysWhatAKillAndALostFileTookFromIt(t *testing.T) {
 // So does a topic whose retention has passed the position meanwhile.
 func TestAnArchiveSaysWhatAKillAndRetentionTookFromIt(t *testing.T) {
 	t.Parallel()
-	s, e := newLivesSite(t), newEdge(t, 1)
+	s, e := newLivesSite(t), newEdge(t)
 	s.config["site"], s.config["b"] = "archive: {dir: archive}\n", e.source("edge")
 	write := func() {
 		s.log("a.log", "203.0.113")
-		e.send(s, 0)
+		e.send(s)
 	}
 	s.killed(8, write)
 	offsets := kadm.Offsets{}

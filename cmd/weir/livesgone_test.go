@@ -23,9 +23,9 @@ type edge struct {
 	client *kgo.Client
 }
 
-func newEdge(t *testing.T, partitions int32) *edge {
+func newEdge(t *testing.T) *edge {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "edge"))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "edge"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,12 +43,12 @@ func (e *edge) source(topic string) string {
 	return fmt.Sprintf("  - {name: b, kafka: {brokers: [%q], topic: %s, start: begin}, format: combined, disorder: 0s}\n", e.addr, topic)
 }
 
-// send writes the requests of the next minute to a partition.
-func (e *edge) send(s *livesSite, partition int32) {
+// send writes the requests of the next minute.
+func (e *edge) send(s *livesSite) {
 	e.t.Helper()
 	var records []*kgo.Record
 	for line := range strings.Lines(s.requests("198.51.100")) {
-		records = append(records, &kgo.Record{Value: []byte(strings.TrimSuffix(line, "\n")), Partition: partition})
+		records = append(records, &kgo.Record{Value: []byte(strings.TrimSuffix(line, "\n"))})
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -95,9 +95,9 @@ func (s *livesSite) cutShort() {
 // is left out, by name; the others go on.
 func TestASourceThatIsGoneAndCannotBeReadIsLeftOut(t *testing.T) {
 	t.Parallel()
-	s, e := newLivesSite(t), newEdge(t, 1)
+	s, e := newLivesSite(t), newEdge(t)
 	s.config["b"] = e.source("edge")
-	e.send(s, 0)
+	e.send(s)
 	s.cutShort()
 	s.config["b"] = ""
 	e.down()
@@ -123,7 +123,7 @@ func TestASourceThatIsGoneAndCannotBeReadIsLeftOut(t *testing.T) {
 // the start; one that is away is waited for where it begins.
 func TestANewSourceIsTriedAtTheStart(t *testing.T) {
 	t.Parallel()
-	s, e := newLivesSite(t), newEdge(t, 1)
+	s, e := newLivesSite(t), newEdge(t)
 	s.cutShort()
 	s.config["b"] = e.source("excess")
 	quiet := &environment{out: io.Discard, errOut: io.Discard, log: slog.New(slog.DiscardHandler)}
@@ -137,7 +137,7 @@ func TestANewSourceIsTriedAtTheStart(t *testing.T) {
 	s.log("a.log", "203.0.113")
 	s.says(said, "a source is away: weir waits for it", "source b: ")
 	e.up()
-	e.send(s, 0)
+	e.send(s)
 	s.await(before, 8, said)
 	stop()
 	s.life++
