@@ -95,14 +95,19 @@ func TestALogThatBeginsAnewIsArchivedFromItsBeginning(t *testing.T) {
 	}
 }
 
-// A crash while files are put aside leaves what the next start goes on with.
-func TestFilesThatWereBeingPutAsideStayTogether(t *testing.T) {
-	dir := t.TempDir()
-	cfg := config(dir, "edge")
-	part := Part{"edge", 0}
+// ofLogA opens an archive of a source that is read from a log called a.
+func ofLogA(t *testing.T) (Config, Part, *Archive) {
+	t.Helper()
+	cfg := config(t.TempDir(), "edge")
 	a := opened(t, cfg, nil)
 	_, err := a.ReadsFrom(t.Context(), "edge", "a", false)
 	must(t, err)
+	return cfg, Part{"edge", 0}, a
+}
+
+// A crash while files are put aside leaves what the next start goes on with.
+func TestFilesThatWereBeingPutAsideStayTogether(t *testing.T) {
+	cfg, part, a := ofLogA(t)
 	var all stream
 	for i := range int64(3) {
 		more := simple(10*i, start+i*24*hour, 10)
@@ -111,9 +116,9 @@ func TestFilesThatWereBeingPutAsideStayTogether(t *testing.T) {
 	}
 	must(t, a.Finish(t.Context()))
 	must(t, a.Close())
-	files, _, err := finishedFiles(dir)
+	files, _, err := finishedFiles(cfg.Dir)
 	must(t, err)
-	moving := filepath.Join(dir, "edge", "before-0")
+	moving := filepath.Join(cfg.Dir, "edge", "before-0")
 	must(t, os.Mkdir(moving, 0o700))
 	must(t, os.Rename(files[0].path, filepath.Join(moving, filepath.Base(files[0].path))))
 	a, err = Open(cfg)
@@ -122,7 +127,7 @@ func TestFilesThatWereBeingPutAsideStayTogether(t *testing.T) {
 	aside, err := a.ReadsFrom(t.Context(), "edge", "b", false)
 	must(t, err)
 	same(t, readAll(t, 100, aside), map[Part]stream{part: all})
-	if left, _, err := finishedFiles(dir); err != nil || len(left) != len(files) {
+	if left, _, err := finishedFiles(cfg.Dir); err != nil || len(left) != len(files) {
 		t.Errorf("%d files, must be %d: %v", len(left), len(files), err)
 	}
 }
@@ -130,18 +135,13 @@ func TestFilesThatWereBeingPutAsideStayTogether(t *testing.T) {
 // What is left of the earlier log is never dropped: where it cannot become a file
 // the run does not begin.
 func TestNothingOfAnEarlierLogIsDroppedForWantOfRoom(t *testing.T) {
-	dir := t.TempDir()
-	cfg := config(dir, "edge")
-	part := Part{"edge", 0}
-	a := opened(t, cfg, nil)
-	_, err := a.ReadsFrom(t.Context(), "edge", "a", false)
-	must(t, err)
+	cfg, part, a := ofLogA(t)
 	must(t, a.Add(t.Context(), part, 0, simple(0, start, 10), nil))
 	must(t, a.Sync(t.Context(), map[Part]int64{part: 10}))
 	must(t, a.Close())
 	full := cfg
 	full.Reserve, full.free = 1<<20, func(string) (int64, error) { return 1<<20 - 1, nil }
-	a, err = Open(full)
+	a, err := Open(full)
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

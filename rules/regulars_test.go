@@ -159,18 +159,21 @@ stage: enforce
 	}
 }
 
-// Who signs up is no customer yet; whom it would keep out of signing up is told
-// by who has the same trait elsewhere.
-func TestSigningUpMakesNobodyGood(t *testing.T) {
-	h := newHistory(t, `id: t.signups
+// fiveOfATrait blocks a client trait, nobody good behind it, at an endpoint of a kind.
+const fiveOfATrait = `id: t.five
 version: 1
 key: [endpoint, fingerprint]
-where: kind == "signup"
+where: kind == "%s"
 features: {n: count("1h")}
 when: n >= 5
 then: {block: [endpoint, fingerprint], if: good == 0, for: 1h}
 stage: enforce
-`)
+`
+
+// Who signs up is no customer yet; whom it would keep out of signing up is told
+// by who has the same trait elsewhere.
+func TestSigningUpMakesNobodyGood(t *testing.T) {
+	h := newHistory(t, fmt.Sprintf(fiveOfATrait, "signup"))
 	h.come(0, logIns(30, 0, "browser", event.Success)...)
 	h.come(2*day, append(logIns(5, 0, "browser", event.Success), logIns(9, 100, "browser", event.Failure)...)...)
 	signUps := func(from int, fingerprint string) {
@@ -270,15 +273,7 @@ func TestASuccessVouchesForTheSameWithVisits(t *testing.T) {
 
 // What strangers get is told by who else has the same trait, as at a sign-up.
 func TestWhoIsBehindWhatStrangersAskForIsToldElsewhere(t *testing.T) {
-	h := newHistory(t, `id: t.cards
-version: 1
-key: [endpoint, fingerprint]
-where: kind == "giftcard"
-features: {n: count("1h")}
-when: n >= 5
-then: {block: [endpoint, fingerprint], if: good == 0, for: 1h}
-stage: enforce
-`)
+	h := newHistory(t, fmt.Sprintf(fiveOfATrait, "giftcard"))
 	h.come(0, logIns(30, 0, "browser", event.Success)...)
 	for i := range 6 {
 		h.come(3*day, person{n: 100 + i, ip: 100 + i, fingerprint: "browser", kind: event.Giftcard, outcome: event.Success})

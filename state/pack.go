@@ -8,10 +8,10 @@ import (
 )
 
 // What a chunk holds is compressed with S2: it is full of small numbers and of
-// hours that keys share, so that two fifths go. Badger writes each record three
-// times (its log, a table, and the table's move to the last level), so this is what
-// decides how much is written. The hashes in it do not shrink, and better
-// compressors take far more time for a twentieth.
+// hours that keys share, so that a third goes and more. Badger writes each record
+// three times (its log, a table, and the table's move to the last level), so this is
+// what decides how much is written. The hashes in it do not shrink; what S2's better
+// mode takes off besides, a sixteenth, is not worth a checkpoint's time.
 
 // chunkMost is how large a chunk is at most that is read: one holds an entry at
 // least, and no entry is larger than a part of a page with one value.
