@@ -211,7 +211,7 @@ func produce(addrs []string, lines int, density float64) (*testkit.Truth, int64,
 	}
 	defer cl.Close()
 	w := &shipper{cl: cl}
-	truth, err := testkit.WriteLog(w, testkit.LogOptions{Seed: 1, Lines: lines, Density: density, Format: testkit.NginxJSON})
+	truth, err := testkit.WriteLog(w, logOptions(testkit.NginxJSON, lines, density))
 	if err == nil {
 		err = cl.Flush(context.Background())
 	}

@@ -125,13 +125,23 @@ func run(out io.Writer) (err error) {
 	return nil
 }
 
+// tailAddresses is from how many addresses half of a log's requests come; the
+// other half come from regulars. A quarter of the requests of such a log are
+// from an address that was not there before: of real logs at most a sixth are.
+const tailAddresses = 1_000_000
+
+// logOptions are those of the logs that speed is measured with.
+func logOptions(format string, lines int, density float64) testkit.LogOptions {
+	return testkit.LogOptions{Seed: 1, Lines: lines, Density: density, Format: format, Addresses: tailAddresses}
+}
+
 // generate writes a log, once.
 func generate(path, format string, lines int, density float64) (*testkit.Truth, error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
-	truth, err := testkit.WriteLog(f, testkit.LogOptions{Seed: 1, Lines: lines, Density: density, Format: format})
+	truth, err := testkit.WriteLog(f, logOptions(format, lines, density))
 	return truth, errors.Join(err, f.Close())
 }
 

@@ -28,6 +28,9 @@ type LogOptions struct {
 	// Guests adds an office behind one address and a crawler, see OfficeAddress
 	// and CrawlerNet: they look like attacks and are none.
 	Guests bool
+	// Addresses is how many there are of those that are no regulars', an eighth of
+	// them IPv6; 0: some eight million, so that hardly one comes twice.
+	Addresses int
 }
 
 // The guests of a log.
@@ -58,7 +61,7 @@ type Attack struct {
 
 // WriteLog writes the access log of a shop and returns what is in it. The same
 // options give the same bytes. Half of the requests come from a few thousand
-// regular addresses, half from anywhere among some four million.
+// regular addresses, half from anywhere among the others.
 func WriteLog(w io.Writer, opt LogOptions) (*Truth, error) {
 	if opt.Start.IsZero() {
 		opt.Start = time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC)
@@ -79,7 +82,7 @@ func WriteLog(w io.Writer, opt LogOptions) (*Truth, error) {
 	if err != nil {
 		return nil, err
 	}
-	shop := newShop(opt.Seed)
+	shop := newShop(opt.Seed, opt.Addresses)
 	guests := guests{on: opt.Guests, seen: map[uint32]bool{}}
 	truth := &Truth{Lines: opt.Lines, First: opt.Start}
 	clients := clientSet{bits: make([]uint64, allClients/64+1)}

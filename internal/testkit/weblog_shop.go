@@ -68,11 +68,17 @@ type shop struct {
 	languages []string
 	referers  []string
 	assets    []string
+	tail      uint64 // IPv4 addresses that are no regulars'
+	tailV6    uint64
 	hit       hit
 }
 
-func newShop(seed uint64) *shop {
-	s := &shop{rng: random(seed, 10)}
+func newShop(seed uint64, addresses int) *shop {
+	s := &shop{rng: random(seed, 10), tail: tailSize, tailV6: tailV6}
+	if addresses > 0 {
+		s.tailV6 = max(1, min(uint64(addresses)/8, tailV6))
+		s.tail = max(1, min(uint64(addresses)-s.tailV6, tailSize))
+	}
 	s.zipf = rand.NewZipf(random(seed, 11), 1.1, 20, regulars-1)
 	s.agents = agents(random(seed, 12))
 	names := random(seed, 13)
@@ -113,11 +119,11 @@ func (s *shop) visitor() {
 		h.client = int(s.zipf.Uint64())
 		h.address = logAddress{v4: headBase + uint32(h.client)}
 	case u>>1&7 == 0:
-		n := u >> 8 % tailV6
+		n := u >> 8 % s.tailV6
 		h.client = int(regulars + tailSize + n)
 		h.address = logAddress{v6: (0x1000|n>>12)<<16 | 0x1000 | n&0xfff}
 	default:
-		n := u >> 8 % tailSize
+		n := u >> 8 % s.tail
 		h.client = int(regulars + n)
 		h.address = logAddress{v4: tailBase + uint32(n)}
 	}
