@@ -32,6 +32,7 @@ type edit struct {
 	scratch []byte
 	limit   int // how long it may become
 	moved   bool
+	key     Key
 }
 
 // splice replaces del bytes at by ins, which must not lie in the blob. It

@@ -140,6 +140,9 @@ func (u *Unit) foldDistinct(e *edit, at, id int, s *section, base uint32, t *Tou
 		return n
 	}
 	now := u.now - base
+	if !present && len(hs) == 1 {
+		return u.firstPair(e, at, id, now, hs[0])
+	}
 	oldest := s.oldest(u.now + 1)
 	old, end := u.old[:0], 0
 	if present {
@@ -190,7 +193,7 @@ func (u *Unit) foldDistinct(e *edit, at, id int, s *section, base uint32, t *Tou
 		for _, h := range hs {
 			k.insert(h, u.now)
 		}
-		u.counters.Full += k.full
+		u.sketched(&k, id)
 		size = k.at + k.size - at
 	}
 	e.resize(at, size-sectionHeader)
@@ -222,7 +225,13 @@ func (u *Unit) Distinct(slot uint32, series int, w Window, tick int64) float64 {
 	}
 	base := binary.LittleEndian.Uint32(b)
 	start := uint32(max(0, w.Start(tick)))
+	quantum := start / sh.sections[id].pane
 	n := int(p[0])
+	if n == maxPairs { // where all of them were in the window, later ones are too
+		if v, ok := u.estimates.find(s.key, int(id), quantum); ok {
+			return v
+		}
+	}
 	last, i := uvarint(p, 1)
 	for k := range n {
 		if uint32(last)+base < start {
@@ -238,5 +247,7 @@ func (u *Unit) Distinct(slot uint32, series int, w Window, tick int64) float64 {
 	if n < maxPairs {
 		return float64(n)
 	}
-	return max(maxPairs, estimate(p[i:], start/sh.sections[id].pane))
+	v := max(maxPairs, estimate(p[i:], quantum))
+	u.estimated(s.key, int(id), quantum, v)
+	return v
 }

@@ -78,9 +78,21 @@ func (u *Unit) resketch(e *edit, at, n, count int, s *section, hash uint64, prev
 		k := sketchIn(e, at, sectionHeader+n, s)
 		u.purge(&k, s, previous)
 		k.insert(hash, u.now)
-		u.counters.Full += k.full
+		u.sketched(&k, int(e.b[at]))
 		n = k.at + k.size - at - sectionHeader
 	}
 	e.resize(at, n)
 	return sectionHeader + n
+}
+
+// firstPair begins a section with its only value.
+func (u *Unit) firstPair(e *edit, at, id int, now uint32, hash uint64) (size int) {
+	tmp := appendHash(binary.AppendUvarint(append(u.tmp[:0], byte(id), 0, 0, 1), uint64(now)), hash)
+	u.tmp = tmp
+	if !e.splice(at, 0, tmp) {
+		u.counters.Full++
+		return 0
+	}
+	e.resize(at, len(tmp)-sectionHeader)
+	return len(tmp)
 }

@@ -22,6 +22,7 @@ type cells struct {
 func (u *Unit) Fold(tick int64, rows []Row, from []*Deltas) {
 	u.touches = u.touches[:0]
 	u.next = u.next[:0]
+	u.folds++
 	u.tick = max(u.tick, tick)
 	if tick < 1 || tick > 1<<32-1 || tick < int64(u.lines.highest()) {
 		u.counters.OutOfTime += uint64(len(rows))
@@ -176,7 +177,7 @@ func (u *Unit) foldTouch(t *Touch) {
 	sh := &u.shapes[s.table]
 	class := classOf(int(s.size))
 	room := u.arena.blob(class, s.ref)
-	e := edit{b: room[:s.size], scratch: u.blobRoom, limit: maxBlob}
+	e := edit{b: room[:s.size], scratch: u.blobRoom, limit: maxBlob, key: t.Key}
 	if int64(u.now+1)-int64(t.last) > sh.retain {
 		// It might as well have been deleted: begin anew.
 		e.b, e.moved = u.newBlob(sh, t), true
@@ -296,7 +297,7 @@ func (u *Unit) admit(t *Touch) bool {
 		return false
 	}
 	sh := &u.shapes[t.Table]
-	e := edit{b: u.newBlob(sh, t), scratch: u.blobRoom, limit: maxBlob, moved: true}
+	e := edit{b: u.newBlob(sh, t), scratch: u.blobRoom, limit: maxBlob, moved: true, key: t.Key}
 	u.foldSections(&e, sh, t)
 	c := classOf(len(e.b))
 	cost := int64(keyBytes + classBytes[c])

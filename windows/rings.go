@@ -61,26 +61,3 @@ func (u *Unit) appendCounts(dst []byte, s *section, old []byte) []byte {
 	}
 	return dst
 }
-
-// Total returns what a Count or Sum series adds up to in the window as of tick.
-func (u *Unit) Total(slot uint32, series int, w Window, tick int64) (total uint64) {
-	r, ok := u.read(slot, series, w, tick)
-	if !ok {
-		return 0
-	}
-	width := r.s.width
-	col := int(u.shapes[u.index.slot(slot).table].places[series][w.Ring()].column)
-	for ok = r.first(); ok; {
-		if r.p[r.i+col>>3]>>(col&7)&1 != 0 {
-			before := 0
-			for _, c := range r.p[r.i : r.i+col>>3] {
-				before += bits.OnesCount8(c)
-			}
-			before += bits.OnesCount8(r.p[r.i+col>>3] & (1<<(col&7) - 1))
-			v, _ := uvarint(r.p, skip(r.p, r.i+width, before))
-			total = addSaturating(total, v)
-		}
-		ok = r.next(countsEnd(r.p, r.i, width))
-	}
-	return total
-}

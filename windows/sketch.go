@@ -37,6 +37,7 @@ type sketch struct {
 	size    int
 	quantum uint32
 	full    uint64 // observations for which the blob had no room
+	changed bool   // so that estimates may be others
 }
 
 // sketchIn finds the sketch in the section of size bytes at.
@@ -92,6 +93,7 @@ func (k *sketch) insert(hash uint64, second uint32) {
 		}
 	}
 	entry := when<<6 | rank
+	k.changed = true
 	if drop == 1 {
 		binary.LittleEndian.PutUint32(b[off:], entry)
 		return

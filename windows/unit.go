@@ -34,6 +34,11 @@ type Unit struct {
 	outside outside
 	noting  noting
 
+	// What was read and has not changed since.
+	folds     uint64 // how many there were, and one
+	totals    [numbers]totals
+	estimates estimates
+
 	// What the last Fold touched.
 	touches []Touch
 	next    []uint32 // of each row the next one of the same key, or noRow
@@ -84,7 +89,7 @@ func NewUnit(l *Layout, limit int64) *Unit {
 	}
 	u := &Unit{
 		layout: l, shapes: shapes, print: l.fingerprint(), index: newIndex(), most: mostKeys,
-		cohorts: newCohorts(len(l.Tables)), lines: lines{idle: make([]uint32, len(l.Tables))}, stores: l.stores(),
+		cohorts: newCohorts(len(l.Tables)), lines: lines{idle: make([]uint32, len(l.Tables))}, stores: l.stores(), folds: 1,
 	}
 	u.SetLimit(limit)
 	most := 0
