@@ -60,6 +60,7 @@ type table struct {
 	rules   []evaluation // rules whose key this is
 	members []evaluation // rules whose members are keys of this table
 	target  *targetReads // where good, tried and clean are, if it is a target
+	remote  bool         // of rules whose keys are others
 	known   *standingReads
 	seen    *standingReads
 	visits  *visitReads

@@ -141,6 +141,7 @@ func (p *planner) entry(i, n, where int, index map[string]int) entryPlan {
 		e.target = p.table(dims, -1)
 	}
 	p.targetOf(e.target, r, c.Except)
+	p.tables[e.target].remote = p.tables[e.target].remote || !e.local
 	for _, d := range dims {
 		e.from = append(e.from, slices.Index(from, d))
 	}
@@ -293,6 +294,7 @@ func (p *planner) finish() {
 	for t := range p.tables {
 		if p.tables[t].target != nil {
 			p.planTarget(t)
+			p.Layout.Tables[t].Faint = p.faint(t)
 		}
 	}
 	p.planAsks()

@@ -107,6 +107,7 @@ func (p *planner) targetOf(t int, r *Rule, except event.Field) {
 	if who := whoOf(p.tables[t].fields); kinds&^(vouchless|namely) == 0 && len(who) > 0 {
 		w := p.table(who, -1)
 		p.targetOf(w, r, except)
+		p.tables[w].remote = true
 		p.tables[t].target.who = w
 	}
 }
@@ -154,6 +155,26 @@ func (p *planner) planTarget(t int) {
 		e := &tr.spared[i]
 		e.hit = p.series(t, windows.Count, p.bit(t, of, p.hit(e.field)), 0, windows.W7d)
 	}
+}
+
+// faint returns the bit of events that only law 9 counts: whoever no rule has
+// looked at needs no key, since nothing is decided about him. That holds only
+// where all that is decided about the table's keys begins with them.
+func (p *planner) faint(t int) uint64 {
+	tb := &p.tables[t]
+	series := p.Layout.Tables[t].Series
+	bit := series[tb.target.events].Bit
+	shared := tb.remote || len(series[tb.target.events].Windows) > 1
+	for i, s := range series {
+		shared = shared || s.Bit == bit && i != tb.target.events
+	}
+	for _, e := range slices.Concat(tb.rules, tb.members) {
+		shared = shared || e.bit == bit
+	}
+	if shared {
+		return 0
+	}
+	return 1 << bit
 }
 
 // refusedBit stands in for a condition number in the bit of refused events,

@@ -50,7 +50,7 @@ func compareKeys(a, b Key) int {
 }
 
 // link finds or takes a slot for the key of each row and strings the rows of a
-// key together. It goes backwards, so that each string is ascending.
+// key together.
 func (u *Unit) link(rows []Row) {
 	u.next = slices.Grow(u.next, len(rows))[:len(rows)]
 	for end := len(rows); end > 0; end = max(0, end-group) {
@@ -61,6 +61,12 @@ func (u *Unit) link(rows []Row) {
 			u.linkRow(&g[i], uint32(from+i), u.cells.slot[i])
 		}
 	}
+	for _, i := range u.faint {
+		if at, ok := u.index.find(rows[i].Key); ok && u.index.slot(at).flags&marked != 0 {
+			u.string(&rows[i], i, u.index.slot(at))
+		}
+	}
+	u.faint = u.faint[:0]
 }
 
 // probe leaves in cells.slot the slot that each row of a group probably has,
@@ -105,11 +111,16 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 		at = probable - 1
 		s = u.index.slot(at)
 	}
+	faint := r.Mask&^u.shapes[r.Table].faint == 0
 	if s == nil || s.key != r.Key {
 		var ok bool
 		if at, ok = u.index.find(r.Key); !ok {
 			if u.outside.keys > 0 {
 				at, ok = u.fetch(int(r.Table), r.Key)
+			}
+			if !ok && faint {
+				u.faint = append(u.faint, i)
+				return
 			}
 			if !ok {
 				if at, ok = u.index.insert(r.Key, r.Table); !ok {
@@ -121,6 +132,10 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 		s = u.index.slot(at)
 	}
 	if s.flags&marked == 0 {
+		if faint && u.expired(s, s.last) {
+			u.faint = append(u.faint, i)
+			return
+		}
 		if s.flags&u.index.listed == 0 && s.size > 0 {
 			u.change(at, s)
 		}
@@ -130,10 +145,21 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 		s.flags |= marked
 		s.last = uint32(len(u.touches) - 1)
 	}
+	u.string(r, i, s)
+}
+
+// string adds row i to the touch of its key, whose slot is marked.
+func (u *Unit) string(r *Row, i uint32, s *slot) {
 	t := &u.touches[s.last]
 	t.Mask |= r.Mask
 	u.next[i] = t.head
 	t.head = i
+}
+
+// expired reports whether a key that was last touched at a tick might as well
+// have been deleted.
+func (u *Unit) expired(s *slot, last uint32) bool {
+	return int64(u.now+1)-int64(last) > u.shapes[s.table].retain
 }
 
 // unmark gives the slots back what marking them had borrowed.
@@ -178,8 +204,7 @@ func (u *Unit) foldTouch(t *Touch) {
 	class := classOf(int(s.size))
 	room := u.arena.blob(class, s.ref)
 	e := edit{b: room[:s.size], scratch: u.blobRoom, limit: maxBlob, key: t.Key}
-	if int64(u.now+1)-int64(t.last) > sh.retain {
-		// It might as well have been deleted: begin anew.
+	if u.expired(s, t.last) { // begin anew
 		e.b, e.moved = u.newBlob(sh, t), true
 		s.ticks = 1
 		if u.outside.store != nil {
@@ -321,7 +346,7 @@ func (u *Unit) admit(t *Touch) bool {
 func (u *Unit) Touched() []Touch { return u.touches }
 
 // RowsOf calls yield with the index of each row of the last Fold that touched
-// the key in slot, ascending.
+// the key in slot, in no order.
 func (u *Unit) RowsOf(slot uint32, yield func(i int)) {
 	k := u.KeyOf(slot)
 	n, ok := slices.BinarySearchFunc(u.touches, k, func(t Touch, k Key) int { return compareKeys(t.Key, k) })

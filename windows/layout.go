@@ -131,6 +131,9 @@ type Table struct {
 	// Retain is how long an idle key is kept, in seconds: its longest window
 	// plus a pane.
 	Retain int64
+	// Faint are the bits of rows that begin no key by themselves: what has only
+	// these is folded where the key is there, or comes with other rows.
+	Faint uint64
 	// Parent says that rows of this table carry the key of the population that
 	// they are members of (Row.Parent), so that Scan can find a key's members.
 	Parent bool

@@ -50,6 +50,7 @@ type shape struct {
 	fields   []int // where in Layout.Fields the values of the key are
 	parent   bool
 	retain   int64
+	faint    uint64
 	sections []section
 	adders   []adder
 	places   [][NumRings]place
@@ -83,7 +84,7 @@ func (l *Layout) shapes() (shapes []shape, err error) {
 }
 
 func (l *Layout) shape(t *Table) (shape, error) {
-	sh := shape{parent: t.Parent, retain: t.Retain, places: make([][NumRings]place, len(t.Series))}
+	sh := shape{parent: t.Parent, retain: t.Retain, faint: t.Faint, places: make([][NumRings]place, len(t.Series))}
 	var err error
 	for _, f := range t.Fields {
 		i := slices.Index(l.Fields, f)

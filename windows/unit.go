@@ -42,6 +42,7 @@ type Unit struct {
 	// What the last Fold touched.
 	touches []Touch
 	next    []uint32 // of each row the next one of the same key, or noRow
+	faint   []uint32 // rows that wait for another one to begin their keys
 
 	// During a Fold.
 	rows  []Row
