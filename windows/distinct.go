@@ -147,8 +147,8 @@ func (u *Unit) foldDistinct(e *edit, at, id int, s *section, base uint32, t *Tou
 	old, end := u.old[:0], 0
 	if present {
 		p := e.b[at+sectionHeader : at+sectionHeader+n]
-		if len(hs) == 1 {
-			if size, ok := u.foldOne(e, at, n, s, base, hs[0]); ok {
+		if len(hs) <= fewPairs {
+			if size, ok := u.foldFew(e, at, n, s, base, hs); ok {
 				return size
 			}
 		}

@@ -1,0 +1,98 @@
+package windows
+
+import "encoding/binary"
+
+// fewPairs is how many values at once are moved to the front of a list without
+// decoding it.
+const fewPairs = 8
+
+// foldFew is foldDistinct for the common touch: a few values, and nothing of the
+// list expired or to be sketched anew. It copies the list around them. Where
+// that is not all there is to do it reports false and changes nothing.
+func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64) (size int, ok bool) {
+	start := at + sectionHeader
+	p := e.b[start : start+n]
+	count := int(p[0])
+	now := u.now - base
+	oldest := max(s.oldest(u.now+1), base) - base
+	newest, i := uvarint(p, 1)
+	if uint32(newest) >= now {
+		return 0, false
+	}
+
+	out := appendHash(binary.AppendUvarint(append(u.tmp[:0], 0), uint64(now)), hs[0])
+	for _, h := range hs[1:] {
+		out = appendHash(append(out, 0), h)
+	}
+	kept, previous := len(hs), uint64(now)
+	last, run := newest, -1 // where what is copied begins
+	for k := range count {
+		begin := i
+		if k > 0 {
+			var gap uint64
+			gap, i = uvarint(p, i)
+			last -= gap
+		}
+		h := readHash(p, i)
+		i += hashBytes
+		if kept == maxPairs || isAmong(hs, h) {
+			if run >= 0 {
+				out = append(out, p[run:begin]...)
+				run = -1
+			}
+			continue
+		}
+		if run < 0 {
+			out = binary.AppendUvarint(out, previous-last)
+			run = i - hashBytes
+		}
+		kept++
+		previous = last
+	}
+	u.tmp = out
+	if last < uint64(oldest) || count < maxPairs && kept == maxPairs {
+		return 0, false
+	}
+	if run >= 0 {
+		out = append(out, p[run:i]...)
+	}
+	out[0] = byte(kept)
+	u.tmp = out
+	if !e.splice(start, i, out) {
+		return 0, false
+	}
+	n += len(out) - i
+	if count == maxPairs {
+		k := sketch{e: e, at: start + len(out), size: n - len(out), quantum: s.pane}
+		u.purge(&k, s, uint32(newest)+base)
+		for _, h := range hs {
+			k.insert(h, u.now)
+		}
+		u.sketched(&k, int(e.b[at]))
+		n = len(out) + k.size
+	}
+	e.resize(at, n)
+	return sectionHeader + n, true
+}
+
+// isAmong is for a few hashes, mostly one.
+func isAmong(hs []uint64, h uint64) bool {
+	for _, other := range hs {
+		if other == h {
+			return true
+		}
+	}
+	return false
+}
+
+// firstPair begins a section with its only value.
+func (u *Unit) firstPair(e *edit, at, id int, now uint32, hash uint64) (size int) {
+	tmp := appendHash(binary.AppendUvarint(append(u.tmp[:0], byte(id), 0, 0, 1), uint64(now)), hash)
+	u.tmp = tmp
+	if !e.splice(at, 0, tmp) {
+		u.counters.Full++
+		return 0
+	}
+	e.resize(at, len(tmp)-sectionHeader)
+	return len(tmp)
+}
