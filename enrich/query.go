@@ -28,6 +28,7 @@ type redactor struct {
 	more   map[string]bool // a site's names of parameters, besides the well-known
 	hide   *pseudonyms
 	name   [2 * maxParameter]byte
+	names  nameMemo
 	value  []byte // a secret, unescaped
 	nested []byte // a value, unescaped
 }

@@ -61,26 +61,27 @@ func readPart(s string, start int, inQuery bool) (end, eq int, odd bool) {
 	eq = -1
 	digits := 0
 	for end = start; end < len(s); end++ {
-		switch c := s[end]; classes[c] {
-		case plainByte:
-		case digitByte:
-			digits++
-		case endByte:
+		c := s[end]
+		class := classes[c]
+		if class <= digitByte {
+			digits += int(class)
+			continue
+		}
+		switch {
+		case class == endByte:
 			if c != '/' || !inQuery {
 				return end, eq, odd || digits >= minCard
 			}
-		case oddByte:
-			if c == '=' && eq < 0 {
-				eq = end
-			} else {
-				odd = true
-			}
+		case c == '=' && eq < 0:
+			eq = end
+		default:
+			odd = true
 		}
 	}
 	return end, eq, odd || digits >= minCard
 }
 
-// The classes of bytes in a query or path.
+// The classes of bytes in a query or path; that of a digit counts it.
 const (
 	plainByte = iota
 	digitByte
@@ -135,6 +136,16 @@ func secretEnd(s string, inQuery bool) int {
 // or one of the names that it is made of (user[password], form.email), or it
 // has one of a few words in it.
 func (r *redactor) secretName(name string) bool {
+	if secret, ok := r.names.find(name); ok {
+		return secret
+	}
+	secret := r.findSecret(name)
+	r.names.put(name, secret)
+	return secret
+}
+
+// findSecret is secretName of a name that was not there before.
+func (r *redactor) findSecret(name string) bool {
 	if len(name) > len(r.name) {
 		name = name[len(name)-len(r.name):] // the last part says what it is
 	}
