@@ -21,12 +21,32 @@ func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64)
 	}
 
 	out := appendHash(binary.AppendUvarint(append(u.tmp[:0], 0), uint64(now)), hs[0])
+	among := uint64(1) << (hs[0] & 63) // what the hashes end with
 	for _, h := range hs[1:] {
 		out = appendHash(append(out, 0), h)
+		among |= 1 << (h & 63)
 	}
 	kept, previous := len(hs), uint64(now)
-	last, run := newest, -1 // where what is copied begins
-	for k := range count {
+	last, run := newest, -1   // where what is copied begins
+	surely := count - len(hs) // so many fit, whatever the hashes are
+	for k := 0; k < count; k++ {
+		if run >= 0 { // pairs that stay as they are, mostly of seven bytes
+			from := k
+			for k < surely && i+8 <= len(p) {
+				v := binary.LittleEndian.Uint64(p[i:])
+				if v&0x80 != 0 || among>>(v>>8&63)&1 != 0 {
+					break
+				}
+				last -= v & 0x7f
+				i += 1 + hashBytes
+				k++
+			}
+			kept += k - from
+			previous = last
+			if k == count {
+				break
+			}
+		}
 		begin := i
 		if k > 0 {
 			var gap uint64
@@ -35,7 +55,7 @@ func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64)
 		}
 		h := readHash(p, i)
 		i += hashBytes
-		if kept == maxPairs || isAmong(hs, h) {
+		if kept == maxPairs || among>>(h&63)&1 != 0 && isAmong(hs, h) {
 			if run >= 0 {
 				out = append(out, p[run:begin]...)
 				run = -1
