@@ -72,6 +72,7 @@ type places struct {
 type place struct {
 	table int
 	key   windows.Key
+	slot  uint32 // where the key was found
 	who   *place
 }
 
@@ -79,8 +80,10 @@ type place struct {
 // tick.
 func (st *State) touched(at *place, since int64) bool {
 	u := st.units[at.key.Unit(len(st.units))]
-	if slot, ok := u.win.FindIn(at.table, at.key); ok && u.win.LastTouch(slot) > since {
-		return true
+	if slot, ok := u.win.FindAt(at.slot, at.table, at.key); ok {
+		if at.slot = slot; u.win.LastTouch(slot) > since {
+			return true
+		}
 	}
 	return at.who != nil && st.touched(at.who, since)
 }

@@ -148,6 +148,16 @@ func (u *Unit) FindIn(table int, k Key) (slot uint32, ok bool) {
 	return u.fetch(table, k)
 }
 
+// FindAt is FindIn that looks first at a slot where the key was once.
+func (u *Unit) FindAt(was uint32, table int, k Key) (slot uint32, ok bool) {
+	if was < u.index.slots {
+		if s := u.index.slot(was); s.used() && s.key == k {
+			return was, true
+		}
+	}
+	return u.FindIn(table, k)
+}
+
 // apart reports whether there are keys that only the store has.
 func (u *Unit) apart() bool {
 	if u.outside.scanning {
