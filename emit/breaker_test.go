@@ -191,6 +191,9 @@ func TestAReviewGoesOnWhereItWas(t *testing.T) {
 		})
 		return first
 	}
+	for len(l.unseen) > 0 {
+		review()
+	}
 	if first := review(); first != "0" {
 		t.Errorf("begins at %s", first)
 	}
@@ -454,7 +457,7 @@ func TestAReviewLooksFirstAtWhatCame(t *testing.T) {
 		})
 		return asked
 	}
-	for range 3 {
+	for len(l.unseen) > 0 {
 		review()
 	}
 	l.add(ruled("r", dawn.Add(time.Second), "n", "new"), renewal(ruled("r", dawn, "n", "5000"), dawn.Add(time.Second)))
@@ -471,6 +474,59 @@ func TestAReviewLooksFirstAtWhatCame(t *testing.T) {
 	}
 	if l.Ledger.compact(); len(l.unseen) != 0 {
 		t.Errorf("%d that are over wait for a review", len(l.unseen))
+	}
+}
+
+// What comes is looked at first, but however much comes, and however long, all
+// that is in force has its turn again.
+func TestNothingThatComesKeepsAReviewFromGoingRound(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		comes int           // between two reviews
+		last  time.Duration // what comes, when it has come
+	}{
+		{"half of what it looks at", maxReview / 2, 40 * time.Second},
+		{"as much as it looks at", maxReview, 40 * time.Second},
+		{"three times as much", 3 * maxReview, 20 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := testLedger(t, &Guards{})
+			l.sited(1e6)
+			old := ruled("r", dawn, "n", "old")
+			old.Until = dawn.Add(24 * time.Hour)
+			l.add(identified(old))
+			asked, since, most := 0, 0, 0
+			for round := range 40 {
+				l.clock.now = l.clock.now.Add(10 * time.Second)
+				ds := make([]event.Decision, c.comes)
+				for i := range ds {
+					ds[i] = ruled("r", l.clock.now, "n", fmt.Sprintf("%d-%d", round, i))
+					ds[i].Until = l.clock.now.Add(c.last)
+				}
+				l.add(ds...)
+				looked := 0
+				l.review(func(tg event.Target) (float64, float64, bool) {
+					if len(tg) == 0 {
+						return 1e6, 1e6, true
+					}
+					if looked++; tg[0].Text == "old" {
+						asked, since = asked+1, 0
+					}
+					return 0, 0, true
+				})
+				if looked > maxReview {
+					t.Fatalf("round %d: %d were looked at, want at most %d", round, looked, maxReview)
+				}
+				since++
+				most = max(most, len(l.order))
+				if limit := most/(maxReview/2) + 2; since > limit {
+					t.Fatalf("round %d: what came first was not looked at for %d rounds, want at most %d with %d in force", round, since, limit, most)
+				}
+			}
+			if asked < 2 {
+				t.Errorf("what came first was looked at %d times", asked)
+			}
+		})
 	}
 }
 

@@ -4,21 +4,22 @@ import "weir/event"
 
 // review looks at the next entries and trips the rules that hurt: first at those
 // that came or were renewed since the last time, of which a decision may not have
-// told who is behind them (of a sign-up it cannot), then at all in turn.
+// told who is behind them (of a sign-up it cannot), then at all in turn. However
+// many come, half of those it looks at are looked at in turn; and a turn is of
+// what was there when it began, else it could follow for ever those that come.
 func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 	l.compact()
 	rules := map[string]bool{}
-	left := maxReview
-	first := min(left, len(l.unseen))
+	first := min(maxReview/2, len(l.unseen))
 	for i, e := range l.unseen[:first] {
 		l.unseen[i], e.unseen = nil, false
 		l.look(e, figures)
 		rules[e.d.Rule] = true
 	}
 	l.unseen = l.unseen[first:]
-	for range min(left-first, len(l.order)) {
-		if l.next >= len(l.order) {
-			l.next = 0
+	for range min(maxReview-first, len(l.order)) {
+		if l.next >= l.last {
+			l.next, l.last = 0, len(l.order)
 		}
 		e := l.order[l.next]
 		l.next++
