@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -554,4 +555,60 @@ func TestARenewalKeepsWhatAReviewFound(t *testing.T) {
 	if len(l.Tripped()) != 1 {
 		t.Error("not tripped: the renewals made nobody of the four that a review had found")
 	}
+}
+
+// Of a sign-up a review tells whom it hurts: it takes its turn then.
+func TestWhatOnlyAReviewTellsTakesItsTurn(t *testing.T) {
+	const n = 2*maxPace + 5
+	path, clock := filepath.Join(t.TempDir(), "ledger.jsonl"), &testClock{dawn}
+	l := reopened(t, path, clock, &Guards{})
+	l.sited(1e6)
+	var ds []event.Decision
+	for i := range n {
+		ds = append(ds, ruled("r", dawn, "n", fmt.Sprint(i)))
+	}
+	l.add(append(ds, ruled("r", dawn, "n", "nobody's"))...)
+	if got := len(l.force()); got != n+1 {
+		t.Fatalf("%d are in force before anybody looked, want %d", got, n+1)
+	}
+	look := func() {
+		t.Helper()
+		l.review(func(tg event.Target) (float64, float64, bool) {
+			switch {
+			case len(tg) == 0:
+				return 1e6, 1e6, true
+			case tg[0].Text == "nobody's":
+				return 0, 9, true
+			}
+			return 1, 9, true
+		})
+	}
+	check := func(when string, most int) {
+		t.Helper()
+		if got := len(l.force()); got != most+1 || len(l.queue.all) != n-most {
+			t.Errorf("%s: %d are in force and %d wait, want %d and %d", when, got, len(l.queue.all), most+1, n-most)
+		}
+	}
+	look()
+	check("behind a review", maxPace)
+	clock.now = clock.now.Add(10 * time.Second)
+	l.add(renewal(ds[n-1], clock.now))
+	look()
+	check("behind a renewal that tells nobody", maxPace)
+	if w := l.queue.find(forceKey(&ds[n-1])); w == nil || w.d.Regulars != 1 {
+		t.Errorf("the renewal of what waits makes it %+v", w)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = reopened(t, path, clock, &Guards{})
+	check("opened again", maxPace)
+	clock.now = clock.now.Add(50 * time.Second)
+	look()
+	check("a minute later", 2*maxPace)
+	look()
+	check("reviewed again", 2*maxPace)
+	clock.now = clock.now.Add(time.Minute)
+	look()
+	check("at last", n)
 }

@@ -123,6 +123,7 @@ type entry struct {
 	excused bool // approved: it does not count for the breaker
 	over    bool
 	unseen  bool // among the ledger's
+	turned  bool // it needs no turn among those that may hurt somebody: it had it, or a review found that it hurts nobody
 	index   int  // in the queue of ends
 	public  *InForce
 	asked   event.Asked

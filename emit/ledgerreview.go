@@ -14,6 +14,7 @@ func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 	for i, e := range l.unseen[:first] {
 		l.unseen[i], e.unseen = nil, false
 		l.look(e, figures)
+		l.takeTurn(e)
 		rules[e.d.Rule] = true
 	}
 	l.unseen = l.unseen[first:]
@@ -23,7 +24,7 @@ func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 		}
 		e := l.order[l.next]
 		l.next++
-		if e.by == "" {
+		if e.by == "" && !e.over { // one that waits for its turn now is over
 			l.look(e, figures)
 			rules[e.d.Rule] = true
 		}
@@ -64,4 +65,25 @@ func (l *Ledger) look(e *entry, figures func(*event.Asked) (f event.Figures, ok 
 		e.public, l.dirty = nil, true
 		l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
 	}
+}
+
+// takeTurn has an entry of which only its first review could tell that it hurts
+// somebody take its turn among those that do, as others take theirs before they
+// come into force.
+func (l *Ledger) takeTurn(e *entry) {
+	if e.turned {
+		return
+	}
+	e.turned = true
+	if !e.touches() {
+		return
+	}
+	reason := l.mustWait()
+	if reason == "" && len(l.queue.all) == 0 {
+		l.breaker.pace.take(l.at)
+		return
+	}
+	l.withdraw(e, "a review found whom it hurts: it takes its turn", "")
+	e.d.Good, e.d.Regulars = e.good, e.hits
+	l.wait(e)
 }
