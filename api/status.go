@@ -189,6 +189,7 @@ func shedKinds(s *pipeline.Summary) map[string]int64 {
 	return map[string]int64{
 		"keys": s.Shed.Keys, "contributions": s.Shed.Contributions, "values": s.Shed.Values,
 		"decisions": s.Shed.Decisions, "histories": s.Shed.Histories, "on_states": s.Shed.OnStates,
+		"facts": s.Shed.Facts,
 	}
 }
 

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -190,6 +191,9 @@ func TestAReviewGoesOnWhereItWas(t *testing.T) {
 			return 0, 0, true
 		})
 		return first
+	}
+	for len(l.unseen) > 0 {
+		review()
 	}
 	if first := review(); first != "0" {
 		t.Errorf("begins at %s", first)
@@ -454,7 +458,7 @@ func TestAReviewLooksFirstAtWhatCame(t *testing.T) {
 		})
 		return asked
 	}
-	for range 3 {
+	for len(l.unseen) > 0 {
 		review()
 	}
 	l.add(ruled("r", dawn.Add(time.Second), "n", "new"), renewal(ruled("r", dawn, "n", "5000"), dawn.Add(time.Second)))
@@ -471,6 +475,59 @@ func TestAReviewLooksFirstAtWhatCame(t *testing.T) {
 	}
 	if l.Ledger.compact(); len(l.unseen) != 0 {
 		t.Errorf("%d that are over wait for a review", len(l.unseen))
+	}
+}
+
+// What comes is looked at first, but however much comes, and however long, all
+// that is in force has its turn again.
+func TestNothingThatComesKeepsAReviewFromGoingRound(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		comes int           // between two reviews
+		last  time.Duration // what comes, when it has come
+	}{
+		{"half of what it looks at", maxReview / 2, 40 * time.Second},
+		{"as much as it looks at", maxReview, 40 * time.Second},
+		{"three times as much", 3 * maxReview, 20 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := testLedger(t, &Guards{})
+			l.sited(1e6)
+			old := ruled("r", dawn, "n", "old")
+			old.Until = dawn.Add(24 * time.Hour)
+			l.add(identified(old))
+			asked, since, most := 0, 0, 0
+			for round := range 40 {
+				l.clock.now = l.clock.now.Add(10 * time.Second)
+				ds := make([]event.Decision, c.comes)
+				for i := range ds {
+					ds[i] = ruled("r", l.clock.now, "n", fmt.Sprintf("%d-%d", round, i))
+					ds[i].Until = l.clock.now.Add(c.last)
+				}
+				l.add(ds...)
+				looked := 0
+				l.review(func(tg event.Target) (float64, float64, bool) {
+					if len(tg) == 0 {
+						return 1e6, 1e6, true
+					}
+					if looked++; tg[0].Text == "old" {
+						asked, since = asked+1, 0
+					}
+					return 0, 0, true
+				})
+				if looked > maxReview {
+					t.Fatalf("round %d: %d were looked at, want at most %d", round, looked, maxReview)
+				}
+				since++
+				most = max(most, len(l.order))
+				if limit := most/(maxReview/2) + 2; since > limit {
+					t.Fatalf("round %d: what came first was not looked at for %d rounds, want at most %d with %d in force", round, since, limit, most)
+				}
+			}
+			if asked < 2 {
+				t.Errorf("what came first was looked at %d times", asked)
+			}
+		})
 	}
 }
 
@@ -498,4 +555,60 @@ func TestARenewalKeepsWhatAReviewFound(t *testing.T) {
 	if len(l.Tripped()) != 1 {
 		t.Error("not tripped: the renewals made nobody of the four that a review had found")
 	}
+}
+
+// Of a sign-up a review tells whom it hurts: it takes its turn then.
+func TestWhatOnlyAReviewTellsTakesItsTurn(t *testing.T) {
+	const n = 2*maxPace + 5
+	path, clock := filepath.Join(t.TempDir(), "ledger.jsonl"), &testClock{dawn}
+	l := reopened(t, path, clock, &Guards{})
+	l.sited(1e6)
+	var ds []event.Decision
+	for i := range n {
+		ds = append(ds, ruled("r", dawn, "n", fmt.Sprint(i)))
+	}
+	l.add(append(ds, ruled("r", dawn, "n", "nobody's"))...)
+	if got := len(l.force()); got != n+1 {
+		t.Fatalf("%d are in force before anybody looked, want %d", got, n+1)
+	}
+	look := func() {
+		t.Helper()
+		l.review(func(tg event.Target) (float64, float64, bool) {
+			switch {
+			case len(tg) == 0:
+				return 1e6, 1e6, true
+			case tg[0].Text == "nobody's":
+				return 0, 9, true
+			}
+			return 1, 9, true
+		})
+	}
+	check := func(when string, most int) {
+		t.Helper()
+		if got := len(l.force()); got != most+1 || len(l.queue.all) != n-most {
+			t.Errorf("%s: %d are in force and %d wait, want %d and %d", when, got, len(l.queue.all), most+1, n-most)
+		}
+	}
+	look()
+	check("behind a review", maxPace)
+	clock.now = clock.now.Add(10 * time.Second)
+	l.add(renewal(ds[n-1], clock.now))
+	look()
+	check("behind a renewal that tells nobody", maxPace)
+	if w := l.queue.find(forceKey(&ds[n-1])); w == nil || w.d.Regulars != 1 {
+		t.Errorf("the renewal of what waits makes it %+v", w)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = reopened(t, path, clock, &Guards{})
+	check("opened again", maxPace)
+	clock.now = clock.now.Add(50 * time.Second)
+	look()
+	check("a minute later", 2*maxPace)
+	look()
+	check("reviewed again", 2*maxPace)
+	clock.now = clock.now.Add(time.Minute)
+	look()
+	check("at last", n)
 }

@@ -28,7 +28,7 @@ const (
 	maxInForce    = 1 << 18  // entries
 	maxQueue      = 10000    // decisions that wait
 	maxPace       = 200      // entries with a good account behind them that come into force in a minute
-	maxReview     = 2000     // entries that one Review looks at
+	maxReview     = 2000     // entries that one Review looks at, half of them in turn
 	maxSeen       = 1 << 20  // ids that are recognised again
 	maxHeld       = 10000    // held decisions that may still be approved
 	maxUnblocks   = 1000     // targets that are unblocked at a time
@@ -75,6 +75,7 @@ type Ledger struct {
 	stopped *Line    // the line that says so
 	byFile  bool     // the file that stops all blocking was seen
 	next    int      // of order: the entry that is reviewed next
+	last    int      // of order: where the turn ends that it has, behind what was there when it began
 	unseen  []*entry // that came or were renewed since they were reviewed: looked at before
 	site    event.Asked
 	fresh   []*entry
@@ -122,6 +123,7 @@ type entry struct {
 	excused bool // approved: it does not count for the breaker
 	over    bool
 	unseen  bool // among the ledger's
+	turned  bool // it needs no turn among those that may hurt somebody: it had it, or a review found that it hurts nobody
 	index   int  // in the queue of ends
 	public  *InForce
 	asked   event.Asked

@@ -114,7 +114,7 @@ func (l *Ledger) applyForce(line *Line) {
 	if !line.Since.IsZero() {
 		e.since = line.Since
 	}
-	e.excused = line.Excused
+	e.excused, e.turned = line.Excused, true
 	e.first()
 	if l.breaker.paced(e) {
 		l.breaker.pace.take(e.since)

@@ -152,13 +152,15 @@ func (l *Ledger) compact() {
 	if l.dead == 0 {
 		return
 	}
-	before := 0
-	for _, e := range l.order[:min(l.next, len(l.order))] {
-		if e.over {
-			before++
+	behind := func(i int) (left int) {
+		for _, e := range l.order[:i] {
+			if !e.over {
+				left++
+			}
 		}
+		return left
 	}
-	l.next -= before
+	l.next, l.last = behind(l.next), behind(l.last)
 	l.order = slices.DeleteFunc(l.order, func(e *entry) bool { return e.over })
 	l.unseen = slices.DeleteFunc(l.unseen, func(e *entry) bool { return e.over })
 	l.dead = 0

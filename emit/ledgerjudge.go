@@ -124,6 +124,7 @@ func (l *Ledger) enforce(e *entry) {
 		}
 		if l.breaker.paced(e) {
 			l.breaker.pace.take(l.at)
+			e.turned = true
 		}
 	}
 	word := LineNew

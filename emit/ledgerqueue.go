@@ -37,10 +37,13 @@ func (w *waiting) remove(key string) {
 	}
 }
 
-// renew gives a decision that waits the end and the figures of its renewal.
+// renew gives a decision that waits the end and the figures of its renewal, which
+// of a sign-up does not know what a review found.
 func (w *waiter) renew(d *event.Decision) {
 	w.d.Until = later(w.d.Until, d.Until)
-	w.d.Good, w.d.Tried, w.d.Regulars, w.d.Clean = d.Good, d.Tried, d.Regulars, d.Clean
+	if w.d.Tried, w.d.Clean = d.Tried, d.Clean; number(d.Good) > 0 {
+		w.d.Good, w.d.Regulars = d.Good, d.Regulars
+	}
 }
 
 // mustWait says why an entry that may hurt somebody cannot come into force right

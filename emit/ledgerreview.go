@@ -4,25 +4,27 @@ import "weir/event"
 
 // review looks at the next entries and trips the rules that hurt: first at those
 // that came or were renewed since the last time, of which a decision may not have
-// told who is behind them (of a sign-up it cannot), then at all in turn.
+// told who is behind them (of a sign-up it cannot), then at all in turn. However
+// many come, half of those it looks at are looked at in turn; and a turn is of
+// what was there when it began, else it could follow for ever those that come.
 func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 	l.compact()
 	rules := map[string]bool{}
-	left := maxReview
-	first := min(left, len(l.unseen))
+	first := min(maxReview/2, len(l.unseen))
 	for i, e := range l.unseen[:first] {
 		l.unseen[i], e.unseen = nil, false
 		l.look(e, figures)
+		l.takeTurn(e)
 		rules[e.d.Rule] = true
 	}
 	l.unseen = l.unseen[first:]
-	for range min(left-first, len(l.order)) {
-		if l.next >= len(l.order) {
-			l.next = 0
+	for range min(maxReview-first, len(l.order)) {
+		if l.next >= l.last {
+			l.next, l.last = 0, len(l.order)
 		}
 		e := l.order[l.next]
 		l.next++
-		if e.by == "" {
+		if e.by == "" && !e.over { // one that waits for its turn now is over
 			l.look(e, figures)
 			rules[e.d.Rule] = true
 		}
@@ -63,4 +65,25 @@ func (l *Ledger) look(e *entry, figures func(*event.Asked) (f event.Figures, ok 
 		e.public, l.dirty = nil, true
 		l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
 	}
+}
+
+// takeTurn has an entry of which only its first review could tell that it hurts
+// somebody take its turn among those that do, as others take theirs before they
+// come into force.
+func (l *Ledger) takeTurn(e *entry) {
+	if e.turned {
+		return
+	}
+	e.turned = true
+	if !e.touches() {
+		return
+	}
+	reason := l.mustWait()
+	if reason == "" && len(l.queue.all) == 0 {
+		l.breaker.pace.take(l.at)
+		return
+	}
+	l.withdraw(e, "a review found whom it hurts: it takes its turn", "")
+	e.d.Good, e.d.Regulars = e.good, e.hits
+	l.wait(e)
 }

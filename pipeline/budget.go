@@ -21,6 +21,10 @@ type budget struct {
 // are being made, caches of workers, batches.
 const fixedMemory = 64 << 20
 
+// publishedShare is the part of the memory that what is published by the hour may
+// take: keys in memory make room for it, but it must not take all of theirs.
+const publishedShare = 4
+
 // pending returns how many rows may wait for a tick that could run already
 // before nothing more is read: with what they carry, some 140 bytes each.
 func (c *Config) pending() int64 {
@@ -67,7 +71,7 @@ func budgetOf(resident int64) budget {
 // limits are what decisions may depend on: what is given up for lack of room
 // follows from the configuration and the log.
 func (c *Config) limits() rules.Limits {
-	return rules.Limits{Accounted: c.Accounted, Resident: c.budget().resident}
+	return rules.Limits{Accounted: c.Accounted, Resident: c.budget().resident, Published: c.Memory / publishedShare}
 }
 
 // lookAtDisk is how often it is asked how much room the disk has.

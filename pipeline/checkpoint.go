@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -355,6 +356,9 @@ func (r *run) goOn(from *Resume) {
 	r.ran.Store(from.Tick)
 	r.clock.granted = from.Tick
 	maps.Copy(r.clock.published, from.Standing)
+	for _, h := range slices.Sorted(maps.Keys(from.Standing)) {
+		r.state.Published(h, from.Standing[h])
+	}
 	if !r.clock.needsStanding {
 		return
 	}

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"math"
 	"slices"
+	"strings"
+	"time"
 
 	"weir/event"
 	"weir/internal/failpoint"
@@ -133,7 +135,12 @@ func (r *run) step(target int64) error {
 	r.current = next
 	r.ran.Store(next)
 	if next%3600 == 0 && r.clock.needsStanding {
-		r.clock.publish(next, r.state.Publish(next, r.eachUnit))
+		facts := r.state.Publish(next, r.eachUnit)
+		if left := facts.LeftOut(); len(left) > 0 {
+			r.cfg.Log.Warn("there are too many values to tell who is known or seen: for an hour nothing is said of them, and rules that ask for it do not fire; raise state: memory:",
+				"facts", strings.Join(left, ", "), "hour", time.Unix(next, 0).UTC().Format(time.RFC3339))
+		}
+		r.clock.publish(next, facts)
 	}
 	if err := r.sound(); err != nil {
 		return err // what was decided without some of its keys must not leave

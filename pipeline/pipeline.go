@@ -319,7 +319,7 @@ func newRun(ctx context.Context, cancel context.CancelCauseFunc, cfg Config) *ru
 	r.clock.partitions = slices.Clone(r.partitions)
 	r.clock.look()
 	if cfg.Resume == nil {
-		r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.Accounted, cfg.Stage, cfg.sourceName)
+		r.state = rules.NewState(cfg.Plan, cfg.Units, cfg.limits(), cfg.Stage, cfg.sourceName)
 	} else {
 		r.goOn(cfg.Resume)
 	}

@@ -12,7 +12,7 @@ import (
 func TestWhatAnAddressCostsIsAllThatNamesIt(t *testing.T) {
 	p := planned(t, mustParse(t,
 		ruleText("a", "ip", "n > 1"), ruleText("b", "[ip, agent]", "n > 1"), ruleText("c", "agent", "n > 1")), PlanOptions{})
-	st := NewState(p, 4, 0, func(string) event.Stage { return event.Enforce }, func(n int32) (string, int32) { return "log", n })
+	st := NewState(p, 4, Limits{}, func(string) event.Stage { return event.Enforce }, func(n int32) (string, int32) { return "log", n })
 	m := NewMapper(p, 4, nil)
 	// Ninety-nine addresses with a client each, one with fifty.
 	var evs []event.Event

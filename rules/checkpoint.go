@@ -52,8 +52,7 @@ func OpenState(p *Plan, units int, limits Limits, stage func(rule string) event.
 	s *state.Store, shared []byte, heads [][]byte,
 ) (*State, error) {
 	if shared == nil {
-		st := NewState(p, units, limits.Accounted, stage, names)
-		st.given = limits
+		st := NewState(p, units, limits, stage, names)
 		if s != nil {
 			st.Attach(s)
 		}

@@ -181,7 +181,7 @@ func TestAStateThatDiesAndIsOpenedAgainIsTheOneThatDidNot(t *testing.T) {
 	for _, units := range []int{1, 4} {
 		t.Run(fmt.Sprintf("%d units", units), func(t *testing.T) {
 			told := story(uint64(units))
-			want := newLife(NewState(plan, units, 1<<40, enforced, named), units)
+			want := newLife(NewState(plan, units, Limits{Accounted: 1 << 40}, enforced, named), units)
 			want.live(told)
 			s := &survivor{t: t, rnd: rand.New(rand.NewPCG(uint64(units), 7)), dir: t.TempDir(), units: units, plan: plan}
 			s.live(told)
@@ -200,9 +200,9 @@ func TestAStateThatDiesAndIsOpenedAgainIsTheOneThatDidNot(t *testing.T) {
 func TestAStateThatIsDecodedAllAlongIsTheSame(t *testing.T) {
 	plan := storyPlan(t, PlanOptions{}, storyRules...)
 	told := story(2)
-	want := newLife(NewState(plan, 4, 1<<40, enforced, named), 4)
+	want := newLife(NewState(plan, 4, Limits{Accounted: 1 << 40}, enforced, named), 4)
 	want.live(told)
-	l := newLife(NewState(plan, 4, 1<<40, enforced, named), 4)
+	l := newLife(NewState(plan, 4, Limits{Accounted: 1 << 40}, enforced, named), 4)
 	l.after = func(int64) {
 		for i := range l.st.Units() {
 			if err := l.st.Recode(i); err != nil {
@@ -219,13 +219,13 @@ func TestAStateThatIsDecodedAllAlongIsTheSame(t *testing.T) {
 func TestAStoreThatIsAttachedLateHasEverything(t *testing.T) {
 	plan := storyPlan(t, PlanOptions{}, storyRules...)
 	told := story(4)
-	want := newLife(NewState(plan, 2, 1<<40, enforced, named), 2)
+	want := newLife(NewState(plan, 2, Limits{Accounted: 1 << 40}, enforced, named), 2)
 	want.live(told)
 
 	var l *life
 	half := len(told) / 2
 	for at := int64(0); ; half++ { // while something is in force and shown
-		l = newLife(NewState(plan, 2, 1<<40, enforced, named), 2)
+		l = newLife(NewState(plan, 2, Limits{Accounted: 1 << 40}, enforced, named), 2)
 		l.tell(told[:half])
 		if at = int64(l.st.units[0].ends.Len() + l.st.units[1].ends.Len()); at > 0 && len(l.st.board.on) > 0 {
 			break
@@ -257,10 +257,10 @@ func TestAStoreThatIsAttachedLateHasEverything(t *testing.T) {
 // A store that lost part of what a checkpoint wrote is no state.
 func TestAStateThatDoesNotFitItsStoreIsRefused(t *testing.T) {
 	plan := storyPlan(t, PlanOptions{}, storyRules...)
-	l := newLife(NewState(plan, 2, 1<<40, enforced, named), 2)
+	l := newLife(NewState(plan, 2, Limits{Accounted: 1 << 40}, enforced, named), 2)
 	told := story(4)
 	for n := 50; len(l.st.board.on) == 0 || l.st.units[0].ends.Len()+l.st.units[1].ends.Len() == 0; n++ {
-		l = newLife(NewState(plan, 2, 1<<40, enforced, named), 2)
+		l = newLife(NewState(plan, 2, Limits{Accounted: 1 << 40}, enforced, named), 2)
 		l.tell(told[:n])
 	}
 	s := openStore(t, t.TempDir(), 2)

@@ -32,7 +32,7 @@ func ruleIndex(t testing.TB, p *Plan, id string) int {
 
 // sampled is a state with one of each thing in it.
 func sampled(t testing.TB) *State {
-	st := NewState(codecRules(t), 1, 0, enforced, named)
+	st := NewState(codecRules(t), 1, Limits{}, enforced, named)
 	st.start, st.blind, st.board.shed = 1_780_000_000, 1_780_003_600, 7
 	u := st.units[0]
 	u.swept, u.shed = 1_780_000_200, Shed{Decisions: 1, Histories: 2, OnStates: 3}

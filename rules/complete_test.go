@@ -44,7 +44,7 @@ func TestADecisionThatReachesBehindAGapSaysSo(t *testing.T) {
 		"gap.signal": wholeFrom(gap, windows.W1h) + 600,
 		"gap.known":  wholeFrom(gap, windows.W7d) + hour + 60,
 	}
-	st := NewState(storyPlan(t, PlanOptions{}, gapRules...), 1, 0, enforced, named)
+	st := NewState(storyPlan(t, PlanOptions{}, gapRules...), 1, Limits{}, enforced, named)
 	m := NewMapper(st.plan, 1, nil)
 	look := func(tick int64) map[string]event.Decision {
 		visit(st, m, tick, 0, 1)
@@ -89,7 +89,7 @@ func TestWhatIsRefusedIsRenewedAsItWasDecided(t *testing.T) {
 	rule := "id: gap.block\nversion: 1\nkey: ip\nwhere: \"true\"\nfeatures: {n: count(\"1m\")}\nwhen: n >= 1\nthen: {block: ip, for: 20s}\nstage: enforce\n"
 	plan := storyPlan(t, PlanOptions{}, rule)
 	stage := event.Enforce
-	st := NewState(plan, 1, 0, func(string) event.Stage { return stage }, named)
+	st := NewState(plan, 1, Limits{}, func(string) event.Stage { return stage }, named)
 	m := NewMapper(plan, 1, nil)
 	const begin = 1_780_000_000
 	st.Blind(begin - 10)
@@ -133,7 +133,7 @@ func TestWhatIsRefusedIsRenewedAsItWasDecided(t *testing.T) {
 func TestStandingOfAFieldThatIsNewIsUndefinedForADay(t *testing.T) {
 	without := storyPlan(t, PlanOptions{}, storyRules[0])
 	const begin, hour = 1_780_002_000, int64(3600)
-	st := NewState(without, 1, 0, enforced, named)
+	st := NewState(without, 1, Limits{}, enforced, named)
 	st.Begin(begin)
 	at := int64(begin + 30*hour)
 	plan := storyPlan(t, PlanOptions{Inherit: &without.Layout, Tick: at}, storyRules...)

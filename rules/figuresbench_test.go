@@ -12,7 +12,7 @@ import (
 // for each of ten there that succeeded days before.
 func besieged(tb testing.TB, addresses int) (st *State, tick int64, inForce []event.Asked) {
 	tb.Helper()
-	l := newLife(NewState(storyPlan(tb, PlanOptions{Site: true}, storyRules[0]), 64, 0, enforced, named), 64)
+	l := newLife(NewState(storyPlan(tb, PlanOptions{Site: true}, storyRules[0]), 64, Limits{}, enforced, named), 64)
 	at := int64(1_780_000_000)
 	second := func(n int, outcome event.Outcome) {
 		sec := storySecond{at: at, events: make([]event.Event, n)}

@@ -7,12 +7,17 @@ import "weir/event"
 type Limits struct {
 	// Accounted is the logical size of the windows in bytes, wherever they are.
 	// What must not depend on where things are follows from it alone: what is
-	// shed, and the room of grants, on-states and candidates, a 64th of it each.
+	// shed, and the room of grants, on-states and candidates, a 64th of it each. 0:
+	// there is no limit.
 	Accounted int64
 	// Resident is how many bytes memory may hold of all of it. Keys leave memory
 	// only by Unit.Evict; this is how far a reload fills it again. 0: nothing is
 	// read before it is touched.
 	Resident int64
+	// Published is how many bytes the facts may take that are published by the
+	// hour, those of all hours that are in memory at once. What is left out
+	// follows from it and from the log alone. 0: there is no limit.
+	Published int64
 }
 
 // limits bound what stands outside of the windows. Each is a number of things

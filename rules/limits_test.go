@@ -27,7 +27,7 @@ func limited(t *testing.T, sources ...string) (*State, *Mapper) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := NewState(plan, 1, 0, func(string) event.Stage { return event.Enforce }, func(p int32) (string, int32) { return "log", p })
+	st := NewState(plan, 1, Limits{}, func(string) event.Stage { return event.Enforce }, func(p int32) (string, int32) { return "log", p })
 	st.limits = limits{grants: 10, travel: 5, onStates: 3}
 	st.board.limit = 3
 	return st, NewMapper(plan, 1, nil)
@@ -158,7 +158,7 @@ func TestTheBoardIsBoundInBytes(t *testing.T) {
 
 // The figures of what is held follow all that comes and goes.
 func TestWhatIsHeldIsCounted(t *testing.T) {
-	l := newLife(NewState(storyPlan(t, PlanOptions{}, storyRules...), 4, 0, enforced, named), 4)
+	l := newLife(NewState(storyPlan(t, PlanOptions{}, storyRules...), 4, Limits{}, enforced, named), 4)
 	l.after = func(tick int64) {
 		board := int64(0)
 		for _, s := range l.st.board.on {

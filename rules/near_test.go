@@ -111,7 +111,7 @@ func TestNearIsToHoldWithHalfOfWhatIsDemanded(t *testing.T) {
 func TestKeysThatARuleSuspectsAreTheLastToBeGivenUp(t *testing.T) {
 	rule := "id: near.rule\nversion: 1\nkey: session\nwhere: \"true\"\nfeatures: {n: count(\"1h\")}\nwhen: n >= 8\n"
 	const limit = 256 << 10
-	st := NewState(storyPlan(t, PlanOptions{}, rule), 1, limit, enforced, named)
+	st := NewState(storyPlan(t, PlanOptions{}, rule), 1, Limits{Accounted: limit}, enforced, named)
 	m := NewMapper(st.plan, 1, nil)
 	tick := int64(1_780_000_000)
 	tell := func(name string, first, n, times int) {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"math"
 
 	"weir/event"
@@ -51,7 +52,19 @@ func (st *State) defined(since, second int64) bool {
 
 // knows reports whether known of a field may be used for events of a second.
 func (st *State) knows(f event.Field, second int64) bool {
-	return st.defined(st.since.known[f], second)
+	s := st.standing[usedFrom(second)]
+	return st.defined(st.since.known[f], second) && (s == nil || s.KnowsOf(f))
+}
+
+// usedFrom returns the hour as of which the facts hold that are used for events of
+// a second.
+func usedFrom(second int64) int64 { return floor(second, 3600) - 3600 }
+
+// Published tells the state what was published as of an hour, by itself or before
+// it was opened.
+func (st *State) Published(h int64, s *Standing) {
+	st.standing[h] = s
+	maps.DeleteFunc(st.standing, func(was int64, _ *Standing) bool { return was <= h-standingsKept*3600 })
 }
 
 // Publish returns the standing facts as of hour h (a whole hour that all units
@@ -72,7 +85,9 @@ func (st *State) Publish(h int64, each func(do func(u *Unit))) *Standing {
 			}
 		}
 	}
-	each(func(u *Unit) { u.publish(h, sets) })
+	most := st.publishable()
+	each(func(u *Unit) { u.publish(h, sets, most) })
+	st.leaveOut(s, sets, most)
 	for t := range sets {
 		for i, set := range sets[t] {
 			if set == nil {
@@ -80,17 +95,18 @@ func (st *State) Publish(h int64, each func(do func(u *Unit))) *Standing {
 			}
 			n := 0
 			for _, u := range st.units {
-				n += len(u.found[t][i])
+				n += u.found[t][i].n
 			}
 			set.grow(set.n + n)
 			for _, u := range st.units {
-				for _, h := range u.found[t][i] {
+				for _, h := range u.found[t][i].values {
 					set.add(h)
 				}
 			}
 		}
 	}
 	st.published = s.bytes()
+	st.Published(h, s)
 	return s
 }
 
@@ -139,7 +155,7 @@ func (p *Plan) factSets(s *Standing) [][]*hashSet {
 }
 
 // publish finds the values of which facts are so that anybody asks for.
-func (u *Unit) publish(h int64, sets [][]*hashSet) {
+func (u *Unit) publish(h int64, sets [][]*hashSet, most int) {
 	p := u.state.plan
 	asked := make([]uint8, len(sets))
 	for t := range sets {
@@ -150,25 +166,25 @@ func (u *Unit) publish(h int64, sets [][]*hashSet) {
 		}
 	}
 	if len(u.found) != len(sets) {
-		u.found = make([][windows.MaxFacts][]uint64, len(sets))
+		u.found = make([][windows.MaxFacts]foundValues, len(sets))
 	}
 	for t := range u.found {
 		for i := range u.found[t] {
-			u.found[t][i] = u.found[t][i][:0]
+			u.found[t][i].reset()
 		}
 	}
 	u.win.Facts(h, asked, func(t int, key uint64, facts uint8) {
 		v := p.tables[t].onlyValue(key)
 		for i := range sets[t] {
 			if facts>>i&1 != 0 {
-				u.found[t][i] = append(u.found[t][i], v)
+				u.found[t][i].add(v, most)
 			}
 		}
 	})
 	u.foundBytes = 0
 	for t := range u.found {
 		for i := range u.found[t] {
-			u.foundBytes += 8 * int64(cap(u.found[t][i]))
+			u.foundBytes += 8 * int64(cap(u.found[t][i].values))
 		}
 	}
 }

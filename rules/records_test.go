@@ -172,7 +172,7 @@ func TestAForgottenGrantLeavesTheStore(t *testing.T) {
 	rule := "id: forget.rule\nversion: 1\nkey: ip\nwhere: \"true\"\nfeatures: {n: count(\"1m\")}\nwhen: n >= 1\nthen: {block: ip, for: [10s, 20s]}\n"
 	store := openStore(t, t.TempDir(), 1)
 	defer store.Close()
-	st := NewState(storyPlan(t, PlanOptions{}, rule), 1, 0, func(string) event.Stage { return event.Enforce }, named)
+	st := NewState(storyPlan(t, PlanOptions{}, rule), 1, Limits{}, func(string) event.Stage { return event.Enforce }, named)
 	st.Attach(store)
 	m := NewMapper(st.plan, 1, nil)
 	const begin = 1_780_000_000
@@ -199,7 +199,7 @@ func TestAForgottenGrantLeavesTheStore(t *testing.T) {
 func TestWhatIsNoLongerShownLeavesTheStore(t *testing.T) {
 	store := openStore(t, t.TempDir(), 1)
 	defer store.Close()
-	st := NewState(storyPlan(t, PlanOptions{}, gapRules...), 1, 0, enforced, named)
+	st := NewState(storyPlan(t, PlanOptions{}, gapRules...), 1, Limits{}, enforced, named)
 	st.Attach(store)
 	m := NewMapper(st.plan, 1, nil)
 	const begin = 1_780_000_000

@@ -29,7 +29,7 @@ type history struct {
 func newHistory(t *testing.T, rules ...string) *history {
 	t.Helper()
 	begin := int64(1_780_000_000) / 3600 * 3600
-	return &history{newLife(NewState(storyPlan(t, PlanOptions{Site: true}, rules...), 4, 0, enforced, named), 4), begin}
+	return &history{newLife(NewState(storyPlan(t, PlanOptions{Site: true}, rules...), 4, Limits{}, enforced, named), 4), begin}
 }
 
 // come has people come a number of seconds after the beginning.

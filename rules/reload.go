@@ -47,7 +47,7 @@ func (st *State) reload(p *Plan, stage func(rule string) event.Stage, tick int64
 			return nil, fmt.Errorf("unit %d: %w", i, err)
 		}
 	}
-	to.board.shed = st.board.shed
+	to.board.shed, to.left = st.board.shed, st.left
 	for i, was := range st.units {
 		to.units = append(to.units, to.takeOver(was, wins[i]))
 	}

@@ -103,7 +103,7 @@ func reloaded(t *testing.T, told []storySecond, from, to []string, at int64, wit
 
 func lived(t *testing.T, told []storySecond, rules []string) *life {
 	t.Helper()
-	l := newLife(NewState(storyPlan(t, PlanOptions{}, rules...), 4, 1<<40, enforced, named), 4)
+	l := newLife(NewState(storyPlan(t, PlanOptions{}, rules...), 4, Limits{Accounted: 1 << 40}, enforced, named), 4)
 	l.live(told)
 	return l
 }
@@ -129,7 +129,7 @@ func TestAReloadOfTheSameRulesChangesNothing(t *testing.T) {
 		told := story(seed)
 		want := lived(t, told, storyRules)
 		plan := storyPlan(t, PlanOptions{}, storyRules...)
-		l := newLife(NewState(plan, 4, 1<<40, enforced, named), 4)
+		l := newLife(NewState(plan, 4, Limits{Accounted: 1 << 40}, enforced, named), 4)
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		l.after = func(tick int64) {
 			if tick%Boundary != 0 || rnd.IntN(3) > 0 {
@@ -285,7 +285,7 @@ func TestAReloadThatCannotBeIsRefused(t *testing.T) {
 		{"another layout", foreign, 1_780_000_000, func(*State, *state.Store) {}, "another layout 0"},
 	} {
 		s := openStore(t, t.TempDir(), 2)
-		st := NewState(plan, 2, 0, enforced, named)
+		st := NewState(plan, 2, Limits{}, enforced, named)
 		c.do(st, s)
 		if _, err := st.Reload(c.plan, enforced, c.tick); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.what, err, c.want)

@@ -304,7 +304,7 @@ func openStore(t testing.TB, dir string, units int) *state.Store {
 // The story must bring up everything that it is told for, or the tests that
 // compare runs of it compare nothing.
 func TestTheStoryHasEverythingInIt(t *testing.T) {
-	l := newLife(NewState(storyPlan(t, PlanOptions{}, storyRules...), 4, 0, enforced, named), 4)
+	l := newLife(NewState(storyPlan(t, PlanOptions{}, storyRules...), 4, Limits{}, enforced, named), 4)
 	mail, raised, board := 0, 0, 0
 	l.after = func(int64) {
 		for _, u := range l.st.units {

@@ -19,6 +19,9 @@ type Standing struct {
 	known   [event.NumFields]hashSet
 	seen    [event.NumFields]hashSet
 	visited hashSet
+	// There were too many visitors: nobody is told from one.
+	allVisited bool
+	left       []string // facts that were left out when it was published here
 }
 
 // NewStanding returns an empty standing. It is defined from the second day of
@@ -41,8 +44,11 @@ func (s *Standing) Visited(ev *event.Event) bool {
 		return false
 	}
 	h, ok := s.hash(ev, event.FieldActor)
-	return ok && s.visited.has(h)
+	return ok && (s.allVisited || s.visited.has(h))
 }
+
+// LeftOut names the facts that there was no room for when it was published.
+func (s *Standing) LeftOut() []string { return s.left }
 
 // KnowsOf reports whether Known of a field may be asked; a nil standing knows
 // of none.

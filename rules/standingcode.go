@@ -24,6 +24,9 @@ func (s *Standing) Append(dst []byte) []byte {
 		w.hashes(&s.seen[f])
 	}
 	w.hashes(&s.visited)
+	if s.allVisited { // a weir that does not know of it shall not read it
+		w.Bool(true)
+	}
 	state.EndRecord(w.B, start, standingVersion)
 	return w.B
 }
@@ -46,6 +49,10 @@ func ReadStanding(b []byte, p *Plan) (*Standing, error) {
 		r.hashes(&s.seen[f])
 	}
 	r.hashes(&s.visited)
+	if len(r.B) > 0 {
+		s.allVisited = r.Bool()
+		r.check(s.allVisited, "visitors are said not to be too many")
+	}
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("standing facts: %w", err)
 	}

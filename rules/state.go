@@ -31,16 +31,17 @@ type State struct {
 	layouts   lineage
 	ways      *windows.Succession // of these, where keys are in a store
 	published int64               // bytes of the standing facts of the latest hour
+	standing  map[int64]*Standing // by the hour as of which they hold, those that may be asked for
+	left      int64               // values of facts that were not published for lack of room
 }
 
 // Boundary is how often units exchange what they know, in seconds.
 const Boundary = 10
 
-// NewState returns an empty state of a number of units (a power of two) whose
-// windows are at most limit accounted bytes (0: no limit). Stage is the highest
-// stage that a rule gets; names tells a partition's source.
-func NewState(p *Plan, units int, limit int64, stage func(rule string) event.Stage, names func(int32) (string, int32)) *State {
-	st := newState(p, units, Limits{Accounted: limit}, stage, names)
+// NewState returns an empty state of a number of units (a power of two). Stage is
+// the highest stage that a rule gets; names tells a partition's source.
+func NewState(p *Plan, units int, limits Limits, stage func(rule string) event.Stage, names func(int32) (string, int32)) *State {
+	st := newState(p, units, limits, stage, names)
 	st.layouts = lineage{&p.Layout}
 	for range units {
 		st.units = append(st.units, newUnit(st, windows.NewUnit(&p.Layout, st.share())))
@@ -50,7 +51,7 @@ func NewState(p *Plan, units int, limit int64, stage func(rule string) event.Sta
 
 // newState returns a state without units.
 func newState(p *Plan, units int, given Limits, stage func(rule string) event.Stage, names func(int32) (string, int32)) *State {
-	st := &State{plan: p, names: names, of: units, start: math.MaxInt64, given: given, limits: limitsOf(given.Accounted, units), byMark: map[ruleMark]int{}}
+	st := &State{plan: p, names: names, standing: map[int64]*Standing{}, of: units, start: math.MaxInt64, given: given, limits: limitsOf(given.Accounted, units), byMark: map[ruleMark]int{}}
 	st.board = newBoard(p, st.limits.onStates)
 	st.board.changes = st.shownChanges
 	for i, r := range p.Rules {
@@ -181,6 +182,7 @@ type Shed struct {
 	Decisions     int64 `json:"decisions"`     // not made since too many were in force or on their way
 	Histories     int64 `json:"histories"`     // of ended decisions, forgotten: the next one is a first one again
 	OnStates      int64 `json:"on_states"`     // not shown since too many were on
+	Facts         int64 `json:"facts"`         // about values, not published since there were too many
 }
 
 // Totals adds up over all units.
@@ -202,6 +204,7 @@ func (st *State) Totals() Totals {
 		t.Shed.OnStates += u.shed.OnStates
 	}
 	t.Shed.OnStates += st.board.shed
+	t.Shed.Facts = st.left
 	return t
 }
 

@@ -38,7 +38,7 @@ type Unit struct {
 	rows       []windows.Row
 	from       []*windows.Deltas
 	values     [][]byte
-	found      [][windows.MaxFacts][]uint64 // by table, of each fact the values of which it is so
+	found      [][windows.MaxFacts]foundValues // by table, of each fact the values of which it is so
 	foundBytes int64
 }
 

@@ -37,6 +37,7 @@ type Unit struct {
 	// What was read and has not changed since.
 	folds     uint64 // how many there were, and one
 	totals    [numbers]totals
+	earlier   totals // of TotalBefore, which asks for one window
 	estimates estimates
 
 	// What the last Fold touched.

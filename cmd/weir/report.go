@@ -161,8 +161,8 @@ func (r *report) write(w io.Writer, f *findings, p *prepared) {
 	}
 	if r.Degraded {
 		fmt.Fprintf(w, "DEGRADED: the state was full (state: memory: in weir.yaml): %s keys forgotten, %s contributions and %s values refused,\n"+
-			"  %s decisions not made, %s histories forgotten, %s on-states not shown\n", count(r.Shed.Keys), count(r.Shed.Contributions),
-			count(r.Shed.Values), count(r.Shed.Decisions), count(r.Shed.Histories), count(r.Shed.OnStates))
+			"  %s decisions not made, %s histories forgotten, %s on-states not shown, %s facts not published\n", count(r.Shed.Keys), count(r.Shed.Contributions),
+			count(r.Shed.Values), count(r.Shed.Decisions), count(r.Shed.Histories), count(r.Shed.OnStates), count(r.Shed.Facts))
 	}
 	if len(f.rules) == 0 {
 		if r.Events > 0 {

@@ -130,7 +130,7 @@ func costOf(s *chosenRules, r *rules.Rule, key *event.Key, events []event.Event,
 	}
 	c := &ruleCost{rule: r}
 	mapper := rules.NewMapper(plan, 1, lookups)
-	st := rules.NewState(plan, 1, 0, func(string) event.Stage { return event.Enforce }, func(p int32) (string, int32) { return "log", p })
+	st := rules.NewState(plan, 1, rules.Limits{}, func(string) event.Stage { return event.Enforce }, func(p int32) (string, int32) { return "log", p })
 	var deltas windows.Deltas
 	var decisions []event.Decision
 	for i := 0; i < len(events); {
