@@ -17,7 +17,7 @@ type grant struct {
 	target   oracleKey
 	length   int64 // seconds
 	until    int64
-	onset    int   // the target's events in the ten minutes up to new
+	onset    int   // see oracle.onset
 	evidence int64 // the tick of the last evidence that was not refused
 	began    int64 // the tick of the new one whose regulars it hits
 }
@@ -150,7 +150,7 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	o.lines = append(o.lines, d)
 	o.inForce[id] = &grant{
 		first: d, last: d, rule: s.rule, target: target, length: length, until: tick + length,
-		onset:    o.lastMinutes(o.all, target, tick) + o.lastMinutes(o.no, target, tick),
+		onset:    o.onset(s.rule, c, target, tick),
 		evidence: s.truth.tick, began: began,
 	}
 }

@@ -52,10 +52,13 @@ func newRowSample() (*rowSample, error) {
 	return s, nil
 }
 
-// share counts the keys of each table.
+// share counts the keys of each table, and leaves out rows that begin none.
 func (s *rowSample) share() {
 	seen := map[windows.Key]bool{}
 	for _, r := range s.deltas.Rows {
+		if r.Mask&^s.layout.Tables[r.Table].Faint == 0 {
+			continue
+		}
 		s.rows[r.Table] = append(s.rows[r.Table], r)
 		if !seen[r.Key] {
 			seen[r.Key] = true
