@@ -182,6 +182,7 @@ type GoalText struct {
 	Blocked      *float64 `yaml:"blocked"`
 	Stopped      *float64 `yaml:"stopped"`
 	FirstStop    Span     `yaml:"first_stop"`
+	Logins       bool     `yaml:"logins"`
 	Above        float64  `yaml:"above"`
 	MostBlocked  *float64 `yaml:"most_blocked"`
 	MostMilder   *float64 `yaml:"most_milder"`

@@ -58,6 +58,7 @@ type Goal struct {
 	Blocked      *float64      `json:"blocked,omitempty"`       // at least, of an attack
 	Stopped      *float64      `json:"stopped,omitempty"`       // at least, blocked or milder, of an attack
 	FirstStop    time.Duration `json:"first_stop,omitempty"`    // at most, in nanoseconds; 0: the time of 60 requests of the phase, or 30 s
+	Logins       bool          `json:"logins,omitempty"`        // Blocked and Stopped are of tries to log in, not of the pages around them
 	Above        float64       `json:"above,omitempty"`         // Stopped is of what exceeds so many times the label's requests an hour before the first attack
 	MostBlocked  *float64      `json:"most_blocked,omitempty"`  // at most, of honest requests
 	MostMilder   *float64      `json:"most_milder,omitempty"`   // at most, challenged or limited

@@ -268,7 +268,7 @@ func (sc *Scenario) goals(variant string) (all []Goal) {
 			continue
 		}
 		all = append(all, Goal{
-			Labels: g.Labels, Blocked: g.Blocked, Stopped: g.Stopped, FirstStop: time.Duration(g.FirstStop), Above: g.Above,
+			Labels: g.Labels, Blocked: g.Blocked, Stopped: g.Stopped, FirstStop: time.Duration(g.FirstStop), Logins: g.Logins, Above: g.Above,
 			MostBlocked: g.MostBlocked, MostMilder: g.MostMilder, MostAccounts: g.MostAccounts, Attacking: g.Attacking, Alerted: g.Alerted,
 		})
 	}

@@ -12,6 +12,7 @@ import (
 // Verdict is one demand of a goal and what came of it.
 type Verdict struct {
 	Labels    string  `json:"labels"`              // the goal's pattern
+	Logins    bool    `json:"logins,omitempty"`    // of tries to log in alone
 	Attacking bool    `json:"attacking,omitempty"` // of what most: on addresses that also attack; else on the others
 	What      string  `json:"what"`                // what is demanded
 	Must      float64 `json:"must"`                // a share, or seconds; of an alert 0: at any time
@@ -62,15 +63,19 @@ func (r *run) goal(g *simulate.Goal, ys []*tally) (out []Verdict) {
 	var requests int64
 	var hits Hits
 	for _, y := range ys {
-		requests += y.requests
-		hits.plus(&y.hits[byWeir])
+		n, h := y.requests, &y.hits[byWeir]
+		if g.Logins {
+			n, h = y.tries, &y.tried
+		}
+		requests += n
+		hits.plus(h)
 	}
 	demand := func(what string, must *float64, of int64, is func() float64) {
 		if must == nil {
 			return
 		}
 		most := what != wantBlocked && what != wantStopped
-		v := Verdict{Labels: g.Labels, Attacking: g.Attacking, What: what, Must: *must}
+		v := Verdict{Labels: g.Labels, Attacking: g.Attacking, What: what, Must: *must, Logins: g.Logins && !most}
 		switch {
 		case len(ys) == 0: // a slip of the pen must not pass
 			v.Note = "no label is meant"
@@ -245,6 +250,10 @@ func (v *Verdict) String() string {
 	if v.Attacking {
 		where = ", on addresses that also attack"
 	}
+	what := ""
+	if v.Logins {
+		what = " of the tries to log in"
+	}
 	switch v.What {
 	case wantFirst:
 		return "first stop within " + Seconds(v.Must)
@@ -254,9 +263,9 @@ func (v *Verdict) String() string {
 		}
 		return "an alert or more within " + Seconds(v.Must)
 	case wantBlocked:
-		return "blocked at least " + Percent(v.Must)
+		return "blocked at least " + Percent(v.Must) + what
 	case wantStopped:
-		return "blocked or milder at least " + Percent(v.Must)
+		return "blocked or milder at least " + Percent(v.Must) + what
 	case wantMostBlocked:
 		return "blocked at most " + Percent(v.Must) + where
 	case wantMostMilder:

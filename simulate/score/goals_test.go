@@ -151,3 +151,25 @@ func TestGoalsOnPeopleTellAddressesThatAttackApart(t *testing.T) {
 	eq(t, "requests where it attacks, too", is["most blocked true"], 1)
 	eq(t, "accounts where it attacks, too", is["most accounts true"], 4.0/8)
 }
+
+// What is demanded of log-ins is not measured on the pages around them.
+func TestGoalsOnLogInsLeaveOutPages(t *testing.T) {
+	half := 0.5
+	r := newRig(t, attack)
+	for i := range 4 {
+		r.send(attack, time.Minute, request{ip: "192.0.2.1", path: "/products/1"})
+		r.send(attack, time.Minute, request{ip: fmt.Sprint("192.0.2.", 1+i)})
+	}
+	r.decide(decision(0, time.Hour, event.Block, "ip", "192.0.2.2"), decision(0, time.Hour, event.Challenge, "ip", "192.0.2.3"))
+	for _, logins := range []bool{false, true} {
+		r.truth.Goals = append(r.truth.Goals, simulate.Goal{Labels: attack, Blocked: &half, Stopped: &half, Logins: logins})
+	}
+	is := map[string]float64{}
+	for _, v := range r.must().Goals {
+		is[v.String()] = v.Is
+	}
+	eq(t, "requests blocked", is["blocked at least 50.0 %"], 1.0/8)
+	eq(t, "requests stopped", is["blocked or milder at least 50.0 %"], 2.0/8)
+	eq(t, "log-ins blocked", is["blocked at least 50.0 % of the tries to log in"], 1.0/4)
+	eq(t, "log-ins stopped", is["blocked or milder at least 50.0 % of the tries to log in"], 2.0/4)
+}

@@ -21,6 +21,8 @@ type tally struct {
 	label    *simulate.Label
 	requests int64
 	hits     [contenders]Hits
+	tries    int64            // of the requests, those to log in
+	tried    Hits             // what became of them, by weir
 	misses   [numMisses]int64 // of an attack, what passed
 	pace     pace
 	campaign *pace // of all phases together; nil: it is no attack's
@@ -104,6 +106,10 @@ func (y *tally) add(ev *event.Event, who sender, j judgement, naive [contenders]
 	}
 	for by, f := range fates {
 		y.hits[by].add(f, 1)
+	}
+	if ev.Kind == event.Login && ev.Method != "GET" && ev.Method != "HEAD" {
+		y.tries++
+		y.tried.add(j.fate, 1)
 	}
 	y.pace.add(ev.Time, &fates)
 	if y.campaign != nil {
