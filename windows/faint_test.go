@@ -29,7 +29,7 @@ func TestAFaintRowBeginsNoKey(t *testing.T) {
 		d := &Deltas{Events: []Origin{{Second: tick - 1}}, Values: []byte{1, 'x'}}
 		came := map[int][2]int{}
 		for range 1 + rng.IntN(6) {
-			i, bit := rng.IntN(6), rng.IntN(8)/7 ^ 1
+			i, bit := rng.IntN(6), rng.IntN(8)/7^1
 			d.Rows = append(d.Rows, Row{Key: testKey(0, i), Mask: 1 << bit})
 			n := came[i]
 			n[bit]++

@@ -260,6 +260,7 @@ func (r *resident) same(want *Unit, st *stream, tick int64) {
 	for range 6 {
 		table := r.rng.IntN(len(r.l.Tables))
 		k := testKey(int(u.stores[table]), r.rng.IntN(st.keys))
+		want.forgetReads()
 		if got, want := readAll(u, table, k, tick), readAll(want, table, k, tick); got != want {
 			r.t.Fatalf("tick %d: key %x of table %d reads\n%s\nwant\n%s", tick, k, table, got, want)
 		}
