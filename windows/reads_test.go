@@ -3,6 +3,7 @@ package windows
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 )
 
@@ -67,5 +68,32 @@ func TestWhatWasReadIsNeverStale(t *testing.T) {
 					kept, sketches, times, r.evicted, r.loaded)
 			}
 		})
+	}
+}
+
+// What is kept of reads is memory that the unit really holds.
+func TestWhatWasReadIsResident(t *testing.T) {
+	if size := int64(reflect.TypeFor[estimated]().Size()); size != estimatedBytes {
+		t.Errorf("an estimate is accounted with %d bytes, has %d", estimatedBytes, size)
+	}
+	o := newOne(Series{Kind: Distinct, Windows: []Window{W10m}})
+	tick := int64(1_700_000_000)
+	for i := range 2 * maxPairs {
+		tick++
+		o.fold(tick, mix(uint64(i)))
+	}
+	before := o.u.Resident()
+	o.distinct(W10m, tick)
+	if got := o.u.Resident() - before; got != keptEstimates*estimatedBytes {
+		t.Errorf("%d bytes more behind an estimate, want %d", got, keptEstimates*estimatedBytes)
+	}
+	c := newOne(Series{Kind: Count, Windows: []Window{W10m}})
+	c.fold(tick, 1)
+	before = c.u.Resident()
+	slot, _ := c.u.Find(c.k)
+	c.u.Total(slot, 0, W10m, tick)
+	c.u.TotalBefore(slot, 0, W10m, tick, tick)
+	if got := c.u.Resident() - before; got != 2*8 {
+		t.Errorf("%d bytes more behind two totals, want %d", got, 2*8)
 	}
 }
