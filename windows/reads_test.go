@@ -97,3 +97,19 @@ func TestWhatWasReadIsResident(t *testing.T) {
 		t.Errorf("%d bytes more behind two totals, want %d", got, 2*8)
 	}
 }
+
+// Every window has its own place, so that rules that ask for two in turn do not
+// walk for each anew.
+func TestEachWindowKeepsItsOwnTotals(t *testing.T) {
+	of := map[int]Window{}
+	for _, w := range Windows {
+		n := w.number()
+		if other, taken := of[n]; taken || n < 0 || n >= numbers {
+			t.Errorf("the window of %d s is number %d of %d, as is that of %d s", w, n, numbers, other)
+		}
+		of[n] = w
+	}
+	if len(of) != len(Windows) || len(of) == 0 {
+		t.Errorf("%d numbers of %d windows", len(of), len(Windows))
+	}
+}
