@@ -139,19 +139,25 @@ func (u *Unit) foldDistinct(e *edit, at, id int, s *section, base uint32, t *Tou
 		}
 		return n
 	}
-	now := u.now - base
 	if !present && len(hs) == 1 {
-		return u.firstPair(e, at, id, now, hs[0])
+		return u.firstPair(e, at, id, u.now-base, hs[0])
 	}
+	if present && len(hs) <= fewPairs {
+		if size, ok := u.foldFew(e, at, n, s, base, hs); ok {
+			return size
+		}
+	}
+	return u.foldAny(e, at, id, s, base, hs)
+}
+
+// foldAny folds whatever values, ascending, into whatever is there.
+func (u *Unit) foldAny(e *edit, at, id int, s *section, base uint32, hs []uint64) int {
+	n, present := sectionLen(e.b, at, id)
+	now := u.now - base
 	oldest := s.oldest(u.now + 1)
 	old, end := u.old[:0], 0
 	if present {
 		p := e.b[at+sectionHeader : at+sectionHeader+n]
-		if len(hs) <= fewPairs {
-			if size, ok := u.foldFew(e, at, n, s, base, hs); ok {
-				return size
-			}
-		}
 		old, end = appendPairs(old, p, max(oldest, base)-base)
 	}
 	merged, all := mergePairs(u.merged[:0], old, hs, now)

@@ -43,9 +43,6 @@ func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64)
 			}
 			kept += k - from
 			previous = last
-			if k == count {
-				break
-			}
 		}
 		begin := i
 		if k > 0 {

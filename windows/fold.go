@@ -67,6 +67,7 @@ func (u *Unit) link(rows []Row) {
 		}
 	}
 	u.faint = u.faint[:0]
+	u.outside.forgetMissed()
 }
 
 // probe leaves in cells.slot the slot that each row of a group probably has,
@@ -116,7 +117,7 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 		var ok bool
 		if at, ok = u.index.find(r.Key); !ok {
 			if u.outside.keys > 0 {
-				at, ok = u.fetch(int(r.Table), r.Key)
+				at, ok = u.fetchOnce(int(r.Table), r.Key)
 			}
 			if !ok && faint {
 				u.faint = append(u.faint, i)

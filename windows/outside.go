@@ -20,7 +20,11 @@ type outside struct {
 	// deleted by the next checkpoint.
 	buried map[Key]burial
 
-	loaded, left uint64
+	// missed are keys that the store was asked for in vain by the Fold that is
+	// going on.
+	missed map[Key]struct{}
+
+	asked, loaded, left uint64
 }
 
 type burial struct {
@@ -109,10 +113,53 @@ func (u *Unit) converted(table int, serial uint32, blob []byte) ([]byte, error) 
 
 // fetch reads a key that is not in memory from the store, if it is there.
 func (u *Unit) fetch(table int, k Key) (slot uint32, ok bool) {
-	o := &u.outside
-	if _, dead := o.buried[k]; dead || !o.store.Has(u.stores[table], k) {
+	if !u.mayBeStored(table, k) {
 		return 0, false
 	}
+	return u.ask(table, k)
+}
+
+// fetchOnce is fetch for the rows of a Fold: what is not there is asked for once,
+// however many rows there are that begin no key.
+func (u *Unit) fetchOnce(table int, k Key) (slot uint32, ok bool) {
+	o := &u.outside
+	if !u.mayBeStored(table, k) {
+		return 0, false
+	}
+	if _, missed := o.missed[k]; missed {
+		return 0, false
+	}
+	if slot, ok = u.ask(table, k); !ok {
+		if o.missed == nil {
+			o.missed = map[Key]struct{}{}
+		}
+		o.missed[k] = struct{}{}
+	}
+	return slot, ok
+}
+
+// forgetMissed ends what holds for one Fold. A map that many keys went into is
+// not kept: it would be cleared as a whole each time.
+func (o *outside) forgetMissed() {
+	const few = 256
+	switch n := len(o.missed); {
+	case n > few:
+		o.missed = nil
+	case n > 0:
+		clear(o.missed)
+	}
+}
+
+// mayBeStored reports whether the store has to be asked for a key.
+func (u *Unit) mayBeStored(table int, k Key) bool {
+	_, dead := u.outside.buried[k]
+	return !dead && u.outside.store.Has(u.stores[table], k)
+}
+
+// ask reads a key from the store, dead or alive.
+func (u *Unit) ask(table int, k Key) (slot uint32, ok bool) {
+	o := &u.outside
+	o.asked++
 	value, ok, err := o.store.Get(u.stores[table], k, o.value[:0])
 	if value != nil {
 		o.value = value

@@ -6,24 +6,34 @@ import (
 )
 
 const (
-	slotBytes  = 32
-	touchBytes = 40
-	idleBins   = 4096 // that tell apart how long keys were idle
+	slotBytes      = 32
+	touchBytes     = 40
+	estimatedBytes = 72
+	idleBins       = 4096 // that tell apart how long keys were idle
 )
 
 // Resident returns the bytes that the unit really holds: slots, index, blobs,
-// cohorts, notes, what waits to be written, and its scratch.
+// cohorts, notes, what waits to be written, what was read, and its scratch.
 func (u *Unit) Resident() int64 {
 	c := &u.changes
 	n := int64(len(u.index.pages))<<slotShift*slotBytes + int64(len(u.index.entries)+cap(u.index.free))*4
 	n += u.arena.held + u.cohorts.held + 2*int64(u.door.bytes()) + u.noting.held()
 	n += int64(cap(c.list)+cap(c.pending)) * 4
 	n += c.encoder.held() + int64(len(u.outside.buried))*burialBytes
-	n += int64(cap(u.touches)+cap(u.sortedTouches))*touchBytes + int64(cap(u.next)+cap(u.ends))*4
-	return n + int64(cap(u.blobRoom)+cap(u.tmp)+cap(u.outside.value))
+	n += int64(cap(u.touches)+cap(u.sortedTouches))*touchBytes + int64(cap(u.next)+cap(u.faint)+cap(u.ends))*4
+	return n + u.readsHeld() + int64(cap(u.blobRoom)+cap(u.tmp)+cap(u.outside.value))
 }
 
 const burialBytes = 64
+
+// readsHeld returns how many bytes keep what was read.
+func (u *Unit) readsHeld() int64 {
+	n := int64(len(u.estimates))*estimatedBytes + int64(cap(u.earlier.of))*8
+	for i := range u.totals {
+		n += int64(cap(u.totals[i].of)) * 8
+	}
+	return n
+}
 
 // Evict lets clean keys leave memory, the longest idle first, until not more
 // than so many bytes are resident or all that are left have changed since they
