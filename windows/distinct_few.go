@@ -1,6 +1,9 @@
 package windows
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // fewPairs is how many values at once are moved to the front of a list without
 // decoding it.
@@ -52,7 +55,7 @@ func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64)
 		}
 		h := readHash(p, i)
 		i += hashBytes
-		if kept == maxPairs || among>>(h&63)&1 != 0 && isAmong(hs, h) {
+		if kept == maxPairs || among>>(h&63)&1 != 0 && slices.Contains(hs, h) {
 			if run >= 0 {
 				out = append(out, p[run:begin]...)
 				run = -1
@@ -90,16 +93,6 @@ func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64)
 	}
 	e.resize(at, n)
 	return sectionHeader + n, true
-}
-
-// isAmong is for a few hashes, mostly one.
-func isAmong(hs []uint64, h uint64) bool {
-	for _, other := range hs {
-		if other == h {
-			return true
-		}
-	}
-	return false
 }
 
 // firstPair begins a section with its only value.
