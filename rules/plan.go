@@ -60,7 +60,7 @@ type table struct {
 	rules   []evaluation // rules whose key this is
 	members []evaluation // rules whose members are keys of this table
 	target  *targetReads // where good, tried and clean are, if it is a target
-	remote  bool         // of rules whose keys are others
+	remote  bool         // it is a target of rules that decide about it through other keys
 	known   *standingReads
 	seen    *standingReads
 	visits  *visitReads

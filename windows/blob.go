@@ -32,7 +32,7 @@ type edit struct {
 	scratch []byte
 	limit   int // how long it may become
 	moved   bool
-	key     Key
+	key     Key // whose blob it is, so that what is remembered of it can be forgotten
 }
 
 // splice replaces del bytes at by ins, which must not lie in the blob. It

@@ -254,6 +254,6 @@ func (u *Unit) Distinct(slot uint32, series int, w Window, tick int64) float64 {
 		return float64(n)
 	}
 	v := max(maxPairs, estimate(p[i:], quantum))
-	u.estimated(s.key, int(id), quantum, v)
+	u.keepEstimate(s.key, int(id), quantum, v)
 	return v
 }

@@ -41,8 +41,8 @@ func (m estimates) find(k Key, section int, start uint32) (v float64, ok bool) {
 	return 0, false
 }
 
-// estimated remembers what the sketch in a section of a key estimates.
-func (u *Unit) estimated(k Key, section int, start uint32, v float64) {
+// keepEstimate remembers what the sketch in a section of a key estimates.
+func (u *Unit) keepEstimate(k Key, section int, start uint32, v float64) {
 	if u.estimates == nil {
 		u.estimates = make(estimates, keptEstimates)
 	}

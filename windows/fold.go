@@ -63,7 +63,7 @@ func (u *Unit) link(rows []Row) {
 	}
 	for _, i := range u.faint {
 		if at, ok := u.index.find(rows[i].Key); ok && u.index.slot(at).flags&marked != 0 {
-			u.string(&rows[i], i, u.index.slot(at))
+			u.addRow(&rows[i], i, u.index.slot(at))
 		}
 	}
 	u.faint = u.faint[:0]
@@ -146,11 +146,11 @@ func (u *Unit) linkRow(r *Row, i, probable uint32) {
 		s.flags |= marked
 		s.last = uint32(len(u.touches) - 1)
 	}
-	u.string(r, i, s)
+	u.addRow(r, i, s)
 }
 
-// string adds row i to the touch of its key, whose slot is marked.
-func (u *Unit) string(r *Row, i uint32, s *slot) {
+// addRow adds row i to the touch of its key, whose slot is marked.
+func (u *Unit) addRow(r *Row, i uint32, s *slot) {
 	t := &u.touches[s.last]
 	t.Mask |= r.Mask
 	u.next[i] = t.head

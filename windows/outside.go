@@ -24,7 +24,7 @@ type outside struct {
 	// going on.
 	missed map[Key]struct{}
 
-	asked, loaded, left uint64
+	asked, loaded, left uint64 // keys: asked of the store, read from it, gone to it
 }
 
 type burial struct {
