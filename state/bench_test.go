@@ -171,6 +171,39 @@ func BenchmarkTwentyCheckpointsOnePercentDirty(b *testing.B) { benchCheckpoints(
 
 func BenchmarkTwentyCheckpointsTwentyPercentDirty(b *testing.B) { benchCheckpoints(b, 0.2, 0) }
 
+// BenchmarkGrowingBySixtyCheckpoints adds 25,000 keys to a million at each checkpoint,
+// as a flood does whose addresses come twice: each page gets a key now and then, is
+// merged, and at last is split.
+func BenchmarkGrowingBySixtyCheckpoints(b *testing.B) {
+	const rounds, added = 60, 25_000
+	for b.Loop() {
+		b.StopTimer()
+		w := newBench(b)
+		w.rest()
+		cpu, making := processTime(b), time.Duration(0)
+		b.StartTimer()
+		for range rounds {
+			began := processTime(b)
+			for i := range added {
+				w.keys[i] = Key{w.rng.Uint64(), w.rng.Uint64()}
+			}
+			all := w.keys
+			w.keys = w.keys[:added]
+			ch := w.changes(1)
+			w.keys = all
+			making += processTime(b) - began
+			w.commit(b, ch)
+		}
+		b.StopTimer()
+		w.rest()
+		b.ReportMetric(float64((processTime(b)-cpu-making).Nanoseconds())/rounds/added, "cpu-ns/new-key")
+		if err := w.s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
 func BenchmarkFirstCheckpoint(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()

@@ -23,7 +23,7 @@ type change struct {
 }
 
 // size is what the change takes in a record, about.
-func (c *change) size() int64 { return int64(keyLen + 2 + len(c.value)) }
+func (c *change) size() int64 { return ChangeBytes(len(c.value)) }
 
 // AppendChange appends a change for Checkpoint.Put: the key has this value, or,
 // where it is nil, none any more.

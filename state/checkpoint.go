@@ -27,6 +27,8 @@ type Checkpoint struct {
 	wake    chan struct{} // there is something in the queue
 	done    chan struct{} // the writer is through
 
+	worked time.Duration // of the writer, once it is through
+
 	share atomic.Uint64 // of the time that the writer works, as a float's bits; 0: all
 	paced chan struct{} // share was set
 }
@@ -214,6 +216,7 @@ func (c *Checkpoint) end(last func(*writer) error) error {
 // goroutine.
 func (c *Checkpoint) write() {
 	defer close(c.done)
+	began := time.Now()
 	w := newWriter(c)
 	if err := c.store.poisoned; err != nil {
 		c.fail(err)
@@ -221,6 +224,7 @@ func (c *Checkpoint) write() {
 	for last := false; !last; {
 		jobs, waited := c.take()
 		w.worked = w.worked.Add(waited)
+		w.idle += waited
 		for i, j := range jobs {
 			jobs[i] = job{}        // what was put need not stay until all is written
 			if c.failed() == nil { // behind an error nothing is of use any more
@@ -233,6 +237,7 @@ func (c *Checkpoint) write() {
 		}
 	}
 	w.close(c.failed())
+	c.worked = time.Since(began) - w.idle
 	c.store.mu.Lock()
 	c.store.begun = nil
 	c.store.mu.Unlock()

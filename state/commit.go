@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -19,14 +20,17 @@ func (w *writer) commit(ctx context.Context, f Flip) error {
 		return err
 	}
 	failpoint.Hit("state.records.written")
-	if err := w.s.sync(); err != nil {
+	began := time.Now()
+	err := w.s.sync()
+	w.idle += time.Since(began)
+	if err != nil {
 		return fmt.Errorf("syncing its records: %w", err)
 	}
 	failpoint.Hit("state.records.synced")
 	if err := errors.Join(w.s.disk.check(), ctx.Err()); err != nil {
 		return err
 	}
-	next, err := w.view(f)
+	next, err := w.view()
 	if err != nil {
 		return err
 	}
@@ -38,6 +42,7 @@ func (w *writer) commit(ctx context.Context, f Flip) error {
 	w.s.record(next)
 	failpoint.Hit("state.sidecar.written")
 	w.giveUp(next)
+	w.s.ahead.look()
 	next.snapshot = w.s.snapshot()
 	w.s.publish(newView(next, &w.s.views))
 	w.s.blocks.Store(blocks(w.s.path))
@@ -79,7 +84,8 @@ func (w *writer) finish(ctx context.Context, f Flip) error {
 	if err := w.empty(ctx); err != nil {
 		return fmt.Errorf("emptying segments: %w", err)
 	}
-	if err := w.blob(flipBlob, encodeFlip(f)); err != nil {
+	w.flip = encodeFlip(f)
+	if err := w.blob(flipBlob, w.flip); err != nil {
 		return err
 	}
 	if err := w.flush(); err != nil {
@@ -91,7 +97,7 @@ func (w *writer) finish(ctx context.Context, f Flip) error {
 // view returns what will be in force. Its snapshot is still to be made. The oldest
 // segments go that nothing is alive in; those behind one with something alive wait
 // until it is emptied, too.
-func (w *writer) view(f Flip) (*view, error) {
+func (w *writer) view() (*view, error) {
 	for w.segments[0].live == 0 && w.segments[0].id < w.first {
 		w.segments = w.segments[1:]
 	}
@@ -122,7 +128,7 @@ func (w *writer) view(f Flip) (*view, error) {
 		v.units[i] = u
 	}
 	var err error
-	v.flip, err = decodeFlip(encodeFlip(f)) // a copy: the caller may use his bytes again
+	v.flip, err = decodeFlip(w.flip) // a copy: the caller may use his bytes again
 	return v, err
 }
 

@@ -12,12 +12,7 @@ func (w *writer) drop(id uint16) error {
 		if old == nil {
 			continue
 		}
-		for _, p := range old.pages {
-			if p != nil {
-				w.units[i].minus(p.tally)
-				w.supersede(p)
-			}
-		}
+		w.take(i, old)
 		// Pages keep their numbers, since what is put comes by them.
 		view := &tableView{since: w.first, pages: make([]*page, len(old.pages))}
 		w.units[i].tables[id] = &tableDraft{tableView: view, fresh: map[uint32]bool{}}

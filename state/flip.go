@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"math"
@@ -169,12 +170,20 @@ func ended(what string, r *Reader) error {
 
 // encodeFlip returns the body of the flip's blob.
 func encodeFlip(f Flip) []byte {
-	var w Writer
+	size := len(f.Meta) + binary.MaxVarintLen64*(len(f.Units)+3)
+	for _, u := range f.Units {
+		size += len(u)
+	}
+	w := Writer{B: make([]byte, 0, size)} // it is kept, and may be some megabytes
 	w.Int(f.Tick)
-	w.String(string(f.Meta))
+	part := func(b []byte) {
+		w.Uint(uint64(len(b)))
+		w.B = append(w.B, b...)
+	}
+	part(f.Meta)
 	w.Uint(uint64(len(f.Units)))
 	for _, u := range f.Units {
-		w.String(string(u))
+		part(u)
 	}
 	return w.B
 }

@@ -99,12 +99,49 @@ func childPut(s *Store, c *Checkpoint, tick int64) {
 		c.Drop(1)
 	}
 	ch := changes{}
-	childChanges(tick, func(unit int, table uint16, k Key, value []byte) { ch.set(s, unit, table, k, value) })
+	whole := childWhole(s, tick)
+	childChanges(tick, func(unit int, table uint16, k Key, value []byte) {
+		switch {
+		case whole == nil || table != 0:
+			ch.set(s, unit, table, k, value)
+		case value == nil:
+			delete(whole[unit], k)
+		default:
+			whole[unit][k] = value
+		}
+	})
+	for unit, keys := range whole {
+		pages := 1 + len(keys)/20
+		if err := c.Whole(unit, 0, pages); err != nil {
+			return // Commit has it
+		}
+		for k, v := range keys {
+			at := place{unit: unit, page: PageAmong(k, pages)}
+			ch[at] = AppendChange(ch[at], k, v)
+		}
+	}
 	for at, b := range ch {
 		if err := c.Put(at.unit, at.table, at.page, b); err != nil {
 			return // Commit has it
 		}
 	}
+}
+
+// childWhole returns what table 0 of each unit has, where a checkpoint writes that
+// table whole; else nil.
+func childWhole(s *Store, tick int64) []map[Key][]byte {
+	if tick*tick%3 == 0 {
+		return nil
+	}
+	all := make([]map[Key][]byte, testUnits)
+	for unit := range all {
+		all[unit] = map[Key][]byte{}
+		if err := s.Unit(unit).Scan(0, func(k Key, v []byte) error { all[unit][k] = bytes.Clone(v); return nil }); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	return all
 }
 
 // advance makes of a model at one tick that of a later one.

@@ -146,6 +146,7 @@ func (s *Store) make(id string) (err error) {
 	if s.db, err = openBadger(badgerOptions(s.path, s.cfg.Memory, s.log)); err != nil {
 		return err
 	}
+	s.ahead = newAhead(s.path)
 	s.segment, s.extra, s.waste = 1, 1, &waste{from: 1, until: 1}
 	v := &view{units: make([]unitView, s.cfg.Units), blobs: map[string]blob{}}
 	for i := range v.units {
@@ -203,6 +204,7 @@ func (s *Store) adopt(side *sidecar) error {
 	if err := sv.compare(); err != nil {
 		return err
 	}
+	s.ahead = newAhead(s.path)
 	now := s.snapshot()
 	v, err := sv.view(now)
 	if err != nil {

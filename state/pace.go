@@ -34,6 +34,11 @@ func (c *Checkpoint) Pace(share float64) {
 	}
 }
 
+// Worked returns for how long the store's goroutine worked at the checkpoint, once
+// Commit or Abort has returned: without its rests, and its waits for what is put and
+// for the disk.
+func (c *Checkpoint) Worked() time.Duration { return c.worked }
+
 // rest has the writer rest where it has worked for a while and is to work for a
 // share of the time only.
 func (w *writer) rest() {
@@ -46,6 +51,7 @@ func (w *writer) rest() {
 	if share >= 1 || worked < workPiece {
 		return
 	}
+	began := time.Now()
 	timer := time.NewTimer(min(time.Duration(float64(worked)*(1/share-1)), mostRest))
 	defer timer.Stop()
 	for resting := true; resting; {
@@ -57,4 +63,5 @@ func (w *writer) rest() {
 		}
 	}
 	w.worked = time.Now()
+	w.idle += w.worked.Sub(began)
 }

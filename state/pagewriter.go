@@ -1,9 +1,6 @@
 package state
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // delta writes changes behind the entries of a page.
 func (w *writer) delta(at place, t *tableDraft, changes []byte) error {
@@ -12,24 +9,8 @@ func (w *writer) delta(at place, t *tableDraft, changes []byte) error {
 	p.note(w.prints, len(changes))
 	p.spots = append(make([]spot, 0, len(p.spots)+1), p.spots...) // those of the page before are not written over
 	out := parts{w: w, at: at, page: &p, kind: kindDelta}
-	if len(changes) <= partBytes {
-		if err := out.write(changes); err != nil {
-			return err
-		}
-	} else {
-		for rest := changes; len(rest) > 0; {
-			_, next, err := nextChange(rest)
-			if err != nil {
-				return err
-			}
-			if err := out.add(rest[:len(rest)-len(next)]); err != nil {
-				return err
-			}
-			rest = next
-		}
-		if err := out.end(); err != nil {
-			return err
-		}
+	if err := out.all(changes); err != nil {
+		return err
 	}
 	w.place(at, t, &p)
 	return nil
@@ -43,6 +24,24 @@ type parts struct {
 	kind  byte
 	count int
 	body  []byte
+}
+
+// all writes encoded changes, parted where they are many.
+func (o *parts) all(changes []byte) error {
+	if len(changes) <= partBytes {
+		return o.write(changes)
+	}
+	for rest := changes; len(rest) > 0; {
+		_, next, err := nextChange(rest)
+		if err != nil {
+			return err
+		}
+		if err := o.add(rest[:len(rest)-len(next)]); err != nil {
+			return err
+		}
+		rest = next
+	}
+	return o.end()
 }
 
 // write writes an entry.
@@ -100,9 +99,7 @@ func (w *writer) base(at place, t *tableDraft, live []change) error {
 		return err
 	}
 	w.body = out.body
-	slices.Sort(w.prints)
-	p.prints = slices.Clone(slices.Compact(w.prints))
-	p.base, p.live = p.bytes, p.bytes
+	p.become(w.prints)
 	w.supersede(t.pages[at.page])
 	w.place(at, t, p)
 	return nil

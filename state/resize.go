@@ -63,7 +63,7 @@ func (w *writer) rewrite(now *snapshot, unit int, id uint16, t *tableDraft, grou
 			continue
 		}
 		at := place{unit, id, i}
-		r := new(reader) // what is in it is kept until all is written
+		r := &reader{far: true, recent: w.read.recent} // what is in it is kept until all is written
 		if err := now.read(at, p, r); err != nil {
 			return err
 		}

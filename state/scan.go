@@ -72,7 +72,7 @@ func (sc *scanner) read(sn *snapshot) error {
 	slices.SortStableFunc(sc.wanted, func(a, b wanted) int {
 		return cmp.Or(cmp.Compare(a.segment, b.segment), cmp.Compare(a.number, b.number))
 	})
-	var r reader
+	r := reader{far: true}
 	for from := 0; from < len(sc.wanted); {
 		s, until := sc.wanted[from].spot, from+1
 		for until < len(sc.wanted) && sc.wanted[until].segment == s.segment && sc.wanted[until].number == s.number {

@@ -48,8 +48,8 @@ func TestTheOldestSegmentsAreEmptiedWhereThereIsTooMuchGarbage(t *testing.T) {
 	}{
 		"none":                   {nil, 0},
 		"no garbage":             {segments{{1, 500, 500}, {2, 500, 500}}, 0},
-		"as much as there may":   {segments{{1, 1000, 450}, {2, 0, 0}}, 0},
-		"a byte more":            {segments{{1, 501, 1}, {2, 500, 449}}, 2},
+		"as much as there may":   {segments{{1, 820, 450}, {2, 0, 0}}, 0},
+		"a byte more":            {segments{{1, 371, 1}, {2, 450, 449}}, 2},
 		"until there is little":  {segments{{1, 120, 20}, {2, 130, 30}, {3, 700, 300}, {4, 100, 50}}, 3},
 		"no more than its share": {segments{{1, 70, 60}, {2, 70, 60}, {3, 480, 80}}, 2},
 		"all at once":            {segments{{1, 70, 60}, {2, 70, 60}, {3, 1000, 80}}, 4},

@@ -16,21 +16,26 @@ const iteratorsKept = 8
 // in memory when it was made, so those of a snapshot end with it, and of one that
 // lasts only those are kept that were made at its beginning.
 type snapshot struct {
-	txn  *badger.Txn
-	mu   sync.Mutex
-	idle []*iterator
-	full bool // those that are made from here on are not kept
+	txn   *badger.Txn
+	ahead *ahead // nil: nobody says what is going to be read
+	mu    sync.Mutex
+	idle  []*iterator
+	full  bool // those that are made from here on are not kept
 }
 
 // iterator is Badger's, over all keys.
 type iterator struct {
 	*badger.Iterator
-	at   spot // of the chunk that was asked for last
-	kept bool
+	at          spot // of the chunk that was asked for last
+	kept        bool
+	ahead       *ahead
+	from, until uint64 // the chunks that it said are going to be read
 }
 
 // snapshot returns what the tree is like now.
-func (s *Store) snapshot() *snapshot { return &snapshot{txn: s.db.NewTransaction(false)} }
+func (s *Store) snapshot() *snapshot {
+	return &snapshot{txn: s.db.NewTransaction(false), ahead: s.ahead}
+}
 
 // newIterator returns an iterator over all records.
 func newIterator(txn *badger.Txn) *badger.Iterator {
@@ -49,7 +54,7 @@ func (sn *snapshot) iterator() (it *iterator, err error) {
 		return it, nil
 	}
 	err = guarded(func() error {
-		it = &iterator{Iterator: newIterator(sn.txn), kept: kept}
+		it = &iterator{Iterator: newIterator(sn.txn), kept: kept, ahead: sn.ahead}
 		return nil
 	})
 	return it, err

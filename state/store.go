@@ -59,6 +59,7 @@ type Store struct {
 	id     string
 	path   string // of Badger's files
 	db     *badger.DB
+	ahead  *ahead
 	units  []Unit
 	disk   *disk
 	broken string
@@ -160,6 +161,7 @@ func (s *Store) Close() error {
 	}
 	s.current.Load().release() // the store's own hold
 	s.views.Wait()             // until the last reader is through
+	s.ahead.close()
 	err := closeBadger(s.db)
 	if err != nil {
 		err = fmt.Errorf("closing the store %s: %w", s.path, err)

@@ -259,6 +259,14 @@ func TestWhatACheckpointCannotHoldIsAnError(t *testing.T) {
 			return c.Put(at.unit, at.table, at.page, AppendChange(nil, k, []byte{1}))
 		},
 		"must be at least 17": func(c *Checkpoint) error { return c.Put(0, 5, 0, []byte("short")) },
+		"a table of 0 pages":  func(c *Checkpoint) error { return c.Whole(0, 1, 0) },
+		"unit -1, must be":    func(c *Checkpoint) error { return c.Whole(-1, 1, 1) },
+		"whole behind a change": func(c *Checkpoint) error {
+			return errors.Join(c.Put(0, 5, 0, AppendChange(nil, k, []byte{1})), c.Whole(0, 5, 1))
+		},
+		"a deletion in a table that is written whole": func(c *Checkpoint) error {
+			return errors.Join(c.Whole(0, 1, 1), c.Put(0, 1, 0, AppendChange(nil, k, nil)))
+		},
 		"dropped behind a change": func(c *Checkpoint) error {
 			defer c.Drop(6)
 			return c.Put(0, 6, 0, largest)

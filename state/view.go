@@ -74,6 +74,8 @@ type reader struct {
 	ranks  []rank
 	key    []byte
 	got    tally
+	far    bool // what is behind is going to be read, too
+	recent *recent
 }
 
 // readerMax is how large a reader may be that is kept for the next one.
@@ -83,7 +85,7 @@ var readers = sync.Pool{New: func() any { return new(reader) }}
 
 func (r *reader) reset() {
 	if cap(r.arena)+cap(r.chunk) > readerMax {
-		*r = reader{}
+		*r = reader{far: r.far, recent: r.recent}
 	}
 	r.arena, r.ends, r.bodies, r.got = r.arena[:0], r.ends[:0], r.bodies[:0], tally{}
 }
@@ -158,9 +160,29 @@ func (it *iterator) entry(at place, s spot, r *reader) error {
 	return nil
 }
 
+// announce says that a chunk is going to be read.
+func (it *iterator) announce(s spot, far bool) {
+	if it.ahead == nil {
+		return
+	}
+	chunk := ordinal(s.segment, s.number)
+	if chunk >= it.from && chunk < it.until {
+		return
+	}
+	size := uint32(1)
+	if far {
+		size = farAhead
+	}
+	it.from, it.until = chunk, it.ahead.want(chunk, size)
+}
+
 // chunk calls fn with the entries of a chunk, which are valid until it returns.
 func (it *iterator) chunk(s spot, r *reader, fn func(entries []byte) error) error {
+	if entries := r.recent.of(s); entries != nil {
+		return fn(entries)
+	}
 	r.key = appendChunkKey(r.key[:0], s.segment, s.number)
+	it.announce(s, r.far)
 	if s.segment != it.at.segment || s.number != it.at.number+1 || !it.Valid() {
 		it.Seek(r.key)
 	}
@@ -177,7 +199,10 @@ func (it *iterator) chunk(s spot, r *reader, fn func(entries []byte) error) erro
 			return err
 		}
 		r.chunk = entries
-		return fn(entries)
+		if err = fn(entries); err == nil {
+			r.chunk = r.recent.keep(s, entries)
+		}
+		return err
 	})
 }
 

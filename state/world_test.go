@@ -73,9 +73,11 @@ func (w *world) value() []byte {
 func (w *world) checkpoint() {
 	next := w.m.clone()
 	c := w.s.Begin(keepTest)
+	dropped := -1
 	if w.rng.IntN(12) == 0 {
 		id := uint16(w.rng.IntN(3))
 		c.Drop(id)
+		dropped = int(id)
 		for u := range next.values {
 			delete(next.values[u], id)
 		}
@@ -109,6 +111,9 @@ func (w *world) checkpoint() {
 					ch.set(w.s, u, id, k, nil)
 				}
 			}
+			if int(id) != dropped && w.rng.IntN(6) == 0 {
+				w.whole(c, ch, place{unit: u, table: id}, tables[id])
+			}
 		}
 	}
 	ch.put(w.t, c)
@@ -131,6 +136,27 @@ func (w *world) checkpoint() {
 		next.last.Units[i] = bytes.Repeat([]byte{byte(i)}, w.rng.IntN(3000))
 	}
 	w.end(c, next)
+}
+
+// whole has a table written whole, with what it is to hold.
+func (w *world) whole(c *Checkpoint, ch changes, at place, keys map[Key][]byte) {
+	w.done["whole"]++
+	maps.DeleteFunc(ch, func(p place, _ []byte) bool { return p.unit == at.unit && p.table == at.table })
+	var size int64
+	for _, v := range keys {
+		size += ChangeBytes(len(v))
+	}
+	pages := PagesOf(size)
+	if w.rng.IntN(4) == 0 {
+		pages = 1 + w.rng.IntN(2*pages) // as good as any
+	}
+	if err := c.Whole(at.unit, at.table, pages); err != nil {
+		w.t.Fatal(err)
+	}
+	for k, v := range keys {
+		at.page = PageAmong(k, pages)
+		ch[at] = AppendChange(ch[at], k, v)
+	}
 }
 
 func (w *world) end(c *Checkpoint, next *model) {
@@ -295,7 +321,7 @@ func TestAStoreHoldsWhatWasCommittedWhateverHappens(t *testing.T) {
 			done[k] += n
 		}
 	}
-	for _, must := range []string{"commit", "abort", "cancelled", "disk", "sync", "close", "drop", "reopen", "poisoned"} {
+	for _, must := range []string{"commit", "abort", "cancelled", "disk", "sync", "close", "drop", "whole", "reopen", "poisoned"} {
 		if done[must] == 0 {
 			t.Errorf("%q never happened", must)
 		}

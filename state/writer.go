@@ -27,16 +27,19 @@ type writer struct {
 	chunk      []byte // what the one that is being filled holds; nil: none is
 	spare      []byte // of the one before, to be used again
 	packed     []byte
-	at         spot  // where it will be
-	wrote      int64 // bytes
-	sinceCheck int64 // bytes written since the disk was looked at
-	worked     time.Time
+	at         spot          // where it will be
+	wrote      int64         // bytes
+	sinceCheck int64         // bytes written since the disk was looked at
+	worked     time.Time     // since when it has worked without a rest
+	idle       time.Duration // for how long it has waited or rested
 	committed  bool
 	read       reader
 	prints     []uint16
 	among      uint16 // the keys whose changes were checked
+	gone       bool   // one of them has no value any more
 	entry      []byte
 	body       []byte
+	flip       []byte // what it is committed with
 }
 
 // unitDraft is a unit as it will be behind the flip.
@@ -49,13 +52,14 @@ type unitDraft struct {
 type tableDraft struct {
 	*tableView
 	fresh map[uint32]bool // the pages that were written in this generation
+	whole bool            // what is put is all that there is of it
 }
 
 func newWriter(c *Checkpoint) *writer {
 	s := c.store
 	s.reclaim()
 	s.generation++
-	w := &writer{c: c, s: s, generation: s.generation, first: s.segment + 1, worked: time.Now()}
+	w := &writer{c: c, s: s, generation: s.generation, first: s.segment + 1, worked: time.Now(), read: reader{far: true, recent: new(recent)}}
 	w.from = s.current.Load() // nobody else changes it while this checkpoint goes on
 	w.from.refs.Add(1)
 	w.units = make([]unitDraft, len(w.from.units))
@@ -220,6 +224,9 @@ func (w *writer) put(at place, changes []byte) error {
 	if err := w.check(at, len(t.pages), changes); err != nil {
 		return err
 	}
+	if t.whole {
+		return w.putWhole(at, t, changes)
+	}
 	old := t.pages[at.page]
 	switch {
 	case old == nil && len(t.pages) == 1:
@@ -236,7 +243,7 @@ func (w *writer) leaving(p *page) bool { return p.spots[0].segment < w.tail }
 
 // check walks over changes and notes their fingerprints.
 func (w *writer) check(at place, pages int, changes []byte) error {
-	w.prints, w.among = w.prints[:0], 0
+	w.prints, w.among, w.gone = w.prints[:0], 0, false
 	for rest := changes; len(rest) > 0; {
 		c, next, err := nextChange(rest)
 		if err != nil {
@@ -247,7 +254,9 @@ func (w *writer) check(at place, pages int, changes []byte) error {
 			return fmt.Errorf("key %016x%016x belongs to page %d", c.key.Hi, c.key.Lo, p)
 		}
 		w.among |= sixteenth(h)
-		if !c.gone {
+		if c.gone {
+			w.gone = true
+		} else {
 			w.prints = append(w.prints, printOf(h))
 		}
 		rest = next

@@ -213,16 +213,18 @@ func BenchmarkCheckpoint(b *testing.B) {
 		u := NewUnit(benchLayout(), 0)
 		u.Attach(s.Unit(0))
 		tr.fill(u)
-		u.Cut()
+		u.Cut(true)
 		cp := s.Begin(nil)
-		put := func(table uint16, page uint32, changes []byte) error {
+		to := sinkOf(cp, func() bool { return true })
+		put := to.Put
+		to.Put = func(table uint16, page uint32, changes []byte) error {
 			written += len(changes)
-			return cp.Put(0, table, page, changes)
+			return put(table, page, changes)
 		}
 		b.StartTimer()
 		begin := time.Now()
 		for done := false; !done; {
-			if done, err = u.Encode(put, func() bool { return true }); err != nil {
+			if done, err = u.Encode(to); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -16,6 +16,7 @@ type changes struct {
 	pending []uint32 // slots
 	waiting int64    // bytes accounted for the keys in pending that did not change since
 	lines   lines    // as of the cut
+	pages   []int    // of each table, where all of its keys are pending; else empty
 
 	encoder encoder
 }
@@ -65,11 +66,16 @@ func (u *Unit) clean(s *slot) bool { return s.flags&(encoded|dirtyEven|dirtyOdd)
 func (u *Unit) Dirty() int64 { return u.changes.bytes + u.changes.waiting }
 
 // Cut makes the keys that changed since the last cut pending: Encode will hand
-// them over as they are now, whatever becomes of them in the meantime. A cut
-// that was not settled counts as failed. AppendHead belongs to the same moment.
-func (u *Unit) Cut() {
+// them over as they are now, whatever becomes of them in the meantime. Where all may
+// be dirty at once, and most are, the others are pending with them, which is cheaper
+// to write. A cut that was not settled counts as failed. AppendHead belongs to the
+// same moment.
+func (u *Unit) Cut(all bool) {
 	if u.changes.cut {
 		u.Settle(false)
+	}
+	if all {
+		u.whole()
 	}
 	c := &u.changes
 	c.cut, c.flag = true, u.index.listed
@@ -106,7 +112,7 @@ func (u *Unit) Settle(ok bool) {
 			s.flags &^= outlives
 		}
 	}
-	c.pending, c.waiting, c.cut, c.flag = shrunk(c.pending), 0, false, 0
+	c.pending, c.waiting, c.cut, c.flag, c.pages = shrunk(c.pending), 0, false, 0, c.pages[:0]
 	c.encoder.reset()
 	for k, b := range u.outside.buried {
 		switch {

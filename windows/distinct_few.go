@@ -34,17 +34,11 @@ func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64)
 	surely := count - len(hs) // so many fit, whatever the hashes are
 	for k := 0; k < count; k++ {
 		if run >= 0 { // pairs that stay as they are, mostly of seven bytes
-			from := k
-			for k < surely && i+8 <= len(p) {
-				v := binary.LittleEndian.Uint64(p[i:])
-				if v&0x80 != 0 || among>>(v>>8&63)&1 != 0 {
-					break
-				}
-				last -= v & 0x7f
-				i += 1 + hashBytes
-				k++
-			}
-			kept += k - from
+			pairs, gaps := others(p[i:], surely-k, among)
+			i += pairs * (1 + hashBytes)
+			k += pairs
+			kept += pairs
+			last -= gaps
 			previous = last
 		}
 		begin := i
@@ -93,6 +87,25 @@ func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64)
 	}
 	e.resize(at, n)
 	return sectionHeader + n, true
+}
+
+// others returns how many pairs at the beginning of p, at most so many, are certainly
+// of other hashes than those that end as among says and have a gap of one byte, and
+// their gaps together. It is most of the work, and by itself it has all that it needs
+// in registers.
+//
+//go:noinline
+func others(p []byte, most int, among uint64) (pairs int, gaps uint64) {
+	for len(p) >= 8 && pairs < most {
+		v := binary.LittleEndian.Uint64(p)
+		if v&0x80 != 0 || among>>(v>>8&63)&1 != 0 {
+			break
+		}
+		gaps += v & 0x7f
+		p = p[1+hashBytes:]
+		pairs++
+	}
+	return pairs, gaps
 }
 
 // firstPair begins a section with its only value.

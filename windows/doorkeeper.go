@@ -9,6 +9,10 @@ import (
 // of the key, which is a keyed hash, so nobody can choose keys that pass for
 // others. Two bitmaps take turns: the older is cleared when the newer is half
 // full, so what was turned away is remembered for at least half of what fits.
+//
+// Of a flood all that passes for others is admitted, and written: of a hundred
+// keys less than one does. With half of the bits it would be eight, and these
+// were most of what a store had to take.
 type doorkeeper struct {
 	newer, older []uint64
 	set          int // bits of newer
@@ -17,14 +21,15 @@ type doorkeeper struct {
 const (
 	leastDoor = 1 << 10 // bytes of a bitmap
 	mostDoor  = 256 << 10
-	doorBits  = 4 // of each key
+	doorBits  = 8 // of each key, all in one line
+	lineWords = 8 // of a cache line, so that a key is one miss in each bitmap
 )
 
-// newDoorkeeper makes one for a unit with this limit: a bit for each key of
+// newDoorkeeper makes one for a unit with this limit: two bits for each key of
 // 128 bytes that fits, rounded up.
 func newDoorkeeper(limit int64) doorkeeper {
 	size := leastDoor
-	for int64(size) < limit/(8*128) && size < mostDoor {
+	for int64(size) < limit/(4*128) && size < mostDoor {
 		size *= 2
 	}
 	return doorkeeper{newer: make([]uint64, size/8), older: make([]uint64, size/8)}
@@ -32,13 +37,14 @@ func newDoorkeeper(limit int64) doorkeeper {
 
 // admits reports whether the key was turned away before; if not, it is now.
 func (d *doorkeeper) admits(k Key) bool {
-	if d.has(d.newer, k) || d.has(d.older, k) {
+	line, at := d.bits(k)
+	newer, older := d.newer[line:line+lineWords], d.older[line:line+lineWords]
+	if has(newer, &at) || has(older, &at) {
 		return true
 	}
-	for i := range uint(doorBits) {
-		word, bit := d.bit(k, i)
-		if d.newer[word]&bit == 0 {
-			d.newer[word] |= bit
+	for _, n := range at {
+		if bit := uint64(1) << (n & 63); newer[n>>6]&bit == 0 {
+			newer[n>>6] |= bit
 			d.set++
 		}
 	}
@@ -49,19 +55,24 @@ func (d *doorkeeper) admits(k Key) bool {
 	return false
 }
 
-// bit returns the word and bit number i of a key.
-func (d *doorkeeper) bit(k Key, i uint) (word int, bit uint64) {
-	v := k.Lo
-	if i >= doorBits/2 {
-		v, _ = bits.Mul64(k.Hi|1, k.Lo*0x9e3779b97f4a7c15)
+// bits returns where the line of a key begins, and which bits of it are the
+// key's.
+func (d *doorkeeper) bits(k Key) (line int, at [doorBits]uint16) {
+	hi, lo := bits.Mul64(k.Hi|1, k.Lo*0x9e3779b97f4a7c15)
+	for i := range at {
+		v := hi
+		if i >= doorBits/2 {
+			v = lo // the upper half of it: the lower one hardly depends on all of the key
+		}
+		at[i] = uint16(v >> (55 - i%(doorBits/2)*9) & (64*lineWords - 1))
 	}
-	n := v >> (i % (doorBits / 2) * 32) & uint64(64*len(d.newer)-1)
-	return int(n >> 6), 1 << (n & 63)
+	return int(k.Lo&uint64(len(d.newer)/lineWords-1)) * lineWords, at
 }
 
-func (d *doorkeeper) has(bitmap []uint64, k Key) bool {
-	for i := range uint(doorBits) {
-		if word, bit := d.bit(k, i); bitmap[word]&bit == 0 {
+// has reports whether all of these bits of a line are set.
+func has(line []uint64, at *[doorBits]uint16) bool {
+	for _, n := range at {
+		if line[n>>6]&(1<<(n&63)) == 0 {
 			return false
 		}
 	}

@@ -116,10 +116,10 @@ func (e *encoder) roomFor(bytes int) *[]byte {
 }
 
 // Encode hands over a slice of the keys that were pending at the last Cut, and
-// reports whether that was the last of them. Each page comes once. It hands
-// over no more while there is no room. After an error the checkpoint must be
-// settled as failed.
-func (u *Unit) Encode(put func(table uint16, page uint32, changes []byte) error, room func() bool) (done bool, err error) {
+// reports whether that was the last of them. Each page comes once, and a table that
+// comes whole is announced before. It hands over no more while there is no room.
+// After an error the checkpoint must be settled as failed.
+func (u *Unit) Encode(to Sink) (done bool, err error) {
 	c := &u.changes
 	e := &c.encoder
 	if !c.cut || e.done {
@@ -128,17 +128,22 @@ func (u *Unit) Encode(put func(table uint16, page uint32, changes []byte) error,
 	if u.outside.store == nil {
 		return false, errNoStore
 	}
+	if !e.begun {
+		if err := u.announce(to); err != nil {
+			return false, err
+		}
+	}
 	if !e.begun || e.at < len(c.pending) {
 		u.lookUp()
 		return false, nil
 	}
 	for handed := 0; len(e.runs) > 0; {
-		if handed >= sliceBytes || !room() {
+		if handed >= sliceBytes || !to.Room() {
 			return false, nil
 		}
 		page := e.runs[0][0].page
 		e.page = u.appendPage(e.page[:0], page)
-		if err := put(uint16(page>>32), uint32(page), e.page); err != nil {
+		if err := to.Put(uint16(page>>32), uint32(page), e.page); err != nil {
 			return false, err
 		}
 		handed += len(e.page)
@@ -158,8 +163,7 @@ func (u *Unit) lookUp() {
 	}
 	from := len(e.places)
 	add := func(table uint16, k Key, i uint32) {
-		number := u.stores[table]
-		e.places = append(e.places, pageOf{uint64(number)<<32 | uint64(u.outside.store.Page(number, k)), i})
+		e.places = append(e.places, pageOf{uint64(u.stores[table])<<32 | uint64(u.page(table, k)), i})
 	}
 	if e.at == 0 {
 		for i, t := range e.tombs {
@@ -183,8 +187,12 @@ func (u *Unit) lookUp() {
 	}
 }
 
-// lookUpTombs finds what is to be deleted.
+// lookUpTombs finds what is to be deleted. What is not written of a table that comes
+// whole is gone by that.
 func (u *Unit) lookUpTombs() {
+	if u.changes.wholly() {
+		return
+	}
 	e := &u.changes.encoder
 	for k, b := range u.outside.buried {
 		if b.pending { // else it died after the cut

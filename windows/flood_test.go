@@ -144,7 +144,7 @@ func TestADoorkeeperIsBoundedAndForgets(t *testing.T) {
 	for _, c := range []struct {
 		limit int64
 		size  int
-	}{{1, leastDoor}, {1 << 20, leastDoor}, {2 << 20, 2 * leastDoor}, {256 << 20, mostDoor}, {1 << 50, mostDoor}} {
+	}{{1, leastDoor}, {512 << 10, leastDoor}, {1 << 20, 2 * leastDoor}, {128 << 20, mostDoor}, {1 << 50, mostDoor}} {
 		if d := newDoorkeeper(c.limit); d.bytes() != c.size || len(d.older) != len(d.newer) {
 			t.Errorf("limit %d: a bitmap of %d bytes, want %d", c.limit, d.bytes(), c.size)
 		}
@@ -163,20 +163,22 @@ func TestADoorkeeperIsBoundedAndForgets(t *testing.T) {
 		if d.set >= bits/2 {
 			t.Fatalf("%d of %d bits are set", d.set, bits)
 		}
-		if old := i - bits/8; old >= 0 && !wrong[old] && !d.admits(testKey(0, old)) {
-			t.Fatalf("key %d was forgotten after %d others", old, bits/8)
+		if old := i - bits/16; old >= 0 && !wrong[old] && !d.admits(testKey(0, old)) {
+			t.Fatalf("key %d was forgotten after %d others", old, bits/16)
 		}
 	}
-	if turns < 10 || len(wrong) > 4*bits/8 {
-		t.Errorf("%d turns, %d of %d new keys passed for known", turns, len(wrong), 4*bits)
-	}
-	if d.has(d.newer, testKey(0, 0)) && d.has(d.older, testKey(0, 0)) {
-		t.Error("the first key was never forgotten")
+	// Those of a flood that pass for known are kept, and written: they must be few.
+	if turns < 10 || len(wrong) > 4*bits/100 {
+		t.Errorf("%d turns, %d of %d new keys passed for known, must be at most one in 100", turns, len(wrong), 4*bits)
 	}
 	back := readDoorkeeper(d.append(nil))
-	if back.set != d.set || !back.has(back.newer, testKey(0, 4*bits-1)) && !wrong[4*bits-1] {
+	if back.set != d.set || !back.admits(testKey(0, 4*bits-1)) {
 		t.Error("a doorkeeper is not read as it was written")
 	}
+	if d.admits(testKey(0, 0)) && !wrong[0] {
+		t.Error("the first key was never forgotten")
+	}
+	t.Logf("%d of %d", len(wrong), 4*bits)
 }
 
 // TestAFloodIsTurnedAwayBeforeItFillsTheDisk has new keys come faster than a

@@ -27,7 +27,12 @@ import (
 //	door      bytes of a bitmap of the doorkeeper, and both bitmaps
 //
 // It holds nothing of where keys lie, so units of equal state give equal bytes.
-const headVersion = 1
+// Version 1 had a doorkeeper with other bits for each key, which nobody can read
+// any more.
+const (
+	headVersion = 2
+	firstHead   = 1
+)
 
 // ErrSnapshot is what every error of OpenUnit and RestoreUnit wraps.
 var ErrSnapshot = errors.New("snapshot")
@@ -146,7 +151,11 @@ func openUnit(l *Layout, limit int64, b []byte) (u *Unit, rest []byte, err error
 	if err := l.Validate(); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
-	body, rest, err := state.ReadRecord(b, headVersion)
+	version := byte(headVersion)
+	if len(b) > 0 && b[0] == firstHead {
+		version = firstHead
+	}
+	body, rest, err := state.ReadRecord(b, version)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
@@ -160,6 +169,9 @@ func openUnit(l *Layout, limit int64, b []byte) (u *Unit, rest []byte, err error
 		return nil, nil, fmt.Errorf("%w: %w", ErrSnapshot, r.Err)
 	case len(r.B) > 0:
 		return nil, nil, fmt.Errorf("%w: %d bytes too many", ErrSnapshot, len(r.B))
+	}
+	if version == firstHead && u.degraded {
+		u.door = newDoorkeeper(limit) // whom it turned away comes once more
 	}
 	u.outside.keys = u.keys
 	return u, rest, nil

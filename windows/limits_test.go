@@ -177,23 +177,28 @@ func TestEncodeStopsWhereThereIsNoRoomAndAtAnError(t *testing.T) {
 	u := r.u
 	flood(u, tick+1, 0, 2000)
 	dirty := u.Dirty()
-	u.Cut()
-	none := func() bool { return false }
-	put := func(uint16, uint32, []byte) error { t.Error("handed over without room"); return nil }
+	u.Cut(false)
+	none := Sink{
+		Put:  func(uint16, uint32, []byte) error { t.Error("handed over without room"); return nil },
+		Room: func() bool { return false },
+	}
 	for range 5 {
-		if done, err := u.Encode(put, none); done || err != nil {
+		if done, err := u.Encode(none); done || err != nil {
 			t.Fatalf("done %v, error %v, want neither", done, err)
 		}
 	}
 	broken := errors.New("broken")
-	if done, err := u.Encode(func(uint16, uint32, []byte) error { return broken }, func() bool { return true }); done || !errors.Is(err, broken) {
+	if done, err := u.Encode(Sink{
+		Put:  func(uint16, uint32, []byte) error { return broken },
+		Room: func() bool { return true },
+	}); done || !errors.Is(err, broken) {
 		t.Fatalf("done %v, error %v", done, err)
 	}
 	u.Settle(false)
 	if u.Dirty() != dirty {
 		t.Errorf("%d bytes dirty behind a failed checkpoint, want %d", u.Dirty(), dirty)
 	}
-	if done, err := u.Encode(put, none); !done || err != nil {
+	if done, err := u.Encode(none); !done || err != nil {
 		t.Errorf("without a cut: done %v, error %v", done, err)
 	}
 	r.checkpoint()
@@ -202,8 +207,8 @@ func TestEncodeStopsWhereThereIsNoRoomAndAtAnError(t *testing.T) {
 	}
 	v := NewUnit(testLayout(), 0)
 	flood(v, 1000, 0, 1)
-	v.Cut()
-	if _, err := v.Encode(put, none); !errors.Is(err, errNoStore) {
+	v.Cut(false)
+	if _, err := v.Encode(none); !errors.Is(err, errNoStore) {
 		t.Errorf("without a store: error %v", err)
 	}
 }
@@ -214,7 +219,7 @@ func TestMisuseIsLoud(t *testing.T) {
 		name string
 		do   func()
 	}{
-		{"settled too early", func() { flood(r.u, tick+1, 0, 10); r.u.Cut(); r.u.Settle(true) }},
+		{"settled too early", func() { flood(r.u, tick+1, 0, 10); r.u.Cut(false); r.u.Settle(true) }},
 		{"looked up from within a scan", func() {
 			r.u.Scan(0, nil, func(uint32, uint64) bool { r.u.Find(Key{}); return false })
 		}},
@@ -286,7 +291,7 @@ func TestAliveIsAsOfTheCut(t *testing.T) {
 	u := r.u
 	value := u.appendValue(nil, u.index.slot(0))
 	number := u.stores[u.index.slot(0).table]
-	u.Cut()
+	u.Cut(false)
 	before := u.Alive()
 	u.SetLimit(u.Bytes() / 2)
 	u.Shed(tick)

@@ -49,7 +49,7 @@ type resident struct {
 	since []*story // what happened since the last cut that was committed
 	cutAt int      // how much of it had happened at the cut that is going on
 
-	commits, aborts, opened, evicted, loaded, early int
+	commits, aborts, opened, evicted, loaded, early, whole int
 }
 
 func openStore(t *testing.T) *state.Store {
@@ -117,21 +117,35 @@ func (r *resident) stir() {
 }
 
 func (r *resident) cut() {
-	r.u.Cut()
+	r.u.Cut(r.rng == nil || r.rng.IntN(2) == 0)
+	if r.u.changes.wholly() {
+		r.whole++
+	}
 	alive := r.u.Alive()
 	r.going = r.store.Begin(func(_ int, table uint16, value []byte) bool { return alive(table, value) })
 	r.flip = state.Flip{Tick: r.u.Tick(), Units: [][]byte{r.u.AppendHead(nil)}}
 	r.cutAt = len(r.since)
 }
 
+// sinkOf hands what a unit has to a checkpoint of a store of one.
+func sinkOf(c *state.Checkpoint, room func() bool) Sink {
+	return Sink{
+		Whole: func(table uint16, pages int) error { return c.Whole(0, table, pages) },
+		Put:   func(table uint16, page uint32, changes []byte) error { return c.Put(0, table, page, changes) },
+		Room:  room,
+	}
+}
+
 // encode hands over up to so many pages.
 func (r *resident) encode(pages int) {
-	put := func(table uint16, page uint32, changes []byte) error {
+	to := sinkOf(r.going, func() bool { return pages > 0 })
+	put := to.Put
+	to.Put = func(table uint16, page uint32, changes []byte) error {
 		pages--
-		return r.going.Put(0, table, page, changes)
+		return put(table, page, changes)
 	}
 	for pages > 0 {
-		done, err := r.u.Encode(put, func() bool { return pages > 0 })
+		done, err := r.u.Encode(to)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -304,6 +318,7 @@ func readAll(u *Unit, table int, k Key, tick int64) string {
 }
 
 func TestWhereKeysAreChangesNothing(t *testing.T) {
+	whole := 0 // of all cuts, those that had all keys
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			limit := []int64{0, 9_000, 30_000, 60_000}[seed%4]
@@ -342,15 +357,19 @@ func TestWhereKeysAreChangesNothing(t *testing.T) {
 				}
 			}
 			r.count()
-			t.Logf("%d committed, %d aborted, %d opened, %d keys left, %d loaded, %d encoded early, %+v",
-				r.commits, r.aborts, r.opened, r.evicted, r.loaded, r.early, want.Counters())
+			t.Logf("%d committed, %d aborted, %d opened, %d keys left, %d loaded, %d encoded early, %d whole, %+v",
+				r.commits, r.aborts, r.opened, r.evicted, r.loaded, r.early, r.whole, want.Counters())
 			if r.commits < 5 || r.aborts < 2 || r.opened == 0 || r.evicted == 0 || r.loaded == 0 || r.early == 0 {
 				t.Error("not much was tried")
 			}
 			if c := want.Counters(); limit > 0 && (c.Evicted == 0 || c.Turned == 0) || c.Expired == 0 {
 				t.Errorf("counters %+v: not much was tried", c)
 			}
+			whole += r.whole
 		})
+	}
+	if whole < 12 {
+		t.Errorf("%d cuts had all keys: not much was tried", whole)
 	}
 }
 
@@ -371,14 +390,17 @@ func TestEachPageComesOnceInACut(t *testing.T) {
 		calls := 0
 		for {
 			handed := 0
-			done, err := r.u.Encode(func(table uint16, p uint32, changes []byte) error {
+			to := sinkOf(r.going, func() bool { return true })
+			put := to.Put
+			to.Put = func(table uint16, p uint32, changes []byte) error {
 				seen = append(seen, page{table, p})
 				if handed >= sliceBytes {
 					t.Error("a slice went on after it was full")
 				}
 				handed += len(changes)
-				return r.going.Put(0, table, p, changes)
-			}, func() bool { return true })
+				return put(table, p, changes)
+			}
+			done, err := r.u.Encode(to)
 			if err != nil {
 				t.Fatal(err)
 			}

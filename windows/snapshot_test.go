@@ -219,3 +219,43 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// A head of version 1 is as good as one of today but for whom its doorkeeper had
+// turned away.
+func TestAHeadOfTheFirstVersionForgetsWhomItTurnedAway(t *testing.T) {
+	u := degradedUnit()
+	stranger := func(u *Unit, tick int64) (there bool) {
+		flood(u, tick, 5_000_000, 1)
+		_, there = u.Find(testKey(0, 5_000_000))
+		return there
+	}
+	if stranger(u, 700_010) {
+		t.Fatal("a new key was not turned away")
+	}
+	today := u.AppendSnapshot(nil)
+	head, keys := bodiesOf(today)
+	b, start := state.BeginRecord(nil)
+	b = append(b, head...)
+	state.EndRecord(b, start, firstHead)
+	first, start := state.BeginRecord(b)
+	first = append(first, keys...)
+	state.EndRecord(first, start, snapshotVersion)
+	for name, c := range map[string]struct {
+		snapshot []byte
+		want     bool
+	}{"today's": {today, true}, "the first": {first, false}} {
+		u, err := RestoreUnit(testLayout(), 50_000, c.snapshot)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !u.Degraded() || u.door.bytes() == 0 {
+			t.Errorf("%s: degraded %v, with a doorkeeper of %d bytes", name, u.Degraded(), u.door.bytes())
+		}
+		if there := stranger(u, 700_011); there != c.want {
+			t.Errorf("%s: a key that comes again is there %v, must be %v", name, there, c.want)
+		}
+		if !stranger(u, 700_012) {
+			t.Errorf("%s: a key that was turned away since is turned away again", name)
+		}
+	}
+}
