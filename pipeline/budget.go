@@ -77,6 +77,9 @@ func (c *Config) limits() rules.Limits {
 // lookAtDisk is how often it is asked how much room the disk has.
 const lookAtDisk = 200 * time.Millisecond
 
+// tidyEvery is how often keys leave memory without a checkpoint, at most.
+const tidyEvery = time.Second
+
 // weighKeys returns how many bytes keys take in memory, and how many of them
 // changed since they were saved. Keys make room for the directory of what left.
 func (r *run) weighKeys() (resident, dirty int64) {
@@ -105,7 +108,8 @@ func (r *run) budget() error {
 	if k.store == nil {
 		return nil
 	}
-	if now := time.Now(); now.Sub(k.looked) >= lookAtDisk {
+	now := time.Now()
+	if now.Sub(k.looked) >= lookAtDisk {
 		k.looked = now
 		full, free := k.store.Full()
 		if full && r.cfg.Record == nil {
@@ -137,23 +141,24 @@ func (r *run) budget() error {
 			time.AfterFunc(2*lookAtDisk, r.clock.nudge)
 		}
 	}
-	// Only what is clean can leave memory, so that little that is dirty is no
-	// reason to write.
-	if dirty > k.limit.dirty || resident > k.limit.resident && dirty > k.limit.dirty/4 && k.cut == nil {
-		k.due.Store(true)
+	w := weights{resident, k.directory, dirty, k.stays}
+	if k.cut == nil && k.tidying == nil {
+		switch {
+		case k.limit.idle(w) && now.Sub(k.tidied) > tidyEvery:
+			k.tidied = now
+			r.makeRoom()
+		case k.limit.short(w):
+			k.due.Store(true)
+		}
 	}
 	// Waiting must have an end: there is a checkpoint, or one is going to be.
-	hold := k.full || resident > k.limit.hard && (dirty > k.limit.dirty/4 && r.current != k.at || k.cut != nil || k.tidying != nil)
-	k.pressed = hold || dirty > k.limit.dirty || resident > k.limit.resident
+	hold := k.full || k.limit.beyond(w) && (k.limit.short(w) && r.current != k.at || k.cut != nil || k.tidying != nil)
+	k.pressed = hold || k.limit.over(w) || k.limit.short(w)
 	if k.held.Swap(hold) && !hold {
 		r.clock.nudge()
 	}
 	r.tellOfDegraded()
 	k.memory.Store(&MemoryStatus{Limit: k.limit.resident, Resident: resident, Dirty: dirty})
-	if now := time.Now(); resident > k.limit.resident && dirty <= k.limit.dirty/4 && k.cut == nil && k.tidying == nil && now.Sub(k.tidied) > time.Second {
-		k.tidied = now
-		r.makeRoom()
-	}
 	return nil
 }
 

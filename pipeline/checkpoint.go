@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,8 @@ type keeping struct {
 	store     *state.Store
 	temporary bool // it only makes room
 	cut       *cut
-	due       atomic.Bool // for want of room
+	due       atomic.Bool   // for want of room
+	every     time.Duration // from one checkpoint to the next
 	timer     *time.Timer
 	turn      int64          // counts timers
 	passed    atomic.Int64   // the last one that fired
@@ -42,6 +44,7 @@ type keeping struct {
 	at        int64          // the tick of the last one
 	directory int64          // bytes that the store's directory of pages takes, as of the last one
 	density   float64        // bytes that the last one encoded, for each that was dirty; 0: not known
+	stays     int64          // bytes that changed while the last one was made: about as many always do
 	sliced    time.Time      // when the last slice ended
 	pressed   bool           // memory is short: nothing is put off
 	tidying   *sweep         // keys are leaving memory
@@ -75,7 +78,8 @@ type cut struct {
 	seals      []byte
 	spread     *spread
 	encoded    bool
-	share      float64 // of the time, in which the store works at it
+	work       time.Duration // of all reducers, to encode it
+	share      float64       // of the time, in which the store works at it
 	result     chan error
 	settling   *sweep // it has ended: the units are being told how
 	err        error
@@ -85,7 +89,7 @@ type cut struct {
 }
 
 func (k *keeping) init(r *run) {
-	k.store = r.cfg.Store
+	k.store, k.every = r.cfg.Store, r.cfg.Checkpoint
 	k.limit = r.cfg.budget()
 	k.measure = newMeasure(&r.cfg)
 	k.stored = map[int64]bool{}
@@ -229,13 +233,19 @@ func (r *run) beginCut() error {
 		c.seals = r.cfg.Seals()
 	}
 	c.positions = r.positions(r.current)
-	c.spread = r.spread()
 	c.shared, c.units = r.state.Shared(), make([][]byte, r.state.Units())
+	resident, _ := r.weighKeys()
+	all := resident <= k.limit.dirty
 	r.each(func(rd *reducer) {
 		for u := rd.first; u < rd.end; u++ {
-			c.units[u] = r.state.Unit(u).Cut()
+			if k.temporary {
+				r.state.Unit(u).CutKeys(all)
+			} else {
+				c.units[u] = r.state.Unit(u).Cut(all)
+			}
 		}
 	})
+	c.spread = r.spread() // also of keys that did not change, where all are written
 	c.standing = r.clock.facts()
 	c.checkpoint = k.store.Begin(r.state.Alive())
 	failpoint.Hit("pipeline.cut.after")
@@ -260,6 +270,9 @@ func (r *run) tryCommit(ctx context.Context, c *cut) (err error) {
 			c.checkpoint.Abort()
 		}
 	}()
+	if k.temporary { // nobody goes on from it: it has to have the keys
+		return c.checkpoint.Commit(ctx, state.Flip{Tick: c.tick})
+	}
 	hours := make([]int64, 0, len(c.standing))
 	for h, st := range c.standing {
 		hours = append(hours, h)
@@ -320,6 +333,7 @@ func (r *run) settled(c *cut) {
 	st.Last, st.Tick, st.Why = now, c.tick, ""
 	k.status.Store(&st)
 	k.at, k.density = c.tick, c.spread.density()
+	_, k.stays = r.weighKeys()
 	k.weigh()
 	k.saved.Store(&c.positions)
 	clear(k.stored)
@@ -329,7 +343,8 @@ func (r *run) settled(c *cut) {
 	if !k.temporary {
 		r.passed(c.positions)
 	}
-	k.schedule(r, max(time.Until(c.began.Add(r.cfg.Checkpoint)), r.cfg.Checkpoint/4))
+	k.every = stretched(r.cfg.Checkpoint, c.work+c.checkpoint.Worked(), runtime.GOMAXPROCS(0))
+	k.schedule(r, max(time.Until(c.began.Add(k.every)), k.every/4))
 	r.makeRoom()
 }
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"weir/windows"
 )
 
 // What a checkpoint has to do with the units it does in slices between ticks,
@@ -38,9 +40,26 @@ type spread struct {
 	handed atomic.Int64
 }
 
+// A checkpoint comes later than it is due where the one before took more than this
+// part of what the processors can do from one to the next: by what was seen of it,
+// the store's own goroutine and the slices. What Badger does behind them, what
+// changes cost while a checkpoint is under way, and that all else finds the caches
+// cold, was measured to be about as much again, so that it all comes to a tenth. It
+// is never later than three times as long.
+const (
+	workShare   = 20
+	mostStretch = 3
+)
+
+// stretched returns how long after a checkpoint of which so much work was seen the
+// next one begins.
+func stretched(every, work time.Duration, processors int) time.Duration {
+	return min(max(every, work*workShare/time.Duration(processors)), mostStretch*every)
+}
+
 // spread says how the encoding of what is dirty now shall be spread.
 func (r *run) spread() *spread {
-	s := &spread{began: time.Now(), over: r.cfg.Checkpoint / spreadShare}
+	s := &spread{began: time.Now(), over: r.keeping.every / spreadShare}
 	for i := range r.state.Units() {
 		s.dirty += r.state.Unit(i).Dirty()
 	}
@@ -104,23 +123,28 @@ func (r *run) sliceLength() time.Duration {
 // encodeSlice encodes what is pending for a while, in all units at once, until
 // so many bytes were handed over since the cut.
 func (r *run) encodeSlice(c *cut, d time.Duration, due int64) {
-	until := time.Now().Add(d)
+	began := time.Now()
+	until := began.Add(d)
 	handed := &c.spread.handed
 	room := func() bool { return handed.Load() < due && c.checkpoint.Room() }
 	var pending atomic.Bool
 	errs := make([]error, len(r.reducers))
 	r.each(func(rd *reducer) {
 		for u := rd.first; u < rd.end; u++ {
-			put := func(table uint16, page uint32, changes []byte) error {
-				handed.Add(int64(len(changes)))
-				return c.checkpoint.Put(u, table, page, changes)
+			to := windows.Sink{
+				Whole: func(table uint16, pages int) error { return c.checkpoint.Whole(u, table, pages) },
+				Put: func(table uint16, page uint32, changes []byte) error {
+					handed.Add(int64(len(changes)))
+					return c.checkpoint.Put(u, table, page, changes)
+				},
+				Room: room,
 			}
 			for {
 				if !room() || time.Now().After(until) {
 					pending.Store(true)
 					return
 				}
-				done, err := r.state.Unit(u).Encode(put, room)
+				done, err := r.state.Unit(u).Encode(to)
 				if err != nil {
 					errs[rd.index()] = err
 					return
@@ -132,6 +156,7 @@ func (r *run) encodeSlice(c *cut, d time.Duration, due int64) {
 		}
 	})
 	r.keeping.sliced = time.Now()
+	c.work += r.keeping.sliced.Sub(began) * time.Duration(len(r.reducers))
 	switch err := errors.Join(errs...); {
 	case err != nil:
 		c.checkpoint.Abort()
@@ -165,7 +190,7 @@ func storeShare(passed, every time.Duration) (share float64, holds time.Duration
 func (r *run) paceStore(c *cut) {
 	share, holds := 1., time.Duration(0)
 	if !r.keeping.pressed {
-		share, holds = storeShare(time.Since(c.began), r.cfg.Checkpoint)
+		share, holds = storeShare(time.Since(c.began), r.keeping.every)
 	}
 	if c.encoded && holds > 0 {
 		r.nudgeIn(holds)

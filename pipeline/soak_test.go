@@ -207,6 +207,9 @@ func (s *watched) Read(ctx context.Context, p int, most int, r *ingest.Records) 
 	}
 	if store := s.store.Load(); store != nil {
 		last, _ := store.Last()
+		if len(last.Units)+len(last.Meta) > 0 {
+			s.t.Errorf("a store that only makes room is given %d units and %d bytes besides its keys", len(last.Units), len(last.Meta))
+		}
 		stats := store.Stats()
 		l.Checkpoint, l.Disk, l.Directory, l.Keys = last.Tick, stats.Disk, stats.Memory, stats.Keys
 		l.Live -= l.Directory
