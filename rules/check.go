@@ -35,8 +35,14 @@ func Check(rs []*Rule) error {
 // where lets through, as `agent_kind == "browser" and …` says it.
 func (r *Rule) Fixed(f event.Field) (value string, ok bool) {
 	for _, c := range r.Where.Conjuncts {
-		if n := c.tree; n.op == opTextIn && n.a.op == opFieldText && n.a.field == f && len(n.texts) == 1 && n.texts[0] != "" {
+		n := c.tree
+		switch {
+		case n.op == opTextIn && n.a.op == opFieldText && n.a.field == f && len(n.texts) == 1 && n.texts[0] != "":
 			return n.texts[0], true
+		case n.op == opEnumIn && n.field == f:
+			if v := enumTexts(f, n.mask); len(v) == 1 && v[0] != "" {
+				return v[0], true
+			}
 		}
 	}
 	return "", false

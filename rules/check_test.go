@@ -40,6 +40,11 @@ func TestSignalsFitTheWholeSet(t *testing.T) {
 		"fixed": {[]string{ruleText("a", "[ip, agent_kind]", "n > 1"), strings.Replace(ruleText("b", "ip", `n > 1 and signal("a", "1h")`), `where: 'true'`, `where: agent_kind == "browser" and status > 0`, 1)}, nil},
 		"fixed to one of two": {[]string{ruleText("a", "[ip, agent_kind]", "n > 1"), strings.Replace(ruleText("b", "ip", `n > 1 and signal("a", "1h")`), `where: 'true'`, `where: agent_kind in ["browser", "app"]`, 1)},
 			[]string{"when: a has agent_kind in its key, which this rule's key lacks"}},
+		"fixed kind": {[]string{ruleText("a", "[ip, kind]", "n > 1"), strings.Replace(ruleText("b", "ip", `n > 1 and signal("a", "1h")`), `where: 'true'`, `where: kind == "login" and status > 0`, 1)}, nil},
+		"fixed to one of two kinds": {[]string{ruleText("a", "[ip, kind]", "n > 1"), strings.Replace(ruleText("b", "ip", `n > 1 and signal("a", "1h")`), `where: 'true'`, `where: kind in ["login", "signup"]`, 1)},
+			[]string{"when: a has kind in its key, which this rule's key lacks"}},
+		"fixed to no kind": {[]string{ruleText("a", "[ip, kind]", "n > 1"), strings.Replace(ruleText("b", "ip", `n > 1 and signal("a", "1h")`), `where: 'true'`, `where: kind == "" and status > 0`, 1)},
+			[]string{"when: a has kind in its key, which this rule's key lacks"}},
 		"itself": {[]string{ruleText("a", "ip", `signal("a", "1h")`)}, []string{"when: signals in a circle: a -> a"}},
 		"circle": {[]string{
 			ruleText("a", "ip", `signal("b", "1h")`), ruleText("b", "ip", `signal("c", "1h")`), ruleText("c", "ip", `signal("b", "1h")`),

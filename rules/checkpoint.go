@@ -162,12 +162,18 @@ func (st *State) Shared() []byte { return st.appendShared() }
 // Cut takes the unit as it is for a checkpoint. What is small is encoded at once:
 // its counters and what waits for the next boundary, which at one is next to
 // nothing. Keys, grants and on-states are pending from then on, until Encode has
-// written them.
-func (u *Unit) Cut() (head []byte) {
-	u.win.Cut()
+// written them. all says that all keys may be dirty at once.
+func (u *Unit) Cut(all bool) (head []byte) {
+	u.CutKeys(all)
+	return u.win.AppendHead(u.appendHead())
+}
+
+// CutKeys is Cut for a checkpoint that nobody is going to go on from: of a store
+// that only makes room.
+func (u *Unit) CutKeys(all bool) {
+	u.win.Cut(all)
 	u.granted.begin()
 	u.shownNow.begin()
-	return u.win.AppendHead(u.appendHead())
 }
 
 // Alive returns what Store.Begin asks of stored values: whether they are still
@@ -192,13 +198,13 @@ func (u *Unit) Settle(ok bool) {
 
 // Encode hands over a slice of what is pending of the unit, each page once for
 // each cut, as long as there is room. It is done when nothing is pending.
-func (u *Unit) Encode(put func(table uint16, page uint32, changes []byte) error, room func() bool) (done bool, err error) {
+func (u *Unit) Encode(to windows.Sink) (done bool, err error) {
 	for _, kept := range []*records{&u.granted, &u.shownNow} {
-		if done, err = kept.encode(put, room); err != nil || !done {
+		if done, err = kept.encode(to.Put, to.Room); err != nil || !done {
 			return false, err
 		}
 	}
-	return u.win.Encode(put, room)
+	return u.win.Encode(to)
 }
 
 // Load reads keys of the store into memory, the latest touched first, until so

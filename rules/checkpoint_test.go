@@ -11,6 +11,7 @@ import (
 
 	"weir/event"
 	"weir/state"
+	"weir/windows"
 )
 
 // saved is what the pipeline keeps of a checkpoint besides the state.
@@ -92,9 +93,11 @@ func (s *survivor) encode() (done bool) {
 			continue
 		}
 		pages := 2
-		ok, err := s.st.Unit(i).Encode(func(table uint16, page uint32, changes []byte) error {
-			return s.cp.Put(i, table, page, changes)
-		}, func() bool { pages--; return pages > 0 })
+		ok, err := s.st.Unit(i).Encode(windows.Sink{
+			Whole: func(table uint16, n int) error { return s.cp.Whole(i, table, n) },
+			Put:   func(table uint16, page uint32, changes []byte) error { return s.cp.Put(i, table, page, changes) },
+			Room:  func() bool { pages--; return pages > 0 },
+		})
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -337,7 +340,7 @@ func anyGrant(u *Unit) (g *grant) {
 func cut(st *State) (shared []byte, heads [][]byte) {
 	shared = st.Shared()
 	for i := range st.Units() {
-		heads = append(heads, st.Unit(i).Cut())
+		heads = append(heads, st.Unit(i).Cut(i%2 == 0))
 	}
 	return shared, heads
 }

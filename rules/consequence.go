@@ -192,10 +192,10 @@ func (r *reader) harm(rule *Rule, c *Consequence, action, condition *item, key s
 	}
 }
 
-// populationBlock says what is wrong with a block of what many people may
-// share, once it is enforced.
+// populationBlock says what is wrong with a block, or a deception, of what many
+// people may share, once it is enforced.
 func (r *Rule) populationBlock(c *Consequence) string {
-	if c.Action != event.Block || c.If.judges() || len(c.Dims) == 0 || len(r.Key) == 0 {
+	if c.Action != event.Block && c.Action != event.Deceive || c.If.judges() || len(c.Dims) == 0 || len(r.Key) == 0 {
 		return ""
 	}
 	why := ""
@@ -207,7 +207,7 @@ func (r *Rule) populationBlock(c *Consequence) string {
 	default:
 		return ""
 	}
-	return "a block that is enforced on a population (" + why + ") needs clean or good in its if"
+	return "a " + c.Action.String() + " that is enforced on a population (" + why + ") needs clean or good in its if"
 }
 
 // RefusedAtEnforce says what the checker does not mind at the rule's stage and

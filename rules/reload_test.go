@@ -10,6 +10,7 @@ import (
 
 	"weir/event"
 	"weir/state"
+	"weir/windows"
 )
 
 // checkpoint writes one of a state that has a store.
@@ -20,9 +21,11 @@ func checkpoint(t testing.TB, st *State, s *state.Store, tick int64) {
 	for i := range st.Units() {
 		for done := false; !done; {
 			var err error
-			done, err = st.Unit(i).Encode(func(table uint16, page uint32, changes []byte) error {
-				return cp.Put(i, table, page, changes)
-			}, cp.Room)
+			done, err = st.Unit(i).Encode(windows.Sink{
+				Whole: func(table uint16, pages int) error { return cp.Whole(i, table, pages) },
+				Put:   func(table uint16, page uint32, changes []byte) error { return cp.Put(i, table, page, changes) },
+				Room:  cp.Room,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
