@@ -137,9 +137,17 @@ func (a *Server) where(in *emit.InForce) []Where {
 			}
 		}
 		w.State, w.Text = standing(&s, in, a.cfg.Now())
+		if i < len(a.capabilities) && blocksInstead(in, a.capabilities[i]) {
+			w.Text = "as a block, since it cannot deceive; " + w.Text
+		}
 		all = append(all, w)
 	}
 	return all
+}
+
+// blocksInstead reports whether a point blocks what is to be deceived.
+func blocksInstead(in *emit.InForce, caps emit.Capabilities) bool {
+	return in.Action == event.Deceive && !slices.Contains(caps.Actions, event.Deceive)
 }
 
 // cannot says why a point is not given what is in force; empty where it is.

@@ -83,7 +83,9 @@ func TestWhySaysWhereItIsEnforced(t *testing.T) {
 	limited := decided("r.limit", ip("192.0.2.7"))
 	limited.Would, limited.To = event.Limit, "10/1m"
 	limited.ID = strings.Repeat("1", 32)
-	r.add(d, other, limited)
+	deceived := decided("r.deceived", ip("192.0.2.9"))
+	deceived.Would = event.Deceive
+	r.add(d, other, limited, deceived)
 	at := func(target, id string) Where {
 		where := r.why(target).Where[id]
 		if len(where) != 1 || where[0].Point != "proxy" {
@@ -102,6 +104,15 @@ func TestWhySaysWhereItIsEnforced(t *testing.T) {
 	}
 	if w := at("fingerprint=ab", other.ID); w.State != Cannot || !strings.Contains(w.Text, "fingerprint") {
 		t.Errorf("what it cannot express: %+v", w)
+	}
+	if w := at("192.0.2.9", deceived.ID); w.State != Holds || !strings.HasPrefix(w.Text, "as a block, since it cannot deceive; ") {
+		t.Errorf("what it blocks instead: %+v", w)
+	}
+	if n := r.cfg.Points[0].Status().Instead; n != 1 {
+		t.Errorf("%d blocked instead, must be 1", n)
+	}
+	if w := at("192.0.2.7", d.ID); strings.Contains(w.Text, "deceive") {
+		t.Errorf("a block: %+v", w)
 	}
 	if w := at("192.0.2.7", limited.ID); w.State != Cannot || !strings.Contains(w.Text, "actions: [block]") {
 		t.Errorf("what it is not given: %+v", w)

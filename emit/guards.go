@@ -231,7 +231,12 @@ func (g *Guards) allows(d *event.Decision, p netip.Prefix, has bool, now time.Ti
 
 // concerns reports whether an allow entry is about decisions like d at all.
 func (a *Allow) concerns(d *event.Decision, now time.Time) bool {
-	if !a.Until.IsZero() && !now.Before(a.Until) || !slices.Contains(a.Actions, d.Would) {
+	if !a.Until.IsZero() && !now.Before(a.Until) {
+		return false
+	}
+	// A point that cannot deceive blocks: who is not to be blocked is not to be
+	// deceived either.
+	if !slices.Contains(a.Actions, d.Would) && (d.Would != event.Deceive || !slices.Contains(a.Actions, event.Block)) {
 		return false
 	}
 	return slices.ContainsFunc(a.Rules, func(pattern string) bool {

@@ -102,6 +102,7 @@ func TestGuardsSayWhatTheyObjectTo(t *testing.T) {
 		{"r", event.Block, targetOf("ip", "4001::1"), GuardProtected, "reserved"},
 
 		{"r", event.Block, targetOf("ip", "203.0.113.20"), GuardAllowed, `allowed by "ops": uptime monitor`},
+		{"r", event.Deceive, targetOf("ip", "203.0.113.20"), GuardAllowed, "uptime monitor"}, // where nobody can, it is a block
 		{"r", event.Limit, targetOf("ip", "203.0.113.20"), "", ""},
 		{"r", event.Block, targetOf("ip", "203.0.113.20", "endpoint", "POST /login"), GuardAllowed, "uptime"},
 		{"r", event.Block, targetOf("ip", "203.0.113.20/30"), GuardAllowed, "uptime"},

@@ -16,6 +16,7 @@ type CompileReport struct {
 	Inexpressible int      // the point cannot hold their target or exception
 	Examples      []string // of them, and what to do; at most maxExamples
 	Others        int      // their action is none of the point's
+	Instead       int      // of those that it can hold: to be deceived, and blocked, since the point cannot deceive
 	Shed          int      // there was no room for them
 	Faults        int      // the guards took them out: they should never have come so far
 	FaultExamples []string // at most maxExamples
@@ -76,12 +77,13 @@ func (c *compiler) take(in *InForce) {
 	if !until.After(c.now) {
 		return
 	}
-	if !slices.Contains(c.caps.Actions, in.Action) {
+	action, ok := c.caps.realises(in.Action)
+	if !ok {
 		c.report.Others++
 		return
 	}
-	e := candidate{at: d.Time, Entry: Entry{Action: in.Action, Until: until, ID: d.ID, Severity: d.Severity}}
-	if in.Action == event.Limit {
+	e := candidate{at: d.Time, Entry: Entry{Action: action, Until: until, ID: d.ID, Severity: d.Severity}}
+	if action == event.Limit {
 		e.To = d.To
 	}
 	prefix, endpoint, why := place(d.Target)
@@ -110,8 +112,22 @@ func (c *compiler) take(in *InForce) {
 		c.report.Examples = example(c.report.Examples, d.Rule+": "+why)
 		return
 	}
+	if action != in.Action {
+		c.report.Instead++
+	}
 	c.room = append(c.room, e)
 	c.found = append(c.found, &c.room[len(c.room)-1]) // there is room for all: it does not move
+}
+
+// realises says what the point does about an entry with this action; ok is false
+// where it does nothing. Who is to be deceived is blocked where nobody can
+// deceive him: both pass the same guards and let nothing through. So a rule may
+// ask for a deception, and no site is less protected for it.
+func (c *Capabilities) realises(a event.Action) (as event.Action, ok bool) {
+	if slices.Contains(c.Actions, a) {
+		return a, true
+	}
+	return event.Block, a == event.Deceive && slices.Contains(c.Actions, event.Block)
 }
 
 // example adds a text that is not there yet, while there are few.

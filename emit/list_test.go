@@ -125,6 +125,44 @@ func TestOnlyTheActionsOfThePoint(t *testing.T) {
 	}
 }
 
+func TestAPointThatCannotDeceiveBlocks(t *testing.T) {
+	in := []*InForce{
+		forced(1, "ip=192.0.2.7", event.Deceive, time.Hour),
+		forced(2, "ip=192.0.2.8", event.Deceive, time.Hour), forced(3, "ip=192.0.2.8", event.Block, 2*time.Hour),
+		forced(4, "ip=192.0.2.9;fingerprint=abc", event.Deceive, time.Hour),
+	}
+	b, d, l := event.Block, event.Deceive, event.Limit
+	for _, c := range []struct {
+		given         []event.Action
+		want          []event.Action // of 192.0.2.7 and .8
+		instead, none int
+	}{
+		{[]event.Action{b}, []event.Action{b, b}, 2, 0},
+		{[]event.Action{b, l}, []event.Action{b, b}, 2, 0},
+		{[]event.Action{b, d}, []event.Action{b, d, d}, 0, 0},
+		{[]event.Action{d}, []event.Action{d, d}, 0, 1},
+		{[]event.Action{l}, nil, 0, 4},
+	} {
+		list, r := Compile(well(in...), Capabilities{Actions: c.given}, nil, listNow)
+		var got []event.Action
+		for _, e := range list.Entries {
+			got = append(got, e.Action)
+		}
+		if !slices.Equal(got, c.want) || r.Instead != c.instead || r.Others != c.none {
+			t.Errorf("of a point with %v: %v, %+v, want %v", c.given, got, r, c.want)
+		}
+	}
+	// One entry for both, and the longer end of the two.
+	list, _ := Compile(well(in...), blocks, nil, listNow)
+	if got := shown(list); !slices.Equal(got, []string{"192.0.2.7/32  1h0m0s", "192.0.2.8/32  2h0m0s"}) {
+		t.Errorf("%q", got)
+	}
+	list, r := Compile(well(in...), Capabilities{Any: true, Actions: []event.Action{b}}, nil, listNow)
+	if len(list.Entries) != 4 || list.Entries[0].Action != b || list.Entries[0].Decision.Would != d || r.Instead != 3 {
+		t.Errorf("a topic that is given blocks only: %+v, %+v", list.Entries, r)
+	}
+}
+
 func TestWhatIsOverIsNotInTheList(t *testing.T) {
 	l, _ := Compile(well(
 		forced(1, "ip=192.0.2.7", event.Block, 0), forced(2, "ip=192.0.2.8", event.Block, 900*time.Millisecond), forced(3, "ip=192.0.2.9", event.Block, time.Second),

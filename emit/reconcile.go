@@ -65,6 +65,7 @@ type PointStatus struct {
 	Held          int       `json:"held"`          // that it was last seen to hold
 	Drift         int       `json:"drift"`         // entries in which the two differ; below 0: not known
 	Inexpressible int       `json:"inexpressible"` // in force, but not expressible at this point
+	Instead       int       `json:"instead"`       // to be deceived, and to be blocked by it, since it cannot deceive
 	Shed          int       `json:"shed"`          // for which it has no room
 	Faults        int       `json:"faults"`        // that the guards took out of the compiled list
 	Applied       uint64    `json:"applied"`       // lists handed out so far
@@ -204,7 +205,7 @@ func (r *Reconciler) compile(now time.Time) List {
 	}
 	r.faults = c.Faults
 	r.report(func(s *PointStatus) {
-		s.Desired, s.Inexpressible, s.Shed, s.Faults, s.Why = len(want.Entries), c.Inexpressible, c.Shed, c.Faults, c.Examples
+		s.Desired, s.Inexpressible, s.Instead, s.Shed, s.Faults, s.Why = len(want.Entries), c.Inexpressible, c.Instead, c.Shed, c.Faults, c.Examples
 	})
 	return want
 }

@@ -46,11 +46,11 @@ func (s *followedSite) warm() {
 	s.log(rs...)
 }
 
-// moment is the first line of the ledger that fits, and how many do.
-func (s *followedSite) moment(rule, event string) (at time.Time, n int) {
+// moment is when the ledger first says this of the wrong rule, and how often it does.
+func (s *followedSite) moment(event string) (at time.Time, n int) {
 	s.t.Helper()
 	for _, l := range readLines(s.t, s.path("state/"+ledgerFile)) {
-		if l.Rule == rule && l.Event == event && l.Mode != "late" && l.Again == 0 {
+		if l.Rule == "short.everybody" && l.Event == event && l.Mode != "late" && l.Again == 0 {
 			if n++; n == 1 {
 				at = l.At
 			}
@@ -108,7 +108,12 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 	}
 	var lastWrong time.Time
 	begun := time.Now()
-	for n := 0; time.Since(begun) < 6*time.Second; n++ {
+	trippedYet := func() bool {
+		_, trips := s.moment("tripped")
+		return trips > 0
+	}
+	// A machine with much else to do takes its time until the first list.
+	for n := 0; time.Since(begun) < 6*time.Second || time.Since(begun) < time.Minute && !trippedYet(); n++ {
 		live(n, 0)
 		held := s.listed("lists/block.txt")
 		wrong := len(held)
@@ -122,8 +127,8 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 		}
 		time.Sleep(time.Until(begun.Add(time.Duration(n+1) * 100 * time.Millisecond)))
 	}
-	first, wrong := s.moment("short.everybody", "new")
-	tripped, trips := s.moment("short.everybody", "tripped")
+	first, wrong := s.moment("new")
+	tripped, trips := s.moment("tripped")
 	if wrong == 0 || trips != 1 {
 		t.Fatalf("%d entries of the wrong rule came into force, it tripped %d times, must be once", wrong, trips)
 	}
@@ -169,7 +174,7 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 	approved := time.Now()
 	for n := 0; ; n++ {
 		live(n, warmAccounts/2)
-		if _, trips = s.moment("short.everybody", "tripped"); trips == 2 {
+		if _, trips = s.moment("tripped"); trips == 2 {
 			break
 		} else if time.Since(approved) > 20*time.Second {
 			t.Fatal("the rule went on, and did not trip again")
@@ -233,7 +238,7 @@ func campaign(t *testing.T, rule string) {
 		rs = append(rs, request{at: now, address: address(i), method: "POST", path: "/login", status: 401, fresh: true, repeated: 2})
 	}
 	s.log(append(rs, pageAt(now.Add(2*time.Second)))...)
-	took := s.until(40*time.Second, "all addresses are listed", func() bool {
+	took := s.until(2*time.Minute, "all addresses are listed", func() bool {
 		b, err := os.ReadFile(s.path("lists/block.txt"))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)

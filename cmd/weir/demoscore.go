@@ -159,7 +159,7 @@ func earliest(all []*demoDecision) (first *demoDecision) {
 
 // strength orders actions by what they do to a client.
 func strength(a event.Action) int {
-	return slices.Index([]event.Action{event.NoAction, event.Alert, event.Deceive, event.Limit, event.Challenge, event.Block}, a)
+	return slices.Index([]event.Action{event.NoAction, event.Alert, event.Limit, event.Challenge, event.Deceive, event.Block}, a)
 }
 
 func (s *score) inForce(ev *event.Event) (found []*demoDecision) {

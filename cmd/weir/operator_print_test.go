@@ -200,7 +200,7 @@ func TestTheStatusFitsOneScreen(t *testing.T) {
 			Sources: []api.SourceStatus{{Name: "nginx", Partitions: 12, Idle: 3, Watermark: now.Add(-2 * time.Second)}, {Name: "edge", Partitions: 1, Idle: 1}},
 		},
 		Process: api.Process{Resident: 420 << 20, Heap: 180 << 20},
-		Points: []api.PointStatus{{Name: "proxy", Desired: 2, Held: 2, Seen: now.Add(-4 * time.Second), Inexpressible: 1,
+		Points: []api.PointStatus{{Name: "proxy", Desired: 2, Held: 2, Seen: now.Add(-4 * time.Second), Inexpressible: 1, Instead: 1,
 			Why: []string{"ato.low_and_slow: the point cannot tell requests apart by fingerprint; only a Kafka topic takes such a target"}}},
 	}
 	ill := &api.Status{

@@ -56,7 +56,7 @@ func printStopped(p *page, r *scoring.Result) {
 		}
 	}
 	p.table("lrrrrr", rows...)
-	p.wrapped("", 2, "nine in ten: when 90 of the last 100 requests were stopped for the first time. In brackets: requests let through until then.")
+	p.wrapped("", 2, "nine in ten: when 90 of the last 100 requests were stopped for the first time. In brackets: requests let through until then. Deceived counts as blocked.")
 }
 
 func reachedText(m *scoring.Reached) string {

@@ -95,4 +95,4 @@ func printPositions(p *page, in *stateInfo, now time.Time) {
 
 // worthGiving is from how many superseded bytes on they are worth a word: a
 // compacted store has a few of its last flip.
-const worthGiving = 64 << 10
+const worthGiving = 1 << 20

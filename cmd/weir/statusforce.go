@@ -157,6 +157,9 @@ func pointText(s *api.PointStatus, now time.Time) string {
 	if s.Inexpressible > 0 {
 		parts = append(parts, fmt.Sprintf("cannot express %s", count(int64(s.Inexpressible))))
 	}
+	if s.Instead > 0 {
+		parts = append(parts, fmt.Sprintf("deceives %s by a block", count(int64(s.Instead))))
+	}
 	if s.Faults > 0 {
 		parts = append(parts, fmt.Sprintf("FAULT: the guards took %s out of the compiled list, see the log", entries(s.Faults)))
 	}

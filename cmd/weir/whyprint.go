@@ -190,13 +190,13 @@ func (a *whyAnswer) printTimes(p *page, s *story) {
 	if s.line.Decision.Rule != operatorRule {
 		text += " by the log's time"
 	}
+	text += ", " + ago(s.made, a.now)
 	switch fate := s.fate(a.now); {
 	case fate == tooLate:
 		text += ", found " + dayText(s.line.At, a.now)
 	case (fate == inForce || fate == takenBack || fate == over) && s.since.After(s.made.Add(time.Second)):
 		text += ", in force since " + dayText(s.since, a.now)
 	}
-	text += ", " + ago(s.made, a.now)
 	switch {
 	case s.renewals == 1:
 		text += "; renewed since it went on"
