@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ const (
 	leastNear     = 0.90 // of those between one and two
 	budgetMinutes = 60
 	perMinute     = 1_000_000
+	// roomyMinutes is how long the flood is at most that there is room for: what 60
+	// minutes of it leave would take some 20 GiB. It is the slower the longer it is.
+	roomyMinutes = 12
 )
 
 // crowdOf is the flood that all budgets are measured with. The threshold is
@@ -41,6 +45,7 @@ type flooded struct {
 	near, far, wrong int // attackers found, of each strength; honest addresses blocked
 	held, met        int64
 	firstWrong       string
+	early, late      float64 // events a second in the first and the last quarter
 }
 
 // budget measures a flood of a million new addresses a minute with little
@@ -64,8 +69,8 @@ func budget(out io.Writer, weir, dir string, minutes int, caged bool) error {
 		if err != nil {
 			return f, fmt.Errorf("%s: %w", name, err)
 		}
-		fmt.Fprintf(out, "  %-12s %11s events/s, anonymous %d MiB, files %d MiB, both %d MiB at most, %d descriptors", name,
-			thousands(int(f.EventsPerSecond)), f.anon>>20, f.file>>20, f.usage.peak>>20, f.descriptors)
+		fmt.Fprintf(out, "  %-12s %11s events/s (%s in the first quarter, %s in the last), anonymous %d MiB, files %d MiB, both %d MiB at most, %d descriptors", name,
+			thousands(int(f.EventsPerSecond)), thousands(int(f.early)), thousands(int(f.late)), f.anon>>20, f.file>>20, f.usage.peak>>20, f.descriptors)
 		if limit > 0 && caged {
 			fmt.Fprintf(out, ", cgroup %d MiB (limit %d, met %d times)", f.held>>20, limit>>20, f.met)
 		}
@@ -90,7 +95,7 @@ func budget(out io.Writer, weir, dir string, minutes int, caged bool) error {
 	if err != nil {
 		return err
 	}
-	roomy, err := run("roomy", "memory: 12GiB, disk: 96GiB", crowdOf(minutes, 0), 0)
+	roomy, err := run("roomy", "memory: 12GiB, disk: 96GiB", crowdOf(min(minutes, roomyMinutes), 0), 0)
 	if err != nil {
 		return err
 	}
@@ -151,7 +156,9 @@ func drown(weir, dir, name, state string, opt testkit.CrowdOptions, limit int64)
 		defer close(watched)
 		f.usage = watch(cmd.Process.Pid, stop)
 	}()
-	truth, writeErr := testkit.WriteCrowd(in, opt)
+	pace := pacing{to: in, lines: (opt.Minutes*opt.PerMinute + opt.Calm*6000) / quarters, at: []time.Time{time.Now()}}
+	truth, writeErr := testkit.WriteCrowd(&pace, opt)
+	f.early, f.late = pace.of(0), pace.of(quarters-1)
 	f.truth = truth
 	in.Close()
 	waitErr := cmd.Wait()
@@ -175,6 +182,34 @@ func drown(weir, dir, name, state string, opt testkit.CrowdOptions, limit int64)
 		return f, err
 	}
 	return f, f.score(filepath.Join(result, "decisions.jsonl"))
+}
+
+// pacing notes when each quarter of so many lines was taken.
+type pacing struct {
+	to    io.Writer
+	lines int // of a quarter
+	wrote int
+	at    []time.Time
+}
+
+const quarters = 4
+
+func (p *pacing) Write(b []byte) (int, error) {
+	n, err := p.to.Write(b)
+	p.wrote += bytes.Count(b[:n], []byte{'\n'})
+	for p.wrote >= p.lines*len(p.at) && len(p.at) <= quarters {
+		p.at = append(p.at, time.Now())
+	}
+	return n, err
+}
+
+// of returns how many lines a second of a quarter were taken; 0 where it was not
+// reached.
+func (p *pacing) of(quarter int) float64 {
+	if quarter+1 >= len(p.at) {
+		return 0
+	}
+	return float64(p.lines) / p.at[quarter+1].Sub(p.at[quarter]).Seconds()
 }
 
 // score compares decisions with who is who.

@@ -222,7 +222,7 @@ func (k *keyed) checkpoint(ctx context.Context) error {
 	heads := make([][]byte, benchUnits)
 	alive := make([]func(uint16, []byte) bool, benchUnits)
 	for i, u := range k.units {
-		u.Cut()
+		u.Cut(true)
 		heads[i], alive[i] = u.AppendHead(nil), u.Alive()
 	}
 	cp := k.store.Begin(func(unit int, table uint16, value []byte) bool { return alive[unit](table, value) })
@@ -258,12 +258,16 @@ func (k *keyed) checkpoint(ctx context.Context) error {
 
 // encode hands over all that is pending of a unit.
 func (k *keyed) encode(i int, cp *state.Checkpoint) error {
-	put := func(table uint16, page uint32, changes []byte) error {
-		k.dirty.Add(int64(len(changes)))
-		return cp.Put(i, table, page, changes)
+	to := windows.Sink{
+		Whole: func(table uint16, pages int) error { return cp.Whole(i, table, pages) },
+		Put: func(table uint16, page uint32, changes []byte) error {
+			k.dirty.Add(int64(len(changes)))
+			return cp.Put(i, table, page, changes)
+		},
+		Room: cp.Room,
 	}
 	for {
-		done, err := k.units[i].Encode(put, cp.Room)
+		done, err := k.units[i].Encode(to)
 		if done || err != nil {
 			return err
 		}

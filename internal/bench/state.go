@@ -129,8 +129,9 @@ func stall(ctx context.Context, out io.Writer, dir string, src *loop, density st
 			return errNoProbe
 		}
 		found[i] = r
-		fmt.Fprintf(out, "  at %s events/s %s: ticks wait %.1f ms at the median, %.1f ms at p99, %.1f ms at p99.9, %.1f ms at most (of %d); lines until they are mapped %.1f ms at p99.9\n",
-			thousands(int(pace)), []string{"without", "with   "}[i], ms(r.waits, 0.5), ms(r.waits, 0.99), ms(r.waits, 0.999), ms(r.waits, 1), len(r.waits), ms(r.maps, 0.999))
+		fmt.Fprintf(out, "  at %s events/s %s: ticks wait %.1f ms at the median, %.1f ms at p99, %.1f ms at p99.9, %.1f ms at most (of %d); lines until they are mapped %.1f ms at p99.9; %.2f µs of processor an event\n",
+			thousands(int(pace)), []string{"without", "with   "}[i], ms(r.waits, 0.5), ms(r.waits, 0.99), ms(r.waits, 0.999), ms(r.waits, 1), len(r.waits), ms(r.maps, 0.999),
+			r.cpu.Seconds()/float64(lines)*1e6)
 	}
 	more := percentile(found[1].waits, 0.999) - percentile(found[0].waits, 0.999)
 	lined := percentile(found[1].maps, 0.999) - percentile(found[0].maps, 0.999)

@@ -66,7 +66,11 @@ const cages = "/sys/fs/cgroup/memory"
 // newCage makes a cage; an error says why there can be none.
 func newCage(name string, limit int64) (*cage, error) {
 	c := &cage{filepath.Join(cages, name)}
-	if err := os.Mkdir(c.dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	// One that a killed bench left would go on counting.
+	if err := c.remove(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
 		return nil, err
 	}
 	return c, os.WriteFile(filepath.Join(c.dir, "memory.limit_in_bytes"), fmt.Append(nil, limit), 0o644)
