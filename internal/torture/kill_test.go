@@ -47,6 +47,9 @@ func (w *world) killed(n int) {
 		if i%2 == 0 {
 			point := failpoints[(i/2)%len(failpoints)]
 			hit := 1 + moments.IntN(point.most)
+			if i == 0 {
+				hit = 2 // behind a checkpoint, so that the last life has one to go on from
+			}
 			w.start(fmt.Sprintf("WEIR_FAILPOINT=%s:%d", point.name, hit))
 			w.resumed(before)
 			if status, ok := w.proc.wait(20 * time.Second); !ok {
