@@ -42,13 +42,13 @@ type spread struct {
 
 // A checkpoint comes later than it is due where the one before took more than this
 // part of what the processors can do from one to the next: by what was seen of it,
-// the store's own goroutine and the slices. What Badger does behind them, what
-// changes cost while a checkpoint is under way, and that all else finds the caches
-// cold, was measured to be about as much again, so that it all comes to a tenth. It
-// is never later than three times as long.
+// the store's own goroutine and the slices. What Badger and the kernel do behind
+// them, and what changes cost while a checkpoint is under way, was measured to be one
+// and a half times as much again, so that it all comes to a twelfth. It is never
+// later than four times as long.
 const (
-	workShare   = 20
-	mostStretch = 3
+	workShare   = 32
+	mostStretch = 4
 )
 
 // stretched returns how long after a checkpoint of which so much work was seen the

@@ -39,9 +39,9 @@ func TestTheTimeBetweenCheckpointsFollowsWhatTheLastOneCost(t *testing.T) {
 		next time.Duration
 	}{
 		{"little", 0, nil, every},
-		{"a tenth of the time", every * processors / 10, nil, 2 * every},
+		{"a sixteenth of the time", every * processors / 16, nil, 2 * every},
 		{"nothing, and it failed", 0, errors.New("the disk is full"), 2 * every},
-		{"more than there is", every * processors * 4, nil, 3 * every},
+		{"more than there is", every * processors * 4, nil, 4 * every},
 		{"little again", 0, nil, every},
 	} {
 		before := r.keeping.every

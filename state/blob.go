@@ -26,7 +26,7 @@ func (w *writer) blob(name string, content []byte) error {
 		if err := w.endChunk(); err != nil {
 			return err
 		}
-		s, err := w.append(w.entry)
+		s, err := w.append(w.entry, chunkBytes)
 		if err != nil {
 			return err
 		}

@@ -56,6 +56,7 @@ func TestATableIsMadeInMemoryThatDoesNotGrow(t *testing.T) {
 	for name, sizes := range map[string][]int{
 		"chunks of many small entries": {chunkBytes + 300},
 		"chunks of a page each":        {pageBytes + 300},
+		"chunks of pages in a row":     {wholeChunkBytes},
 		"both":                         {chunkBytes, pageBytes, chunkBytes, chunkBytes, pageBytes * 2},
 	} {
 		b := table.NewTableBuilder(table.Options{TableSize: uint64(opt.BaseTableSize), BlockSize: opt.BlockSize, BloomFalsePositive: opt.BloomFalsePositive, AllocPool: pool})

@@ -8,7 +8,7 @@ func (w *writer) delta(at place, t *tableDraft, changes []byte) error {
 	p.deltas++
 	p.note(w.prints, len(changes))
 	p.spots = append(make([]spot, 0, len(p.spots)+1), p.spots...) // those of the page before are not written over
-	out := parts{w: w, at: at, page: &p, kind: kindDelta}
+	out := parts{w: w, at: at, page: &p, kind: kindDelta, full: chunkBytes}
 	if err := out.all(changes); err != nil {
 		return err
 	}
@@ -22,6 +22,7 @@ type parts struct {
 	at    place
 	page  *page
 	kind  byte
+	full  int // how much a chunk may hold
 	count int
 	body  []byte
 }
@@ -48,7 +49,7 @@ func (o *parts) all(changes []byte) error {
 func (o *parts) write(changes []byte) error {
 	w := o.w
 	w.entry = append(appendPageEntry(w.entry[:0], o.kind, o.at, o.count, len(changes)), changes...)
-	s, err := w.append(w.entry)
+	s, err := w.append(w.entry, o.full)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (o *parts) end() error {
 // base writes all that a page holds, in the place of what was there.
 func (w *writer) base(at place, t *tableDraft, live []change) error {
 	p := &page{keys: int32(len(live)), spots: make([]spot, 0, 1)}
-	out := parts{w: w, at: at, page: p, kind: kindBase, body: w.body[:0]}
+	out := parts{w: w, at: at, page: p, kind: kindBase, full: chunkBytes, body: w.body[:0]}
 	w.prints = w.prints[:0]
 	for _, c := range live {
 		w.prints = append(w.prints, printOf(hash(c.key)))

@@ -8,7 +8,7 @@ const (
 	// most; most of them are those of the page before.
 	recentChunks = 512
 	// recentMost is how large a chunk may be that is kept.
-	recentMost = 4 * chunkBytes
+	recentMost = wholeChunkBytes
 )
 
 // recent keeps the chunks that were read lately, unpacked, for who reads pages in

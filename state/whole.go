@@ -67,7 +67,7 @@ func (w *writer) putWhole(at place, t *tableDraft, changes []byte) error {
 		return errors.New("a deletion in a table that is written whole")
 	}
 	p := &page{keys: int32(len(w.prints)), spots: make([]spot, 0, 1)}
-	out := parts{w: w, at: at, page: p, kind: kindBase, body: w.body[:0]}
+	out := parts{w: w, at: at, page: p, kind: kindBase, full: wholeChunkBytes, body: w.body[:0]}
 	if err := out.all(changes); err != nil {
 		return err
 	}

@@ -114,9 +114,10 @@ func (w *writer) flush() error {
 	return err
 }
 
-// append puts an entry into the chunk that is being filled.
-func (w *writer) append(entry []byte) (spot, error) {
-	if w.chunk != nil && len(w.chunk)+len(entry) > chunkBytes {
+// append puts an entry into the chunk that is being filled, or, where that would hold
+// more than so much, into the next one.
+func (w *writer) append(entry []byte, full int) (spot, error) {
+	if w.chunk != nil && len(w.chunk)+len(entry) > full {
 		if err := w.endChunk(); err != nil {
 			return spot{}, err
 		}
@@ -130,7 +131,7 @@ func (w *writer) append(entry []byte) (spot, error) {
 	s := w.at
 	s.bytes = uint32(len(entry))
 	w.segments[len(w.segments)-1].live += int64(len(entry))
-	if len(w.chunk) >= chunkBytes {
+	if len(w.chunk) >= full {
 		return s, w.endChunk()
 	}
 	return s, nil
