@@ -20,6 +20,7 @@ const (
 	mostStall       = 50 * time.Millisecond
 	leastCuts       = 5
 	checkpointEvery = 10 * time.Second
+	warmUp          = time.Minute
 )
 
 // costing is what of checkpoints' cost is measured.
@@ -69,34 +70,46 @@ func checkpointsAt(out io.Writer, dir string, src *loop, density string, c costi
 	ctx, seconds := context.Background(), c.seconds
 	fmt.Fprintf(out, "\n%s events a second of event time, %s lines over and over\n", density, thousands(len(src.ends)))
 	var faults []error
-	// A first run warms caches and says how many lines a minute has.
-	warm, err := live{src: src.again(1<<40, 0, 10*time.Second)}.run(ctx)
+	// A first run warms caches, has the process and the machine under it take the memory
+	// and the disk that the others use again, and says how many lines a minute has.
+	warm, err := live{src: src.again(1<<40, 0, warmUp), dir: dir, checkpoint: checkpointEvery}.run(ctx)
 	if err != nil {
 		return err
 	}
 	total := int64(float64(warm.sum.Events) / warm.took.Seconds() * float64(seconds) * 1.02)
 	var with, without, cpuWith, cpuWithout []float64
 	var half float64
+	part := total * 7 / 10 // how far both are compared
 	for round := range 2 {
-		b, err := live{src: src.again(total, 0, 0), dir: dir, checkpoint: checkpointEvery}.run(ctx)
-		if err != nil {
+		var a, b lived
+		stored := func() (err error) {
+			b, err = live{src: src.again(total, 0, 0), dir: dir, checkpoint: checkpointEvery}.run(ctx)
 			return err
 		}
-		part := total * 7 / 10
-		a, err := live{src: src.again(part, 0, 0)}.run(ctx)
-		if err != nil {
+		plain := func() (err error) {
+			a, err = live{src: src.again(part, 0, 0)}.run(ctx)
 			return err
+		}
+		// Back and forth, so that a machine that becomes slower or faster is no cost.
+		turns := []func() error{stored, plain}
+		if round%2 == 1 {
+			slices.Reverse(turns)
+		}
+		for _, turn := range turns {
+			if err := turn(); err != nil {
+				return err
+			}
 		}
 		speed := float64(part) / b.marks[6].Seconds()
-		plain := float64(part) / a.marks[9].Seconds()
-		with, without = append(with, speed), append(without, plain)
+		bare := float64(part) / a.marks[9].Seconds()
+		with, without = append(with, speed), append(without, bare)
 		cpuWith = append(cpuWith, b.cpu.Seconds()/float64(total)*1e6)
 		cpuWithout = append(cpuWithout, a.cpu.Seconds()/float64(part)*1e6)
 		half = max(half, float64(total)/b.took.Seconds()/2)
 		fmt.Fprintf(out, "  round %d: with %s events/s over %.0f s, %.2f µs of processor an event, %s keys, checkpoints took %s\n", round+1,
 			thousands(int(speed)), b.took.Seconds(), cpuWith[round], thousands(int(b.sum.Keys)), durations(b.cuts))
 		fmt.Fprintf(out, "        without %s events/s over %.0f s, %.2f µs; cost %.1f %% of the speed, %.1f %% of the processor\n",
-			thousands(int(plain)), a.took.Seconds(), cpuWithout[round], 100*(1-speed/plain), 100*(cpuWith[round]/cpuWithout[round]-1))
+			thousands(int(bare)), a.took.Seconds(), cpuWithout[round], 100*(1-speed/bare), 100*(cpuWith[round]/cpuWithout[round]-1))
 		if b.took < time.Duration(seconds)*time.Second*9/10 || len(b.cuts) < leastCuts {
 			faults = append(faults, fmt.Errorf("at %s: %.0f s with %d checkpoints, must be %d s with at least %d", density, b.took.Seconds(), len(b.cuts), seconds, leastCuts))
 		}
