@@ -82,7 +82,7 @@ func approveCommand(e *environment) *cobra.Command {
 		Example: "  weir approve ato.low_and_slow",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("approve: %d arguments, must be a rule or the id of a decision", len(args))
+				return usagef("approve takes one argument, not %d: a rule or the id of a decision", len(args))
 			}
 			return nil
 		},

@@ -65,8 +65,10 @@ func TestWhatDependsOnSomethingIsWrittenAfterIt(t *testing.T) {
 	t.Parallel()
 	s := newFollowedSite(t, "10m", plainPoint)
 	l, stop := s.run()
-	s.attackNow("203.0.113.1") // who has nothing to do with it
+	const other = "203.0.113.1" // who has nothing to do with it
+	s.attackNow(other)
 	s.allRead(l)
+	s.until(30*time.Second, "the other one is listed", func() bool { return s.listed("lists/block.txt")[other] })
 	changed := watch(t, s.path("state"), s.path("lists"))
 	s.log(attackFrom(attacker, time.Now())) // and no line behind it: the clock has to close the second
 	s.until(30*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })

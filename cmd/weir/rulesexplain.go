@@ -33,6 +33,9 @@ func rulesExplainCommand(e *environment) *cobra.Command {
 			"them, the keys that came nearest to its condition, and what it decided.",
 		Example: "  weir rules explain ato.stuffing_source\n  weir rules explain rules/shop/gift_cards.yaml access.log",
 		Args: func(_ *cobra.Command, args []string) error {
+			if strings.HasPrefix(o.cost, "-") {
+				return usagef("--cost has no log: %q stands behind it (weir rules explain --cost access.log)", o.cost)
+			}
 			if len(args) > 1 && o.cost != "" {
 				return usagef("--cost is for one rule or all, on one log (weir rules explain --cost access.log ID)")
 			}

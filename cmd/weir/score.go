@@ -56,7 +56,7 @@ func scoreCommand(e *environment) *cobra.Command {
 			case o.merge && len(args) == 0:
 				return usagef("no file given (weir score --merge A.json B.json …)")
 			case !o.merge && len(args) != 2:
-				return usagef("%d arguments, must be 2 (weir score DIR LEDGER)", len(args))
+				return usagef("it takes two arguments, not %d (weir score DIR LEDGER)", len(args))
 			}
 			return nil
 		},

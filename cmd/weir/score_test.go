@@ -163,7 +163,7 @@ func TestScoreIsCalledWrongly(t *testing.T) {
 		args []string
 		must string
 	}{
-		{[]string{dir}, "must be 2"},
+		{[]string{dir}, "takes two arguments"},
 		{[]string{"--merge"}, "no file given"},
 		{[]string{t.TempDir(), ledger}, "truth.json"},
 		{[]string{dir, filepath.Join(dir, "nothing")}, "nothing"},
