@@ -10,26 +10,30 @@ import (
 func TestOfTheChunksThatWereReadLatelyEachIsItself(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 5))
 	c := new(recent)
-	var spare []byte
-	hits := 0
-	for range 20_000 {
+	hits := map[bool]int{} // of large ones, and of others
+	for range 40_000 {
 		s := spot{segment: 1 + rng.Uint32N(3), number: uint16(rng.UintN(400))}
 		want := fmt.Appendf(nil, "chunk %d of segment %d", s.number, s.segment)
+		large := s.number < 20 // as chunks of tables are that were written whole
+		if large {
+			want = append(want, make([]byte, recentBytes)...)
+		}
 		if got := c.of(s); got == nil {
-			spare = c.keep(s, append(spare[:0], want...))
-		} else if hits++; !bytes.Equal(got, want) {
-			t.Fatalf("%q, must be %q", got, want)
+			c.keep(s, want)
+			clear(want) // who read it uses the bytes again
+		} else if hits[large]++; !bytes.Equal(got, want) {
+			t.Fatalf("%.40q, must be %.40q", got, want)
 		}
 	}
-	if hits < 5000 {
-		t.Errorf("%d of 20,000 chunks were kept", hits)
+	if hits[false] < 5000 || hits[true] < 200 {
+		t.Errorf("%d small and %d large chunks of 40,000 were kept, must be 5,000 and 200 at least", hits[false], hits[true])
 	}
-	large := spot{segment: 9}
-	if got := c.keep(large, make([]byte, recentMost+1)); len(got) != recentMost+1 || c.of(large) != nil {
+	tooLarge := spot{segment: 9}
+	if c.keep(tooLarge, make([]byte, wholeChunkBytes+1)); c.of(tooLarge) != nil {
 		t.Error("a chunk that is too large was kept")
 	}
 	var none *recent
-	if none.of(large) != nil || len(none.keep(large, []byte("x"))) != 1 {
+	if none.keep(tooLarge, []byte("x")); none.of(tooLarge) != nil {
 		t.Error("who keeps none has some")
 	}
 }

@@ -200,7 +200,7 @@ func (it *iterator) chunk(s spot, r *reader, fn func(entries []byte) error) erro
 		}
 		r.chunk = entries
 		if err = fn(entries); err == nil {
-			r.chunk = r.recent.keep(s, entries)
+			r.recent.keep(s, entries)
 		}
 		return err
 	})
