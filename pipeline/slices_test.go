@@ -96,10 +96,10 @@ func TestAnExpensiveCheckpointPutsTheNextOneOff(t *testing.T) {
 	for _, c := range []struct{ work, next time.Duration }{
 		{0, every},
 		{time.Second / 2, every},
-		{time.Second, every},                     // a twentieth of two processors
-		{1200 * time.Millisecond, every * 6 / 5}, // so much is a twentieth of 12 s
-		{3 * time.Second, 3 * every},
-		{time.Minute, 3 * every}, // the log of so long is read again at most
+		{625 * time.Millisecond, every},         // a thirty-second part of two processors
+		{750 * time.Millisecond, every * 6 / 5}, // so much is that part of 12 s
+		{2500 * time.Millisecond, 4 * every},
+		{time.Minute, 4 * every}, // the log of so long is read again at most
 	} {
 		if got := stretched(every, c.work, 2); got != c.next {
 			t.Errorf("behind %v of work the next one begins in %v, must be %v", c.work, got, c.next)
