@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
@@ -39,6 +40,13 @@ func tablesOf(t *testing.T) *Store {
 	}
 	if err := s.db.Flatten(1); err != nil {
 		t.Fatal(err)
+	}
+	// What is still being flushed moves later, and with that is another table.
+	for quiet, last := 0, ""; quiet < 15; quiet++ {
+		if now := s.db.LevelsToString(); now != last {
+			quiet, last = 0, now
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	s.ahead.look()
 	s.ahead.look() // at the first a new table is only seen

@@ -20,8 +20,8 @@ type sizes struct {
 	slack int64
 	// emptied is how much of what is alive a checkpoint moves at least out of the
 	// oldest segments where there is too much garbage, or a emptiedShare-th of all;
-	// where there is more than twice as much garbage as is alive it moves what it
-	// takes.
+	// where as much again as is alive is garbage beyond what may be, and beyond the
+	// slack, it moves what it takes.
 	emptied int64
 	// waste is how much nobody reads in segments that are not in force any more,
 	// besides a wasteShare-th of those that are, until Badger lets go of it.
