@@ -52,28 +52,47 @@ func TestABlockEndsWhileTheLogIsStalled(t *testing.T) {
 	}
 }
 
-// weir is stopped while a block is in force.
+// weir is stopped while a block is in force. A machine with much else to do gets a
+// second try, with a block that lasts longer.
 func TestABlockEndsWhileWeirIsStopped(t *testing.T) {
 	t.Parallel()
-	s := newFollowedSite(t, "8s", plainPoint+nginxPoint)
+	if !endsWhileStopped(t, 8*time.Second) && !endsWhileStopped(t, 40*time.Second) {
+		t.Fatal("blocks were over before all was seen that must be seen while they hold")
+	}
+}
+
+// endsWhileStopped reports whether a block of this length was long enough.
+func endsWhileStopped(t *testing.T, life time.Duration) bool {
+	t.Helper()
+	s := newFollowedSite(t, life.String(), plainPoint+nginxPoint)
 	_, stop := s.run()
+	listed := func() bool { return s.listed("lists/block.txt")[attacker] }
+	begun := time.Now()
 	s.attackNow(attacker)
-	s.until(5*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })
+	s.until(life+10*time.Second, "the attacker is listed, or was", func() bool { return listed() || time.Since(begun) > life })
 	s.stop(stop)
 	end := s.endOf(attacker)
-	if !s.listed("lists/block.txt")[attacker] || !end.After(time.Now()) {
-		t.Fatalf("a stopped run leaves what is in force: %v, %v", s.listed("lists/block.txt"), end)
+	if !end.After(time.Now()) {
+		return false
+	}
+	if !listed() && end.After(time.Now()) {
+		t.Fatalf("a stopped run does not leave what is in force: %v, %v", s.listed("lists/block.txt"), end)
 	}
 
 	// A restart before the end brings back what got lost meanwhile.
 	if err := os.Remove(s.path("lists/block.txt")); err != nil {
 		t.Fatal(err)
 	}
-	if _, stop = s.run(); time.Until(end) < time.Second {
-		t.Fatalf("the restart came only %v before the end: the machine is too busy for this test", time.Until(end))
+	_, stop = s.run()
+	s.until(life+10*time.Second, "a restart lists what is still in force", func() bool { return listed() || time.Now().After(end) })
+	if !listed() {
+		s.stop(stop)
+		return false
 	}
-	s.until(time.Until(end), "a restart lists what is still in force", func() bool { return s.listed("lists/block.txt")[attacker] })
 	s.stop(stop)
+	if !end.After(time.Now()) {
+		return false
+	}
 
 	time.Sleep(time.Until(end.Add(50 * time.Millisecond)))
 	if !s.listed("lists/block.txt")[attacker] {
@@ -97,6 +116,7 @@ func TestABlockEndsWhileWeirIsStopped(t *testing.T) {
 	if got := events(s.ledger(attacker)); !slices.Equal(got, []string{"new", "end"}) {
 		t.Errorf("the ledger says %v", got)
 	}
+	return true
 }
 
 // Points fail, each in its way: the others go on, blocks end, and all is well
