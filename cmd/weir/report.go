@@ -160,8 +160,8 @@ func (r *report) write(w io.Writer, f *findings, p *prepared) {
 		fmt.Fprintf(w, "as if enforced: %s\n", enforcedText(r.Enforced))
 	}
 	if r.Degraded {
-		fmt.Fprintf(w, "DEGRADED: the state was full (state: memory: in weir.yaml): %s keys forgotten, %s contributions and %s values refused,\n"+
-			"  %s decisions not made, %s histories forgotten, %s on-states not shown, %s facts not published\n", count(r.Shed.Keys), count(r.Shed.Contributions),
+		fmt.Fprintf(w, "DEGRADED: the state was full (state: disk: in weir.yaml; for facts memory:): %s keys forgotten, %s new ones turned away, %s contributions and %s values refused,\n"+
+			"  %s decisions not made, %s histories forgotten, %s on-states not shown, %s facts not published\n", count(r.Shed.Keys), count(r.Shed.TurnedAway), count(r.Shed.Contributions),
 			count(r.Shed.Values), count(r.Shed.Decisions), count(r.Shed.Histories), count(r.Shed.OnStates), count(r.Shed.Facts))
 	}
 	if len(f.rules) == 0 {
