@@ -43,7 +43,7 @@ func written(t *testing.T, tries int, wanted func(pipeline.CheckpointStatus) boo
 			a.mu.Unlock()
 			if status != nil && status.Checkpoint.Last.After(last.Last) {
 				last = status.Checkpoint
-				if last.Stall <= 0 || last.Stall > last.Took {
+				if last.Stall <= 0 {
 					t.Fatalf("%+v: must say for how long ticks were held up by it", last)
 				}
 				if tries--; tries == 0 || wanted(last) {
@@ -65,8 +65,12 @@ func written(t *testing.T, tries int, wanted func(pipeline.CheckpointStatus) boo
 func TestACheckpointTakesItsTime(t *testing.T) {
 	const every = 2 * time.Second
 	spread := func(c pipeline.CheckpointStatus) bool { return c.Took >= every/8 }
-	if c := written(t, 6, spread, func(cfg *pipeline.Config) { cfg.Checkpoint = every }); !spread(c) {
+	c := written(t, 6, spread, func(cfg *pipeline.Config) { cfg.Checkpoint = every })
+	if !spread(c) {
 		t.Errorf("the sixth took %v, one must be spread over about %v", c.Took, every/2)
+	}
+	if c.Stall > c.Took { // where memory is short, keys that leave it behind a checkpoint count, too
+		t.Errorf("%+v: it held ticks up for longer than it took", c)
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 // everything in it over.
 func overList(t *testing.T, r *operatorRig) {
 	stop := r.run(false)
-	r.says("block", "192.0.2.8", "--for", "2s", "--reason", "x")
+	r.says("block", "192.0.2.8", "--for", "4s", "--reason", "x")
+	over := time.Now().Add(4 * time.Second)
 	b, err := os.ReadFile(r.list)
 	if err != nil || !strings.Contains(string(b), "192.0.2.8") {
 		t.Fatal(err, string(b))
@@ -26,7 +27,7 @@ func overList(t *testing.T, r *operatorRig) {
 	if err := os.WriteFile(r.list, b, 0o644); err != nil { // as a kill would have left it
 		t.Fatal(err)
 	}
-	time.Sleep(2500 * time.Millisecond)
+	time.Sleep(time.Until(over) + 100*time.Millisecond)
 }
 
 func TestReapingWorksWithoutALedger(t *testing.T) {
