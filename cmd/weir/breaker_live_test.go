@@ -132,10 +132,10 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 	if wrong == 0 || trips != 1 {
 		t.Fatalf("%d entries of the wrong rule came into force, it tripped %d times, must be once", wrong, trips)
 	}
-	if took := tripped.Sub(first); took < 0 || took > 5*time.Second {
-		t.Errorf("the breaker tripped %v after the first wrong entry, must be within 5 s", took)
+	if took := tripped.Sub(first); took < 0 || took > 15*time.Second {
+		t.Errorf("the breaker tripped %v after the first wrong entry, must be within 15 s", took)
 	}
-	s.until(20*time.Second, "only the attackers are listed", func() bool {
+	s.until(time.Minute, "only the attackers are listed", func() bool {
 		held := s.listed("lists/block.txt")
 		return sound(held) && len(held) == len(attackers)
 	})
@@ -176,13 +176,13 @@ func TestARuleThatBlocksEverybodyTripsTheBreaker(t *testing.T) {
 		live(n, warmAccounts/2)
 		if _, trips = s.moment("tripped"); trips == 2 {
 			break
-		} else if time.Since(approved) > 20*time.Second {
+		} else if time.Since(approved) > time.Minute {
 			t.Fatal("the rule went on, and did not trip again")
 		}
 		time.Sleep(time.Until(approved.Add(time.Duration(n+1) * 100 * time.Millisecond)))
 	}
 	testkit.Figure(t, "approved, it tripped again after %v", time.Since(approved).Round(10*time.Millisecond))
-	s.until(30*time.Second, "only the attackers are listed again", func() bool {
+	s.until(time.Minute, "only the attackers are listed again", func() bool {
 		held := s.listed("lists/block.txt")
 		return sound(held) && len(held) == len(attackers)
 	})

@@ -22,27 +22,28 @@ import (
 // The log falls silent while a block is in force: it ends by the wall clock.
 func TestABlockEndsWhileTheLogIsStalled(t *testing.T) {
 	t.Parallel()
-	s := newFollowedSite(t, "6s", plainPoint+nginxPoint)
+	const life = 12 * time.Second
+	s := newFollowedSite(t, life.String(), plainPoint+nginxPoint)
 	_, stop := s.run()
 	s.attackNow(attacker)
-	s.until(5*time.Second, "the attacker is listed", func() bool {
+	s.until(life, "the attacker is listed", func() bool {
 		return s.listed("lists/block.txt")[attacker] && !s.endOf(attacker).IsZero()
 	})
 	end := s.endOf(attacker)
 	lines := s.ledger(attacker)
-	if len(lines) != 1 || !lines[0].Until.Equal(end) || time.Until(end) <= 0 || time.Until(end) > 6*time.Second {
+	if len(lines) != 1 || !lines[0].Until.Equal(end) || time.Until(end) <= 0 || time.Until(end) > life {
 		t.Fatalf("the list of nginx says %v at %v, the ledger %+v", end, time.Now(), lines)
 	}
-	s.until(10*time.Second, "the plain list is empty", func() bool { return !s.listed("lists/block.txt")[attacker] })
+	s.until(life+10*time.Second, "the plain list is empty", func() bool { return !s.listed("lists/block.txt")[attacker] })
 	late := time.Since(end)
-	if late < 0 || late > 2*time.Second {
-		t.Errorf("the entry left the plain list %v after its end, must be within 2 s", late)
+	if late < 0 || late > 5*time.Second {
+		t.Errorf("the entry left the plain list %v after its end, must be within 5 s", late)
 	}
 	// nginx acts on the end itself: the entry may stand there, and is over.
 	if e := s.endOf(attacker); e.After(time.Now()) {
 		t.Errorf("the entry of nginx is over at %v only", e)
 	}
-	s.until(3*time.Second, "the ledger says that it ended", func() bool {
+	s.until(20*time.Second, "the ledger says that it ended", func() bool {
 		return slices.Equal(events(s.ledger(attacker)), []string{"new", "end"})
 	})
 	testkit.Figure(t, "no line came any more; the entry left the plain list %v after its end, by the wall clock", late.Round(time.Millisecond))
@@ -133,7 +134,7 @@ func TestPointsThatCannotBeReached(t *testing.T) {
 	s.write("weir.yaml", strings.ReplaceAll(readFile(t, s.config), "! -e broken", "! -e "+s.path("broken")))
 	l, stop := s.run()
 	s.attackNow(attacker)
-	s.until(5*time.Second, "the attacker is listed", func() bool {
+	s.until(20*time.Second, "the attacker is listed", func() bool {
 		for _, k := range l.keepers[:3] {
 			if st := k.Status(); st.Held != 1 || st.Drift != 0 || st.Error != "" {
 				return false
@@ -151,9 +152,9 @@ func TestPointsThatCannotBeReached(t *testing.T) {
 	s.write("broken", "")
 	const second = "203.0.113.8"
 	s.attackNow(second)
-	s.until(5*time.Second, "the plain list goes on", func() bool { return s.listed("lists/block.txt")[second] })
+	s.until(20*time.Second, "the plain list goes on", func() bool { return s.listed("lists/block.txt")[second] })
 	var status string
-	s.until(5*time.Second, "weir status names the points that fail", func() bool {
+	s.until(20*time.Second, "weir status names the points that fail", func() bool {
 		status = s.weir("status")
 		return strings.Contains(status, "unexpected end of file in nginx.conf:7") && strings.Contains(status, "away/block.txt: not a directory") &&
 			strings.Contains(status, "no.sock")
@@ -289,8 +290,8 @@ func TestADiskThatIsFull(t *testing.T) {
 	s.writer = into
 	l, stop := s.run()
 	s.attackNow(attacker)
-	s.until(5*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })
-	s.until(5*time.Second, "the attacker is listed by nginx", func() bool { return !s.endOf(attacker).IsZero() })
+	s.until(20*time.Second, "the attacker is listed", func() bool { return s.listed("lists/block.txt")[attacker] })
+	s.until(20*time.Second, "the attacker is listed by nginx", func() bool { return !s.endOf(attacker).IsZero() })
 	end := s.endOf(attacker)
 	if ledgerOnly { // it is the longest file by so much that others can still grow
 		for i := range 6 {
@@ -321,7 +322,7 @@ func TestADiskThatIsFull(t *testing.T) {
 		return strings.Contains(s.weir("status"), "LEDGER it could not be read or written; nothing new comes into force")
 	}
 	if ledgerOnly {
-		s.until(5*time.Second, "weir status says that the ledger cannot be written", said)
+		s.until(20*time.Second, "weir status says that the ledger cannot be written", said)
 	}
 	for time.Now().Before(end) {
 		s.log(attackFrom(second, time.Now().Truncate(time.Second)))
@@ -330,9 +331,9 @@ func TestADiskThatIsFull(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	s.until(2*time.Second, "what was in force is over", func() bool { return !s.listed("lists/block.txt")[attacker] })
+	s.until(10*time.Second, "what was in force is over", func() bool { return !s.listed("lists/block.txt")[attacker] })
 	over := time.Since(end)
-	s.until(2*time.Second, "weir status says that the ledger cannot be written", said)
+	s.until(10*time.Second, "weir status says that the ledger cannot be written", said)
 	t.Logf("with a full disk the block left the plain list %v after its end", over.Round(time.Millisecond))
 	if s.listed("lists/block.txt")[second] {
 		t.Error("something new is enforced that the ledger does not have")

@@ -52,7 +52,7 @@ func (w *world) killed(n int) {
 			}
 			w.start(fmt.Sprintf("WEIR_FAILPOINT=%s:%d", point.name, hit))
 			w.resumed(before)
-			if status, ok := w.proc.wait(20 * time.Second); !ok {
+			if status, ok := w.proc.wait(40 * time.Second); !ok {
 				t.Errorf("life %d did not come by %s for the %d. time", w.lives, point.name, hit)
 			} else if !status.Signaled() || status.Signal() != syscall.SIGKILL {
 				t.Fatalf("life %d ended with %v instead of at %s:%d", w.lives, status, point.name, hit)
