@@ -64,7 +64,7 @@ func run(out io.Writer) (err error) {
 	floodMinutes := flag.Int("minutes", budgetMinutes, "minutes of event time of -budget's floods")
 	caged := flag.Bool("caged", true, "put the floods into a memory cgroup")
 	keeping := flag.Bool("state", false, "measure what writing the state costs, instead")
-	seconds := flag.Int("seconds", 200, "how long each run of -state with a store lasts, or each of its runs at a -pace")
+	seconds := flag.Int("seconds", 220, "how long each run of -state with a store lasts, or each of its runs at a -pace")
 	pace := flag.Float64("pace", 0, "of -state only how long ticks wait at so many events a second")
 	profile := flag.String("profile", "", "where the processor profile of -state at a -pace, of its run with a store, of -soak or of -keys is written")
 	soaking := flag.Bool("soak", false, "replay a week of a generated log, of -lines events, instead")

@@ -22,9 +22,10 @@ import (
 const (
 	soakDays  = 7
 	mostSlope = 1.0 // MiB of anonymous memory for each million events, after the first tenth
-	// soakState is the least that a run may have, so that keys leave memory
-	// before the first tenth is over.
-	soakState = 256 << 20
+	// soakState is so little that keys leave memory before the first tenth is over.
+	// With the least that a run may have, 256 MiB, it is not done within soakTime where
+	// the machine has other work.
+	soakState = 512 << 20
 	soakEvery = 500 * time.Millisecond
 	// soakTime is how long it may take.
 	soakTime = 40 * time.Minute
@@ -84,6 +85,7 @@ func soak(out io.Writer, dir string, events int) (err error) {
 	stop, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
+		var was sample
 		for {
 			u, ok := usageOf(os.Getpid())
 			if ok {
@@ -93,6 +95,7 @@ func soak(out io.Writer, dir string, events int) (err error) {
 					s.mostTables = state.Files(state.LeastMemory, store.Stats().Bytes)
 				}
 				samples = append(samples, s)
+				was = course(out, was, s, int64(events))
 			}
 			select {
 			case <-stop:
@@ -105,7 +108,6 @@ func soak(out io.Writer, dir string, events int) (err error) {
 	took := time.Since(began)
 	close(stop)
 	<-watched
-	course(out, samples, int64(events))
 	if err != nil {
 		return errors.Join(fmt.Errorf("behind %s events: %w", thousands(int(sum.Events)), err), flat(out, samples, int64(events)))
 	}
@@ -116,17 +118,15 @@ func soak(out io.Writer, dir string, events int) (err error) {
 	return flat(out, samples, int64(events))
 }
 
-// course says how the run went on, by its tenths.
-func course(out io.Writer, samples []sample, events int64) {
-	var was sample
-	for _, s := range samples {
-		if s.events*10/events > was.events*10/events {
-			n := float64(s.events - was.events)
-			fmt.Fprintf(out, "  %s events: %s events/s, %.1f µs of a processor each, %d MiB anonymous, %d with the store's files\n",
-				thousands(int(s.events)), thousands(int(n/(s.at-was.at).Seconds())), (s.processor-was.processor).Seconds()*1e6/n, s.anon>>20, s.rss>>20)
-			was = s
-		}
+// course says how the run goes on, at each tenth of it. It returns where that was.
+func course(out io.Writer, was, s sample, events int64) sample {
+	if s.events*10/events == was.events*10/events {
+		return was
 	}
+	n := float64(s.events - was.events)
+	fmt.Fprintf(out, "  %s events: %s events/s, %.1f µs of a processor each, %d MiB anonymous, %d with the store's files\n",
+		thousands(int(s.events)), thousands(int(n/(s.at-was.at).Seconds())), (s.processor-was.processor).Seconds()*1e6/n, s.anon>>20, s.rss>>20)
+	return s
 }
 
 // flat judges the samples behind the first tenth.

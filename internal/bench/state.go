@@ -19,6 +19,7 @@ const (
 	mostCost        = 0.10
 	mostStall       = 50 * time.Millisecond
 	leastCuts       = 5
+	leastStalls     = 2 // while waits are measured
 	checkpointEvery = 10 * time.Second
 	warmUp          = time.Minute
 )
@@ -32,8 +33,7 @@ type costing struct {
 
 // checkpoints measures what writing the state costs: the same lines with and
 // without a store, in turns; then at half of that speed how long events wait.
-// A run with a store lasts a minute at least, one without ends where the first
-// one did so far that both can be compared.
+// Both read the same lines, for long enough that five checkpoints are among them.
 //
 // With a pace only the waits are measured.
 func checkpoints(out io.Writer, dir string, lines int, densities string, c costing) error {
@@ -79,7 +79,6 @@ func checkpointsAt(out io.Writer, dir string, src *loop, density string, c costi
 	total := int64(float64(warm.sum.Events) / warm.took.Seconds() * float64(seconds) * 1.02)
 	var with, without, cpuWith, cpuWithout []float64
 	var half float64
-	part := total * 7 / 10 // how far both are compared
 	for round := range 2 {
 		var a, b lived
 		stored := func() (err error) {
@@ -87,7 +86,7 @@ func checkpointsAt(out io.Writer, dir string, src *loop, density string, c costi
 			return err
 		}
 		plain := func() (err error) {
-			a, err = live{src: src.again(part, 0, 0)}.run(ctx)
+			a, err = live{src: src.again(total, 0, 0)}.run(ctx)
 			return err
 		}
 		// Back and forth, so that a machine that becomes slower or faster is no cost.
@@ -100,11 +99,11 @@ func checkpointsAt(out io.Writer, dir string, src *loop, density string, c costi
 				return err
 			}
 		}
-		speed := float64(part) / b.marks[6].Seconds()
-		bare := float64(part) / a.marks[9].Seconds()
+		speed := float64(total) / b.marks[9].Seconds() // without the checkpoint at its end
+		bare := float64(total) / a.marks[9].Seconds()
 		with, without = append(with, speed), append(without, bare)
 		cpuWith = append(cpuWith, b.cpu.Seconds()/float64(total)*1e6)
-		cpuWithout = append(cpuWithout, a.cpu.Seconds()/float64(part)*1e6)
+		cpuWithout = append(cpuWithout, a.cpu.Seconds()/float64(total)*1e6)
 		half = max(half, float64(total)/b.took.Seconds()/2)
 		fmt.Fprintf(out, "  round %d: with %s events/s over %.0f s, %.2f µs of processor an event, %s keys, checkpoints took %s\n", round+1,
 			thousands(int(speed)), b.took.Seconds(), cpuWith[round], thousands(int(b.sum.Keys)), durations(b.cuts))
@@ -145,6 +144,9 @@ func stall(ctx context.Context, out io.Writer, dir string, src *loop, density st
 		fmt.Fprintf(out, "  at %s events/s %s: ticks wait %.1f ms at the median, %.1f ms at p99, %.1f ms at p99.9, %.1f ms at most (of %d); lines until they are mapped %.1f ms at p99.9; %.2f µs of processor an event\n",
 			thousands(int(pace)), []string{"without", "with   "}[i], ms(r.waits, 0.5), ms(r.waits, 0.99), ms(r.waits, 0.999), ms(r.waits, 1), len(r.waits), ms(r.maps, 0.999),
 			r.cpu.Seconds()/float64(lines)*1e6)
+	}
+	if n := len(found[1].cuts); n < leastStalls {
+		return fmt.Errorf("at %s: %d checkpoints while waits were measured, must be at least %d", density, n, leastStalls)
 	}
 	more := percentile(found[1].waits, 0.999) - percentile(found[0].waits, 0.999)
 	lined := percentile(found[1].maps, 0.999) - percentile(found[0].maps, 0.999)
