@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"weir/rules"
@@ -142,7 +143,10 @@ func (r *run) budget() error {
 		}
 	}
 	w := weights{resident, k.directory, dirty, k.stays}
-	if k.cut == nil && k.tidying == nil {
+	// Before the first tick nothing is written and nothing leaves, so that there is
+	// nothing to wait for: that tick needs input.
+	ticked := r.current >= math.MinInt64/4
+	if ticked && k.cut == nil && k.tidying == nil {
 		switch {
 		case k.limit.idle(w) && now.Sub(k.tidied) > tidyEvery:
 			k.tidied = now
@@ -152,7 +156,7 @@ func (r *run) budget() error {
 		}
 	}
 	// Waiting must have an end: there is a checkpoint, or one is going to be.
-	hold := k.full || k.limit.beyond(w) && (k.limit.short(w) && r.current != k.at || k.cut != nil || k.tidying != nil)
+	hold := k.full || ticked && k.limit.beyond(w) && (k.limit.short(w) && r.current != k.at || k.cut != nil || k.tidying != nil)
 	k.pressed = hold || k.limit.over(w) || k.limit.short(w)
 	if k.held.Swap(hold) && !hold {
 		r.clock.nudge()

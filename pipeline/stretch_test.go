@@ -68,3 +68,29 @@ func TestTheTimeBetweenCheckpointsFollowsWhatTheLastOneCost(t *testing.T) {
 		}
 	}
 }
+
+// A run that goes on from more than it may have in memory has to read before keys can
+// leave: what it waits for is the tick that only input brings.
+func TestInputDoesNotWaitForRoomBeforeTheFirstTick(t *testing.T) {
+	store, err := state.Open(t.Context(), state.Config{Dir: t.TempDir(), Units: 2, KeyID: "test", Memory: 32 << 20, Reserve: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	plan, err := rules.NewPlan(nil, event.FixedKey(), rules.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	r := newRun(ctx, cancel, Config{Plan: plan, Units: 2, Workers: 1, Store: store, Checkpoint: time.Hour, Log: slog.New(slog.DiscardHandler)})
+	defer r.stopReducers()
+	r.keeping.limit.resident, r.keeping.limit.hard = -200, -100 // whatever there is, it is too much
+	if busy, err := r.keep(); err != nil || busy || r.keeping.held.Load() {
+		t.Fatalf("before the first tick: busy %v, input waits %v, %v", busy, r.keeping.held.Load(), err)
+	}
+	r.current = 1_700_000_000
+	if busy, err := r.keep(); err != nil || !busy {
+		t.Fatalf("behind it keys do not leave: busy %v, %v", busy, err)
+	}
+}

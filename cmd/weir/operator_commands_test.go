@@ -208,7 +208,7 @@ func TestWhatOperatorsMistypeIsUsage(t *testing.T) {
 		{"unblock 192.0.2.7", "--reason"},
 		{"unblock 192.0.2.7 --account alice --reason x", "one of them"},
 		{"unblock 192.0.2.7 --reason x --for -1h", "--for"},
-		{"approve", "0 arguments"},
+		{"approve", "one argument, not 0"},
 		{"stop-blocking", "--reason"},
 		{"stop-blocking now --reason x", "now"},
 		{"stop-blocking --resume --reason x", "--reason"},

@@ -146,7 +146,7 @@ func TestRulesCanBeCalledByTheirIDs(t *testing.T) {
 		{[]string{"rules", "test", "no/such.test"}, "no/such.test: neither a file or directory, as seen from the current one, nor the id of a rule that ships; name yours with -c"},
 		{[]string{"rules", "check", "shop.many"}, "shop.many: neither a file or directory, as seen from the current one, nor the id of a rule that ships; name yours with -c"},
 		{[]string{"rules", "test", "-c", config, "shop.any"}, "shop.any: neither a file or directory, as seen from the current one, nor the id of a rule of the configuration"},
-		{[]string{"rules", "explain", "--cost", "-c", config}, `--cost has no log: "-c" stands behind it`},
+		{[]string{"rules", "explain", "--cost", "-c", config}, `--cost has no log: "-c" stands behind it (weir rules explain --cost access.log)`},
 		{[]string{"rules", "explain", "recon.prober"}, "there is no rule recon.prober among the rules that ship; name yours with -c (did you mean recon.probing?)"},
 		{[]string{"rules", "explain", "-c", config, "shop.any"}, "there is no rule shop.any (did you mean shop.many?)"},
 	} {
