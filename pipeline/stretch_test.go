@@ -17,19 +17,7 @@ import (
 // and over what time it is spread; so when there is less to do it is as before.
 func TestTheTimeBetweenCheckpointsFollowsWhatTheLastOneCost(t *testing.T) {
 	const every = 10 * time.Second
-	store, err := state.Open(t.Context(), state.Config{Dir: t.TempDir(), Units: 2, KeyID: "test", Memory: 32 << 20, Reserve: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	plan, err := rules.NewPlan(nil, event.FixedKey(), rules.PlanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
-	r := newRun(ctx, cancel, Config{Plan: plan, Units: 2, Workers: 1, Store: store, Checkpoint: every, Log: slog.New(slog.DiscardHandler)})
-	defer r.stopReducers()
+	r := runOverStore(t, every)
 	defer r.giveUp()
 	processors := time.Duration(runtime.GOMAXPROCS(0))
 	for i, s := range []struct {
@@ -72,19 +60,7 @@ func TestTheTimeBetweenCheckpointsFollowsWhatTheLastOneCost(t *testing.T) {
 // A run that goes on from more than it may have in memory has to read before keys can
 // leave: what it waits for is the tick that only input brings.
 func TestInputDoesNotWaitForRoomBeforeTheFirstTick(t *testing.T) {
-	store, err := state.Open(t.Context(), state.Config{Dir: t.TempDir(), Units: 2, KeyID: "test", Memory: 32 << 20, Reserve: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	plan, err := rules.NewPlan(nil, event.FixedKey(), rules.PlanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
-	r := newRun(ctx, cancel, Config{Plan: plan, Units: 2, Workers: 1, Store: store, Checkpoint: time.Hour, Log: slog.New(slog.DiscardHandler)})
-	defer r.stopReducers()
+	r := runOverStore(t, time.Hour)
 	r.keeping.limit.resident, r.keeping.limit.hard = -200, -100 // whatever there is, it is too much
 	if busy, err := r.keep(); err != nil || busy || r.keeping.held.Load() {
 		t.Fatalf("before the first tick: busy %v, input waits %v, %v", busy, r.keeping.held.Load(), err)
@@ -93,4 +69,23 @@ func TestInputDoesNotWaitForRoomBeforeTheFirstTick(t *testing.T) {
 	if busy, err := r.keep(); err != nil || !busy {
 		t.Fatalf("behind it keys do not leave: busy %v, %v", busy, err)
 	}
+}
+
+// runOverStore makes a run of two units that keeps its state and has no source.
+func runOverStore(t *testing.T, checkpoint time.Duration) *run {
+	t.Helper()
+	store, err := state.Open(t.Context(), state.Config{Dir: t.TempDir(), Units: 2, KeyID: "test", Memory: 32 << 20, Reserve: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	plan, err := rules.NewPlan(nil, event.FixedKey(), rules.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	t.Cleanup(func() { cancel(nil) })
+	r := newRun(ctx, cancel, Config{Plan: plan, Units: 2, Workers: 1, Store: store, Checkpoint: checkpoint, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(r.stopReducers)
+	return r
 }
