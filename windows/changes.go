@@ -16,7 +16,13 @@ type changes struct {
 	pending []uint32 // slots
 	waiting int64    // bytes accounted for the keys in pending that did not change since
 	lines   lines    // as of the cut
-	pages   []int    // of each table, where all of its keys are pending; else empty
+
+	// Of a cut that has all keys: into how many pages each table goes (else it is
+	// empty), and the slots in which keys are still to be gathered, with the bytes
+	// accounted for these.
+	pages                []int
+	gathered, ungathered uint32
+	rest                 int64
 
 	encoder encoder
 }
@@ -24,6 +30,9 @@ type changes struct {
 // change notes that a key, which is not in the list yet, is about to change.
 func (u *Unit) change(i uint32, s *slot) {
 	c := &u.changes
+	if c.waits(i, s) {
+		c.take(i, s)
+	}
 	if s.flags&c.flag != 0 {
 		u.save(i, s)
 	}
@@ -47,6 +56,9 @@ func (u *Unit) begin(i uint32, s *slot) {
 // forget notes that a key is about to leave memory for ever.
 func (u *Unit) forget(i uint32, s *slot) {
 	c := &u.changes
+	if c.waits(i, s) {
+		c.take(i, s)
+	}
 	switch {
 	case s.flags&c.flag != 0:
 		u.save(i, s)
@@ -59,11 +71,13 @@ func (u *Unit) forget(i uint32, s *slot) {
 }
 
 // clean reports whether the store has the key in a slot as it is.
-func (u *Unit) clean(s *slot) bool { return s.flags&(encoded|dirtyEven|dirtyOdd) == 0 }
+func (u *Unit) clean(i uint32, s *slot) bool {
+	return s.flags&(encoded|dirtyEven|dirtyOdd) == 0 && !u.changes.waits(i, s)
+}
 
 // Dirty returns the bytes accounted for keys that changed since they were last
 // settled.
-func (u *Unit) Dirty() int64 { return u.changes.bytes + u.changes.waiting }
+func (u *Unit) Dirty() int64 { return u.changes.bytes + u.changes.waiting + u.changes.rest }
 
 // Cut makes the keys that changed since the last cut pending: Encode will hand
 // them over as they are now, whatever becomes of them in the meantime. Where all may
@@ -74,14 +88,14 @@ func (u *Unit) Cut(all bool) {
 	if u.changes.cut {
 		u.Settle(false)
 	}
-	if all {
-		u.whole()
-	}
 	c := &u.changes
 	c.cut, c.flag = true, u.index.listed
 	u.index.listed ^= dirtyEven | dirtyOdd
 	c.list, c.pending = c.pending[:0], c.list
 	c.bytes, c.waiting = 0, c.bytes
+	if all {
+		u.whole()
+	}
 	c.lines.shed, c.lines.idle = u.lines.shed, append(c.lines.idle[:0], u.lines.idle...)
 	for k, b := range u.outside.buried {
 		b.pending = true
@@ -113,6 +127,7 @@ func (u *Unit) Settle(ok bool) {
 		}
 	}
 	c.pending, c.waiting, c.cut, c.flag, c.pages = shrunk(c.pending), 0, false, 0, c.pages[:0]
+	c.gathered, c.ungathered, c.rest = 0, 0, 0
 	c.encoder.reset()
 	for k, b := range u.outside.buried {
 		switch {

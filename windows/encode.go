@@ -128,6 +128,10 @@ func (u *Unit) Encode(to Sink) (done bool, err error) {
 	if u.outside.store == nil {
 		return false, errNoStore
 	}
+	if c.ungathered > 0 {
+		u.gather()
+		return false, nil
+	}
 	if !e.begun {
 		if err := u.announce(to); err != nil {
 			return false, err

@@ -127,8 +127,8 @@ func TestLoadTakesTheLatestAsFarAsThereIsRoom(t *testing.T) {
 		if want := tick - int64(got)/10; first < want-2 {
 			t.Errorf("room %d: a key of %d is in memory, want the %d latest, from %d on", room, first, got, want)
 		}
-		u.eachKey(func(_ uint32, s *slot) {
-			if !u.clean(s) {
+		u.eachKey(func(i uint32, s *slot) {
+			if !u.clean(i, s) {
 				t.Error("a key was loaded that is not clean")
 			}
 		})

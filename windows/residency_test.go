@@ -237,7 +237,7 @@ func (r *resident) check() {
 		if s.flags&u.index.listed != 0 != listed[i] {
 			r.t.Fatalf("slot %d: in the list %v, flags %b", i, listed[i], s.flags)
 		}
-		if s.used() && !u.clean(s) {
+		if s.used() && !u.clean(i, s) {
 			dirty += s.cost()
 			inList++
 		}

@@ -62,8 +62,8 @@ func (u *Unit) evict(want int64) bool {
 	u.eachKey(func(_ uint32, s *slot) { oldest = min(oldest, s.last) })
 	width := (uint32(u.tick)-oldest)/idleBins + 1
 	held := make([]int64, idleBins)
-	u.eachKey(func(_ uint32, s *slot) {
-		if u.clean(s) {
+	u.eachKey(func(i uint32, s *slot) {
+		if u.clean(i, s) {
 			held[(s.last-oldest)/width] += s.held()
 		}
 	})
@@ -77,7 +77,7 @@ func (u *Unit) evict(want int64) bool {
 		if want <= 0 {
 			break
 		}
-		if s.used() && u.clean(s) && int((s.last-oldest)/width) <= last {
+		if s.used() && u.clean(i, s) && int((s.last-oldest)/width) <= last {
 			want -= s.held()
 			u.leave(i, s)
 			any = true

@@ -19,30 +19,49 @@ type Sink struct {
 // more; a page that comes whole takes the place of the one that was there.
 const wholeShare = 60
 
+// gatherSlots is how many slots are looked at in one call of Encode for keys that did
+// not change.
+const gatherSlots = 1 << 10
+
 // whole has the cut that is made write all keys, where most changed and all are in
-// memory: the ones that did not change are written with those that did.
+// memory. The ones that did not change are gathered afterwards, in slices: until then
+// they are as they were at the cut, or are made pending before they change.
 func (u *Unit) whole() {
 	c := &u.changes
-	if u.outside.store == nil || u.outside.keys > 0 || len(c.list)*100 < u.index.keys*wholeShare {
+	if u.outside.store == nil || u.outside.keys > 0 || len(c.pending)*100 < u.index.keys*wholeShare {
 		return
 	}
-	bytes := make([]int64, len(u.shapes))
-	c.list = c.list[:0] // it is made anew in the order of slots, which is that of memory
-	for i := range u.index.slots {
-		s := u.index.slot(i)
-		if s.used() {
-			bytes[s.table] += state.ChangeBytes(maxHeader + int(s.size))
-			if s.flags&u.index.listed == 0 {
-				s.flags |= u.index.listed
-				c.bytes += s.cost()
-			}
-		}
-		if s.flags&u.index.listed != 0 {
-			c.list = append(c.list, i)
+	c.gathered, c.ungathered, c.rest = 0, u.index.slots, u.bytes-c.waiting
+	for table := range u.shapes {
+		keys, cost := u.cohorts.sum(table)
+		values := cost - keys*keyBytes // of the size classes that they have, so a few too many
+		c.pages = append(c.pages, state.PagesOf(values+keys*state.ChangeBytes(maxHeader)))
+	}
+}
+
+// waits reports whether a key is still to be gathered.
+func (c *changes) waits(i uint32, s *slot) bool {
+	return i < c.ungathered && i >= c.gathered && s.flags&(encoded|dirtyEven|dirtyOdd) == 0
+}
+
+// take makes a key pending that did not change.
+func (c *changes) take(i uint32, s *slot) {
+	s.flags |= c.flag
+	c.pending = append(c.pending, i)
+	c.waiting += s.cost()
+	c.rest -= s.cost()
+}
+
+// gather makes some of the keys pending that did not change.
+func (u *Unit) gather() {
+	c := &u.changes
+	for end := min(c.gathered+gatherSlots, c.ungathered); c.gathered < end; c.gathered++ {
+		if s := u.index.slot(c.gathered); s.used() && c.waits(c.gathered, s) {
+			c.take(c.gathered, s)
 		}
 	}
-	for _, n := range bytes {
-		c.pages = append(c.pages, state.PagesOf(n))
+	if c.gathered == c.ungathered {
+		c.gathered, c.ungathered = 0, 0
 	}
 }
 

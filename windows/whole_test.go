@@ -42,6 +42,10 @@ func TestACutHasAllKeysWhereMostChanged(t *testing.T) {
 			}
 			flood(u, 500_002, 0, c.changed)
 			u.Cut(c.all)
+			r.check()
+			for u.changes.ungathered > 0 {
+				u.gather()
+			}
 			if u.changes.wholly() != c.wholly || len(u.changes.pending) != c.pending {
 				t.Errorf("all keys: %v, %d pending, must be %v and %d", u.changes.wholly(), len(u.changes.pending), c.wholly, c.pending)
 			}
@@ -66,13 +70,13 @@ func parted(t *testing.T) (*resident, *Unit) {
 // What the store had of keys that are gone, of whatever kind, is gone with a cut
 // that has all keys, and what it has is as of the cut whatever happens meanwhile.
 func TestAStoreHasNothingButWhatAWholeCutHad(t *testing.T) {
-	buried, saved, commits := 0, 0, 0
+	buried, saved, still, commits := 0, 0, 0, 0
 	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		r, u := parted(t)
 		tick := int64(500_000)
 		for range 12 {
-			for range 3 { // some of them are near, and keys that come and go take their slots
+			for range rng.IntN(3) { // some of them are near, and keys that come and go take their slots
 				tick += 1 + rng.Int64N(90)
 				flood(u, tick, rng.IntN(800), 1+rng.IntN(700))
 				for i := range u.index.slots {
@@ -86,8 +90,11 @@ func TestAStoreHasNothingButWhatAWholeCutHad(t *testing.T) {
 					u.SetLimit(0)
 				}
 			}
-			flood(u, tick+1, 0, 1500) // most have changed
-			tick++
+			for n := 100; len(u.changes.list)*100 < u.index.keys*wholeShare; n += 100 { // until most have changed
+				tick++
+				flood(u, tick, 0, n)
+			}
+			still += int(u.Bytes() - u.Dirty())
 			buried += len(u.outside.buried)
 			u.Cut(true)
 			if !u.changes.wholly() {
@@ -128,8 +135,8 @@ func TestAStoreHasNothingButWhatAWholeCutHad(t *testing.T) {
 		}
 		commits += r.commits
 	}
-	if buried < 200 || saved < 10_000 || commits < 24 {
-		t.Errorf("%d buried, %d saved, %d committed: not much was tried", buried, saved, commits)
+	if buried < 200 || saved < 10_000 || still < 200_000 || commits < 24 {
+		t.Errorf("%d buried, %d saved, %d bytes that had not changed, %d committed: not much was tried", buried, saved, still, commits)
 	}
 }
 
