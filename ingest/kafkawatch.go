@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"weir/internal/broker"
+	"weir/internal/failpoint"
 )
 
 // How often the brokers are asked about more than records.
@@ -273,6 +274,7 @@ func (t *Topic) commit(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
+	failpoint.Hit("ingest.commit.before")
 	got, err := kadm.NewClient(t.cl).CommitOffsets(ctx, t.cfg.Group, offsets)
 	if err == nil {
 		err = got.Error()
@@ -283,6 +285,7 @@ func (t *Topic) commit(ctx context.Context) {
 		}
 		return
 	}
+	failpoint.Hit("ingest.commit.after")
 	if t.watch.committed == nil {
 		t.watch.committed = make(map[int32]int64)
 	}

@@ -20,7 +20,7 @@ var imports = map[string][]string{
 	"event":                    {},
 	"state":                    {"event", "internal/failpoint"},
 	"windows":                  {"event", "state"},
-	"ingest":                   {"event", "internal/broker"},
+	"ingest":                   {"event", "internal/broker", "internal/failpoint"},
 	"enrich":                   {"event"},
 	"emit":                     {"event", "internal/broker", "internal/failpoint", "internal/seal"},
 	"archive":                  {"event", "ingest", "state", "internal/failpoint"},

@@ -21,7 +21,7 @@ func TestNothingIsLostWhenWeirIsKilledOverFiles(t *testing.T) {
 	s := w.fileSources(6 * time.Second)
 	w.configure(s)
 	w.begin(1, 600, s)
-	w.killed(often(t, "WEIR_KILLS", 5))
+	w.killed(often(t, "WEIR_KILLS", 5), failpoints)
 }
 
 // The same over a topic.
@@ -31,11 +31,12 @@ func TestNothingIsLostWhenWeirIsKilledOverATopic(t *testing.T) {
 	s := topicSources(t, embedded(t, partitions), partitions)
 	w.configure(s)
 	w.begin(2, 600, s)
-	w.killed(often(t, "WEIR_KILLS", 5))
+	w.killed(often(t, "WEIR_KILLS", 5), slices.Concat(failpoints, topicFailpoints))
 }
 
-// killed kills weir n times and demands that nobody can tell.
-func (w *world) killed(n int) {
+// killed kills weir n times, in turns at random moments and at one of the points, and
+// demands that nobody can tell.
+func (w *world) killed(n int, points []point) {
 	t := w.t
 	t.Helper()
 	seed := rand.Uint64()
@@ -45,7 +46,7 @@ func (w *world) killed(n int) {
 	for i := range n {
 		before := newest(w.state())
 		if i%2 == 0 {
-			point := failpoints[(i/2)%len(failpoints)]
+			point := points[(i/2)%len(points)]
 			hit := 1 + moments.IntN(point.most)
 			if i == 0 {
 				hit = 2 // behind a checkpoint, so that the last life has one to go on from
