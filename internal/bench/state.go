@@ -118,7 +118,7 @@ func checkpointsAt(out io.Writer, dir string, src *loop, density string, c costi
 	if cost > mostCost {
 		faults = append(faults, fmt.Errorf("at %s: checkpoints cost %.1f %%, must be at most %.0f %%", density, 100*cost, 100*mostCost))
 	}
-	faults = append(faults, stall(ctx, out, dir, src, density, costing{seconds: 25, pace: half}))
+	faults = append(faults, stall(ctx, out, dir, src, density, costing{seconds: 60, pace: half}))
 	return errors.Join(faults...)
 }
 
