@@ -61,6 +61,10 @@ type lived struct {
 	store    state.Stats
 }
 
+// settled is when a run is under way: what waits before has come while everything was
+// made and met for the first time.
+const settled = 5 * time.Second
+
 // wait is how long so many events waited.
 type wait struct {
 	of     time.Duration
@@ -138,8 +142,9 @@ func (l live) run(ctx context.Context) (r lived, err error) {
 		s.Enrich.Reads = plan.Reads
 	}
 	var mu sync.Mutex
+	began := time.Now()
 	s.Adjust = func(b *event.Batch) {
-		if l.src.pace == 0 || len(b.Events) == 0 {
+		if l.src.pace == 0 || len(b.Events) == 0 || time.Since(began) < settled {
 			return
 		}
 		last := b.Events[len(b.Events)-1].Offset / 2
@@ -157,7 +162,7 @@ func (l live) run(ctx context.Context) (r lived, err error) {
 			}
 			// The tick could run once the first line came that closes its second.
 			closes := ds[i].Time.Unix() + int64(s.Disorder/time.Second)
-			if due, ok := l.src.dueOf(closes); ok {
+			if due, ok := l.src.dueOf(closes); ok && now.Sub(began) >= settled {
 				r.waits = append(r.waits, wait{now.Sub(due), 1})
 			}
 		}
@@ -171,7 +176,7 @@ func (l live) run(ctx context.Context) (r lived, err error) {
 		}
 	}
 	stop, watched := make(chan struct{}), make(chan struct{})
-	began, cpu := time.Now(), cpuTime()
+	cpu := cpuTime()
 	go func() {
 		defer close(watched)
 		for tenth := int64(1); ; {
