@@ -97,11 +97,6 @@ func (c *Checkpoint) Room() bool {
 	return c.waiting < queueMax
 }
 
-// Drop drops a table of all units: all that it held before this checkpoint.
-func (c *Checkpoint) Drop(table uint16) {
-	_ = c.enqueue(0, func(w *writer) error { return w.drop(table) }) // Commit has the error
-}
-
 // Blob writes a blob of any size under a name; an empty one drops it.
 func (c *Checkpoint) Blob(name string, b []byte) error {
 	own := slices.Clone(b)

@@ -91,32 +91,30 @@ func child(dir string) {
 	}
 }
 
-// childDrops reports whether a checkpoint drops table 1 before it writes to it.
+// childDrops reports whether a checkpoint writes table 1 whole, without what it had.
 func childDrops(tick int64) bool { return tick%5 == 0 }
 
 func childPut(s *Store, c *Checkpoint, tick int64) {
-	if childDrops(tick) {
-		c.Drop(1)
-	}
 	ch := changes{}
 	whole := childWhole(s, tick)
 	childChanges(tick, func(unit int, table uint16, k Key, value []byte) {
+		keys := whole[place{unit: unit, table: table}]
 		switch {
-		case whole == nil || table != 0:
+		case keys == nil:
 			ch.set(s, unit, table, k, value)
 		case value == nil:
-			delete(whole[unit], k)
+			delete(keys, k)
 		default:
-			whole[unit][k] = value
+			keys[k] = value
 		}
 	})
-	for unit, keys := range whole {
+	for at, keys := range whole {
 		pages := 1 + len(keys)/20
-		if err := c.Whole(unit, 0, pages); err != nil {
+		if err := c.Whole(at.unit, at.table, pages); err != nil {
 			return // Commit has it
 		}
 		for k, v := range keys {
-			at := place{unit: unit, page: PageAmong(k, pages)}
+			at.page = PageAmong(k, pages)
 			ch[at] = AppendChange(ch[at], k, v)
 		}
 	}
@@ -127,21 +125,25 @@ func childPut(s *Store, c *Checkpoint, tick int64) {
 	}
 }
 
-// childWhole returns what table 0 of each unit has, where a checkpoint writes that
-// table whole; else nil.
-func childWhole(s *Store, tick int64) []map[Key][]byte {
-	if tick*tick%3 == 0 {
-		return nil
-	}
-	all := make([]map[Key][]byte, testUnits)
-	for unit := range all {
-		all[unit] = map[Key][]byte{}
-		if err := s.Unit(unit).Scan(0, func(k Key, v []byte) error { all[unit][k] = bytes.Clone(v); return nil }); err != nil {
+// childWhole returns the tables that a checkpoint writes whole, by the first page's
+// place, with what is kept of them.
+func childWhole(s *Store, tick int64) map[place]map[Key][]byte {
+	whole := map[place]map[Key][]byte{}
+	for unit := range testUnits {
+		if childDrops(tick) {
+			whole[place{unit: unit, table: 1}] = map[Key][]byte{}
+		}
+		if tick*tick%3 == 0 {
+			continue
+		}
+		keys := map[Key][]byte{}
+		if err := s.Unit(unit).Scan(0, func(k Key, v []byte) error { keys[k] = bytes.Clone(v); return nil }); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+		whole[place{unit: unit}] = keys
 	}
-	return all
+	return whole
 }
 
 // advance makes of a model at one tick that of a later one.

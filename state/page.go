@@ -64,7 +64,7 @@ func (p *page) memory() int64 {
 
 // tableView is a unit's table as of a generation.
 type tableView struct {
-	since uint32  // entries of earlier segments are of a table that was dropped
+	since uint32  // entries of earlier segments are over: the table was written whole
 	pages []*page // by number; nil where there is no entry
 	bytes int64   // of all entries
 	live  int64   // of all pages

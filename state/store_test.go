@@ -88,14 +88,22 @@ func TestAScanGoesOnWhileItsGenerationIsSuperseded(t *testing.T) {
 	for i := range keys {
 		keys[i] = randomKey(rng, 0)
 	}
-	commit := func(tick byte, drop bool) {
+	commit := func(tick byte, whole bool) {
 		c := s.Begin(nil)
 		ch := changes{}
-		if drop {
-			c.Drop(1)
+		const pages = 200
+		if whole {
+			if err := c.Whole(0, 1, pages); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, k := range keys {
-			ch.set(s, 0, 1, k, bytes.Repeat([]byte{tick}, 50))
+			if v := bytes.Repeat([]byte{tick}, 50); whole {
+				at := place{0, 1, PageAmong(k, pages)}
+				ch[at] = AppendChange(ch[at], k, v)
+			} else {
+				ch.set(s, 0, 1, k, v)
+			}
 		}
 		ch.put(t, c)
 		if err := c.Commit(t.Context(), Flip{Tick: int64(tick)}); err != nil {
@@ -267,10 +275,6 @@ func TestWhatACheckpointCannotHoldIsAnError(t *testing.T) {
 		"a deletion in a table that is written whole": func(c *Checkpoint) error {
 			return errors.Join(c.Whole(0, 1, 1), c.Put(0, 1, 0, AppendChange(nil, k, nil)))
 		},
-		"dropped behind a change": func(c *Checkpoint) error {
-			defer c.Drop(6)
-			return c.Put(0, 6, 0, largest)
-		},
 	} {
 		if err := commit(fill); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, must have %q", err, want)
@@ -397,31 +401,28 @@ func TestPagesAreLookedAtByTheHour(t *testing.T) {
 	}
 }
 
-func TestWhatADroppedTableHeldStaysGone(t *testing.T) {
+func TestWhatATableHeldThatCameWholeStaysGone(t *testing.T) {
 	w := newWorld(t, 1)
-	commit := func(drop bool, count int, of func(k Key) bool) {
+	commit := func(count int, of func(k Key) bool) {
 		c := w.s.Begin(nil)
-		if drop {
-			c.Drop(1)
-		}
 		ch := changes{}
 		w.m.values[0][1] = map[Key][]byte{}
 		for len(w.m.values[0][1]) < count {
 			if k := randomKey(w.rng, 0); of(k) {
 				w.m.values[0][1][k] = make([]byte, 100)
-				ch.set(w.s, 0, 1, k, w.m.values[0][1][k])
 			}
 		}
+		w.whole(c, ch, place{table: 1}, w.m.values[0][1])
 		ch.put(t, c)
 		w.m.last, w.m.ok = Flip{Tick: 1}, true
 		if err := c.Commit(t.Context(), w.m.last); err != nil {
 			t.Fatal(err)
 		}
 	}
-	commit(false, 2000, func(Key) bool { return true })
-	commit(true, 100, func(k Key) bool { return hash(k)%2 == 1 })
+	commit(2000, func(Key) bool { return true })
+	commit(100, func(k Key) bool { return hash(k)%2 == 1 })
 	if w.s.Stats().Garbage < 200_000 {
-		t.Fatalf("%d bytes of garbage: what was dropped is not on disk any more", w.s.Stats().Garbage)
+		t.Fatalf("%d bytes of garbage: what it held is not on disk any more", w.s.Stats().Garbage)
 	}
 	w.m.compare(t, w.s, w.rng)
 	w.reopen(nil)

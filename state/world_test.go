@@ -76,7 +76,6 @@ func (w *world) checkpoint() {
 	dropped := -1
 	if w.rng.IntN(12) == 0 {
 		id := uint16(w.rng.IntN(3))
-		c.Drop(id)
 		dropped = int(id)
 		for u := range next.values {
 			delete(next.values[u], id)
@@ -111,7 +110,7 @@ func (w *world) checkpoint() {
 					ch.set(w.s, u, id, k, nil)
 				}
 			}
-			if int(id) != dropped && w.rng.IntN(6) == 0 {
+			if int(id) == dropped || w.rng.IntN(6) == 0 {
 				w.whole(c, ch, place{unit: u, table: id}, tables[id])
 			}
 		}
