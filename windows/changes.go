@@ -6,7 +6,8 @@ package windows
 // index.listed. A cut makes list pending by swapping the two flags. A pending
 // key is encoded by Encode in its time, or before it changes; its slot then
 // loses the flag, and has encoded until it changes or the checkpoint is
-// settled.
+// settled. A cut of all keys takes those along that did not change: Encode makes
+// them pending first, or who changes one.
 type changes struct {
 	list  []uint32 // slots
 	bytes int64    // accounted for the keys in list
@@ -17,12 +18,12 @@ type changes struct {
 	waiting int64    // bytes accounted for the keys in pending that did not change since
 	lines   lines    // as of the cut
 
-	// Of a cut that has all keys: into how many pages each table goes (else it is
-	// empty), and the slots in which keys are still to be gathered, with the bytes
-	// accounted for these.
-	pages                []int
-	gathered, ungathered uint32
-	rest                 int64
+	// Of a cut of all keys: into how many pages each table goes (else it is empty),
+	// the slots of which those are still to be gathered whose key did not change, and
+	// the bytes accounted for these keys.
+	pages                 []int
+	gatherNext, gatherEnd uint32
+	gatherBytes           int64
 
 	encoder encoder
 }
@@ -30,8 +31,8 @@ type changes struct {
 // change notes that a key, which is not in the list yet, is about to change.
 func (u *Unit) change(i uint32, s *slot) {
 	c := &u.changes
-	if c.waits(i, s) {
-		c.take(i, s)
+	if c.toGather(i, s) {
+		c.addPending(i, s)
 	}
 	if s.flags&c.flag != 0 {
 		u.save(i, s)
@@ -56,8 +57,8 @@ func (u *Unit) begin(i uint32, s *slot) {
 // forget notes that a key is about to leave memory for ever.
 func (u *Unit) forget(i uint32, s *slot) {
 	c := &u.changes
-	if c.waits(i, s) {
-		c.take(i, s)
+	if c.toGather(i, s) {
+		c.addPending(i, s)
 	}
 	switch {
 	case s.flags&c.flag != 0:
@@ -72,17 +73,17 @@ func (u *Unit) forget(i uint32, s *slot) {
 
 // clean reports whether the store has the key in a slot as it is.
 func (u *Unit) clean(i uint32, s *slot) bool {
-	return s.flags&(encoded|dirtyEven|dirtyOdd) == 0 && !u.changes.waits(i, s)
+	return s.flags&(encoded|dirtyEven|dirtyOdd) == 0 && !u.changes.toGather(i, s)
 }
 
 // Dirty returns the bytes accounted for keys that changed since they were last
 // settled.
-func (u *Unit) Dirty() int64 { return u.changes.bytes + u.changes.waiting + u.changes.rest }
+func (u *Unit) Dirty() int64 { return u.changes.bytes + u.changes.waiting + u.changes.gatherBytes }
 
 // Cut makes the keys that changed since the last cut pending: Encode will hand
 // them over as they are now, whatever becomes of them in the meantime. Where all may
-// be dirty at once, and most are, the others are pending with them, which is cheaper
-// to write. A cut that was not settled counts as failed. AppendHead belongs to the
+// be dirty at once, and most are, the others come with them, which is cheaper to
+// write. A cut that was not settled counts as failed. AppendHead belongs to the
 // same moment.
 func (u *Unit) Cut(all bool) {
 	if u.changes.cut {
@@ -127,7 +128,7 @@ func (u *Unit) Settle(ok bool) {
 		}
 	}
 	c.pending, c.waiting, c.cut, c.flag, c.pages = shrunk(c.pending), 0, false, 0, c.pages[:0]
-	c.gathered, c.ungathered, c.rest = 0, 0, 0
+	c.gatherNext, c.gatherEnd, c.gatherBytes = 0, 0, 0
 	c.encoder.reset()
 	for k, b := range u.outside.buried {
 		switch {

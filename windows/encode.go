@@ -117,7 +117,8 @@ func (e *encoder) roomFor(bytes int) *[]byte {
 
 // Encode hands over a slice of the keys that were pending at the last Cut, and
 // reports whether that was the last of them. Each page comes once, and a table that
-// comes whole is announced before. It hands over no more while there is no room.
+// comes whole is announced before. It hands over no more while there is no room. Of a
+// cut of all keys it first gathers those that did not change, some in each call.
 // After an error the checkpoint must be settled as failed.
 func (u *Unit) Encode(to Sink) (done bool, err error) {
 	c := &u.changes
@@ -128,7 +129,7 @@ func (u *Unit) Encode(to Sink) (done bool, err error) {
 	if u.outside.store == nil {
 		return false, errNoStore
 	}
-	if c.ungathered > 0 {
+	if c.gatherEnd > 0 {
 		u.gather()
 		return false, nil
 	}

@@ -14,7 +14,7 @@ type slot struct {
 }
 
 // The flags of a slot. A key is clean, so that it may leave memory, if none of
-// encoded, dirtyEven and dirtyOdd is set; see checkpoint.go.
+// encoded, dirtyEven and dirtyOdd is set and it is not to be gathered; see changes.go.
 const (
 	used      = 1 << iota
 	marked    // touched by the Fold that is going on

@@ -31,37 +31,38 @@ func (u *Unit) whole() {
 	if u.outside.store == nil || u.outside.keys > 0 || len(c.pending)*100 < u.index.keys*wholeShare {
 		return
 	}
-	c.gathered, c.ungathered, c.rest = 0, u.index.slots, u.bytes-c.waiting
+	c.gatherNext, c.gatherEnd, c.gatherBytes = 0, u.index.slots, u.bytes-c.waiting
 	for table := range u.shapes {
 		keys, cost := u.cohorts.sum(table)
-		values := cost - keys*keyBytes // of the size classes that they have, so a few too many
+		values := cost - keys*(keyBytes+ownerBytes) // bytes of their size classes: a few too many
 		c.pages = append(c.pages, state.PagesOf(values+keys*state.ChangeBytes(maxHeader)))
 	}
 }
 
-// waits reports whether a key is still to be gathered.
-func (c *changes) waits(i uint32, s *slot) bool {
-	return i < c.ungathered && i >= c.gathered && s.flags&(encoded|dirtyEven|dirtyOdd) == 0
+// toGather reports whether a slot's key, which was there before the Fold that is going
+// on, is still to be gathered.
+func (c *changes) toGather(i uint32, s *slot) bool {
+	return i < c.gatherEnd && i >= c.gatherNext && s.flags&(encoded|dirtyEven|dirtyOdd) == 0
 }
 
-// take makes a key pending that did not change.
-func (c *changes) take(i uint32, s *slot) {
+// addPending makes a key pending that did not change.
+func (c *changes) addPending(i uint32, s *slot) {
 	s.flags |= c.flag
 	c.pending = append(c.pending, i)
 	c.waiting += s.cost()
-	c.rest -= s.cost()
+	c.gatherBytes -= s.cost()
 }
 
 // gather makes some of the keys pending that did not change.
 func (u *Unit) gather() {
 	c := &u.changes
-	for end := min(c.gathered+gatherSlots, c.ungathered); c.gathered < end; c.gathered++ {
-		if s := u.index.slot(c.gathered); s.used() && c.waits(c.gathered, s) {
-			c.take(c.gathered, s)
+	for end := min(c.gatherNext+gatherSlots, c.gatherEnd); c.gatherNext < end; c.gatherNext++ {
+		if s := u.index.slot(c.gatherNext); s.used() && c.toGather(c.gatherNext, s) {
+			c.addPending(c.gatherNext, s)
 		}
 	}
-	if c.gathered == c.ungathered {
-		c.gathered, c.ungathered = 0, 0
+	if c.gatherNext == c.gatherEnd {
+		c.gatherNext, c.gatherEnd = 0, 0
 	}
 }
 
