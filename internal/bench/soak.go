@@ -23,12 +23,11 @@ const (
 	soakDays  = 7
 	mostSlope = 1.0 // MiB of anonymous memory for each million events, after the first tenth
 	// soakState is so little that keys leave memory before the first tenth is over.
-	// With the least that a run may have, 256 MiB, it is not done within soakTime where
-	// the machine has other work.
+	// With the least that a run may have, 256 MiB, it takes several times as long.
 	soakState = 512 << 20
 	soakEvery = 500 * time.Millisecond
 	// soakTime is how long it may take.
-	soakTime = 40 * time.Minute
+	soakTime = 3 * time.Hour
 	// slack is how many goroutines and descriptors more than in the first half there
 	// may be in the second one: they come and go with each checkpoint, but what stays
 	// adds up. Tables of the store are counted apart: there are as many as it is large.
