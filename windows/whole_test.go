@@ -104,10 +104,12 @@ func TestAStoreHasNothingButWhatAWholeCutHad(t *testing.T) {
 			alive := u.Alive()
 			r.going = r.store.Begin(func(_ int, table uint16, value []byte) bool { return alive(table, value) })
 			r.flip.Units = [][]byte{u.AppendHead(nil)}
-			if _, err := u.Encode(sinkOf(r.going, func() bool { return true })); err != nil { // gathers some
-				t.Fatal(err)
+			if rng.IntN(2) == 0 { // some are gathered before any changes
+				if _, err := u.Encode(sinkOf(r.going, func() bool { return true })); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if c := &u.changes; c.gatherNext > 0 {
+			if u.changes.gatherNext > 0 {
 				partly++
 				r.check()
 			}
@@ -145,7 +147,7 @@ func TestAStoreHasNothingButWhatAWholeCutHad(t *testing.T) {
 		}
 		commits += r.commits
 	}
-	if buried < 200 || saved < 10_000 || still < 150_000 || partly < 14 || commits < 24 {
+	if buried < 200 || saved < 10_000 || still < 150_000 || partly < 7 || commits < 24 {
 		t.Errorf("%d buried, %d saved, %d bytes that had not changed, %d gathered in part, %d committed: not much was tried", buried, saved, still, partly, commits)
 	}
 }
