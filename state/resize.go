@@ -1,7 +1,9 @@
 package state
 
 import (
+	"cmp"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -50,41 +52,71 @@ func (w *writer) regroup(now *snapshot, unit int, id uint16, t *tableDraft, want
 // of its number from when the table had more of them, and the base says that they
 // are over.
 func (w *writer) rewrite(now *snapshot, unit int, id uint16, t *tableDraft, group []uint32, want int) error {
-	of := map[uint32][]change{}
 	nothing := t.since == w.first && !slices.ContainsFunc(group, func(i uint32) bool { return t.pages[i] != nil })
-	for _, i := range group {
-		if int(i) < want && !nothing {
-			of[i] = nil
-		}
+	for len(w.group) < len(group) {
+		w.group = append(w.group, reader{far: true, recent: w.read.recent})
 	}
-	for _, i := range group {
+	w.live = w.live[:0]
+	for k, i := range group {
 		p := t.pages[i]
 		if p == nil {
 			continue
 		}
 		at := place{unit, id, i}
-		r := &reader{far: true, recent: w.read.recent} // what is in it is kept until all is written
+		r := &w.group[k] // what is in it is kept until all is written
 		if err := now.read(at, p, r); err != nil {
 			return err
 		}
 		if err := r.resolve(); err != nil {
 			return at.wrap(err)
 		}
-		for _, c := range w.alive(at, r.live) {
-			to := pageOf(hash(c.key), want)
-			of[to] = append(of[to], c)
-		}
+		w.live = append(w.live, w.alive(at, r.live)...)
 	}
-	for _, to := range slices.Sorted(maps.Keys(of)) {
-		if err := w.base(place{unit, id, to}, t, of[to]); err != nil {
-			return err
-		}
+	must := group
+	if past := slices.IndexFunc(group, func(i uint32) bool { return int(i) >= want }); past >= 0 {
+		must = group[:past]
+	}
+	if nothing {
+		must = nil
+	}
+	if err := w.spread(place{unit: unit, table: id}, t, want, w.live, must); err != nil {
+		return err
 	}
 	for _, i := range group {
 		if int(i) >= want && t.pages[i] != nil {
 			w.supersede(t.pages[i])
 			w.place(place{unit, id, i}, t, nil)
 		}
+	}
+	return nil
+}
+
+// spread writes values to those of so many pages that they belong to, and a base to
+// those that must have one, of which the numbers ascend, also where it is empty. It
+// changes the order of the values.
+func (w *writer) spread(at place, t *tableDraft, pages int, live []change, must []uint32) error {
+	slices.SortFunc(live, func(a, b change) int {
+		return cmp.Or(cmp.Compare(pageOf(hash(a.key), pages), pageOf(hash(b.key), pages)), compareKeys(a.key, b.key))
+	})
+	for len(live) > 0 || len(must) > 0 {
+		at.page = math.MaxUint32
+		if len(must) > 0 {
+			at.page = must[0]
+		}
+		if len(live) > 0 {
+			at.page = min(at.page, pageOf(hash(live[0].key), pages))
+		}
+		if len(must) > 0 && must[0] == at.page {
+			must = must[1:]
+		}
+		n := 0
+		for n < len(live) && pageOf(hash(live[n].key), pages) == at.page {
+			n++
+		}
+		if err := w.base(at, t, live[:n]); err != nil {
+			return err
+		}
+		live = live[n:]
 	}
 	return nil
 }

@@ -34,6 +34,8 @@ type writer struct {
 	idle       time.Duration // for how long it has waited or rested
 	committed  bool
 	read       reader
+	group      []reader // of the pages that are split or joined
+	live       []change // of all of them
 	prints     []uint16
 	among      uint16 // the keys whose changes were checked
 	gone       bool   // one of them has no value any more
@@ -309,21 +311,5 @@ func (w *writer) fill(at place, t *tableDraft, changes []byte) error {
 		return nil
 	}
 	t.pages = make([]*page, (len(changes)+pageBytes-1)/pageBytes)
-	return w.spread(at, t, r.live)
-}
-
-// spread writes values to the pages that they belong to.
-func (w *writer) spread(at place, t *tableDraft, live []change) error {
-	of := make(map[uint32][]change)
-	for _, c := range live {
-		p := pageOf(hash(c.key), len(t.pages))
-		of[p] = append(of[p], c)
-	}
-	for _, p := range slices.Sorted(maps.Keys(of)) {
-		at.page = p
-		if err := w.base(at, t, of[p]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.spread(at, t, len(t.pages), r.live, nil)
 }
