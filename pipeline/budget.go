@@ -235,10 +235,11 @@ func (r *run) tidy() {
 	}
 }
 
-// Stores that only make room for a replay take as little memory as may be.
-const spillMemory = state.LeastMemory
+// StoreMemory is what the store of a run may have of its memory for itself.
+func StoreMemory(memory int64) int64 { return memory / 8 }
 
-// SpillConfig is how a temporary store is opened in a directory.
-func SpillConfig(dir string, units int) state.Config {
-	return state.Config{Dir: dir, Units: units, Memory: spillMemory, Temporary: true}
+// SpillConfig is how the temporary store of a run with so much memory is opened in a
+// directory.
+func SpillConfig(dir string, units int, memory int64) state.Config {
+	return state.Config{Dir: dir, Units: units, Memory: StoreMemory(memory), Temporary: true}
 }

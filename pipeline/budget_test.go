@@ -152,7 +152,7 @@ func floodAlone(t *testing.T, order string) {
 	cfg.Memory, cfg.Accounted = f.Memory, f.Accounted
 	cfg.Spill = func() (*state.Store, error) {
 		d.Stored = true
-		return state.Open(t.Context(), pipeline.SpillConfig(f.Dir, 64))
+		return state.Open(t.Context(), pipeline.SpillConfig(f.Dir, 64, f.Memory))
 	}
 	cfg.Emit = func(ds []event.Decision) error {
 		for i := range ds {

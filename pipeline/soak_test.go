@@ -151,7 +151,7 @@ func soakAlone(t *testing.T) {
 	cfg := shippedConfig(t, src, testkit.NginxJSON)
 	cfg.Units, cfg.Memory, cfg.Accounted = soakUnits, soakMemory, 16*soakMemory
 	cfg.Spill = func() (*state.Store, error) {
-		store, err := state.Open(t.Context(), pipeline.SpillConfig(t.TempDir(), soakUnits))
+		store, err := state.Open(t.Context(), pipeline.SpillConfig(t.TempDir(), soakUnits, soakMemory))
 		src.store.Store(store)
 		return store, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"weir/pipeline"
 	"weir/state"
 )
 
@@ -16,7 +17,9 @@ const otherFiles = 1024
 
 // filesNeeded returns how many files a run has open when its store is as large as
 // it may be.
-func (c *config) filesNeeded() int64 { return state.Files(c.memory()/8, c.disk()) + otherFiles }
+func (c *config) filesNeeded() int64 {
+	return state.Files(pipeline.StoreMemory(c.memory()), c.disk()) + otherFiles
+}
 
 // fewFiles says that a store could not grow to what state: disk: allows where a
 // process may have only so many files open, or mapped; empty: it could. A limit of

@@ -237,7 +237,7 @@ func (e *environment) replay(ctx context.Context, o *replayOptions) error {
 	start := time.Now()
 	sum, runErr := e.decide(ctx, p, eras, o.files, o.format, pipeline.Config{
 		Journal: marks, Since: since, Workers: o.workers, Log: e.log,
-		Memory: p.cfg.memory(), Usage: pipeline.ProcessUsage, Accounted: p.cfg.disk(), Spill: spillInto(ctx, o.out),
+		Memory: p.cfg.memory(), Usage: pipeline.ProcessUsage, Accounted: p.cfg.disk(), Spill: spillInto(ctx, o.out, p.cfg.memory()),
 		Emit: func(ds []event.Decision) error {
 			found.add(ds)
 			return errors.Join(sink.write(ds), ledger.add(ds))

@@ -188,6 +188,6 @@ func added(a, b map[string]int64) map[string]int64 {
 
 // spillInto makes the temporary store of a replay, for keys that memory has no
 // room for: in its own directory, or where temporary files go.
-func spillInto(ctx context.Context, dir string) func() (*state.Store, error) {
-	return func() (*state.Store, error) { return openSpill(ctx, spillDir(dir)) }
+func spillInto(ctx context.Context, dir string, memory int64) func() (*state.Store, error) {
+	return func() (*state.Store, error) { return openSpill(ctx, spillDir(dir), memory) }
 }

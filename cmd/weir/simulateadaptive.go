@@ -158,7 +158,7 @@ func (d *defence) begin() error {
 	go func() {
 		defer close(d.done)
 		sum, err := d.env.decide(d.ctx, p, nil, nil, "", pipeline.Config{
-			Log: d.env.log, Memory: g.cfg.memory(), Usage: pipeline.ProcessUsage, Accounted: g.cfg.disk(), Spill: spillInto(d.ctx, d.dir),
+			Log: d.env.log, Memory: g.cfg.memory(), Usage: pipeline.ProcessUsage, Accounted: g.cfg.disk(), Spill: spillInto(d.ctx, d.dir, g.cfg.memory()),
 			Emit: func(ds []event.Decision) error {
 				if d.emit != nil {
 					if err := d.emit(ds); err != nil {

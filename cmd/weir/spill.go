@@ -22,7 +22,7 @@ func spillDir(out string) string {
 
 // openSpill makes a temporary store in a directory, or says that there is no room
 // for one: nobody waits for it.
-func openSpill(ctx context.Context, dir string) (*state.Store, error) {
+func openSpill(ctx context.Context, dir string, memory int64) (*state.Store, error) {
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
@@ -31,7 +31,7 @@ func openSpill(ctx context.Context, dir string) (*state.Store, error) {
 	if reserve := state.DefaultReserve(total); free < reserve {
 		return nil, &spillShort{dir, fmt.Errorf("%w: %s are free, and %s must stay free", pipeline.ErrSpillFull, bytesText(free), bytesText(reserve))}
 	}
-	return state.Open(ctx, pipeline.SpillConfig(dir, stateUnits))
+	return state.Open(ctx, pipeline.SpillConfig(dir, stateUnits, memory))
 }
 
 // spillShort says in which directory there is no room.
