@@ -49,12 +49,9 @@ func edit(do func(in *inside) error) func(t *testing.T, dir string) {
 		in := &inside{root: sv.root, rootAt: sv.rootAt}
 		for i := range sv.views {
 			for _, table := range sv.views[i].tables {
-				for _, p := range table.pages {
-					if p == nil {
-						continue
-					}
+				for _, p := range table.each() {
 					if len(p.spots) > 1 {
-						in.pages = append(in.pages, p.spots)
+						in.pages = append(in.pages, slices.Clone(p.spots))
 					}
 					if last := p.spots[len(p.spots)-1]; last.segment > in.latest.segment || last.segment == in.latest.segment && last.number > in.latest.number {
 						in.latest = last

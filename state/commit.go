@@ -101,6 +101,7 @@ func (w *writer) view() (*view, error) {
 	for w.segments[0].live == 0 && w.segments[0].id < w.first {
 		w.segments = w.segments[1:]
 	}
+	w.leaf.close()
 	v := &view{
 		segments:   w.segments,
 		generation: w.generation,
@@ -122,7 +123,7 @@ func (w *writer) view() (*view, error) {
 			if t.empty() {
 				delete(u.tables, id)
 			} else {
-				u.tables[id] = t.tableView
+				u.tables[id] = &t.tableView
 			}
 		}
 		v.units[i] = u
@@ -130,16 +131,6 @@ func (w *writer) view() (*view, error) {
 	var err error
 	v.flip, err = decodeFlip(w.flip) // a copy: the caller may use his bytes again
 	return v, err
-}
-
-// empty reports whether a table has no record.
-func (t *tableView) empty() bool {
-	for _, p := range t.pages {
-		if p != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // flip puts a view into force on disk: one small transaction, synced. The root
@@ -201,7 +192,7 @@ func (s *Store) root(v *view) *root {
 	for i := range v.units {
 		u := unitRoot{tally: v.units[i].tally, tables: map[uint16]tableRoot{}}
 		for id, t := range v.units[i].tables {
-			u.tables[id] = tableRoot{pages: len(t.pages), since: t.since}
+			u.tables[id] = tableRoot{pages: t.pages, since: t.since}
 		}
 		r.of = append(r.of, u)
 	}

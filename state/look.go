@@ -211,11 +211,9 @@ func (r *Report) tables(ctx context.Context, v *view, each func(int, uint16, Key
 			if err != nil {
 				return err
 			}
-			for _, p := range t.pages {
-				if p != nil {
-					sum.Pages++
-					sum.Records += int64(p.records)
-				}
+			for _, p := range t.each() {
+				sum.Pages++
+				sum.Records += int64(p.records)
 			}
 		}
 	}

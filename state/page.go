@@ -1,9 +1,6 @@
 package state
 
-import (
-	"slices"
-	"unsafe"
-)
+import "slices"
 
 const (
 	// pageBytes is what a page holds on average once a table has more than one: at
@@ -20,11 +17,11 @@ const (
 	partBytes = 64 << 10
 )
 
-// page is what is known of a page without reading it. It is never changed once
-// it is in a view.
+// page is what is known of a page without reading it. A view has it encoded (see
+// leaf).
 type page struct {
 	tally         // of its entries, all of which are alive
-	spots  []spot // of its entries, oldest first
+	spots  []spot // of its entries, oldest first; none: there is nothing of the page
 	base   int64  // bytes of its base
 	live   int64  // bytes of what a base of it would hold now, about
 	deltas int32  // behind the base
@@ -32,75 +29,54 @@ type page struct {
 	prints []uint16
 }
 
-// mayHave reports whether a key of this fingerprint may be in the page.
-func (p *page) mayHave(print uint16) bool { return slices.Contains(p.prints, print) }
+// there reports whether there is anything of the page.
+func (p *page) there() bool { return len(p.spots) > 0 }
+
+// last is the segment of its newest entry.
+func (p *page) last() uint32 { return p.spots[len(p.spots)-1].segment }
+
+// reset makes one without anything of it. It keeps its room, unless that is much.
+func (p *page) reset() {
+	const spotsKept, printsKept = 4 * maxDeltas, 4096
+	spots, prints := p.spots[:0], p.prints[:0]
+	if cap(spots) > spotsKept {
+		spots = nil
+	}
+	if cap(prints) > printsKept {
+		prints = nil
+	}
+	*p = page{spots: spots, prints: prints}
+}
+
+// copy makes it what another one is.
+func (p *page) copy(o *page) {
+	p.reset()
+	spots, prints := append(p.spots, o.spots...), append(p.prints, o.prints...)
+	*p = *o
+	p.spots, p.prints = spots, prints
+}
+
+// become makes a base of a page that has the keys of these fingerprints.
+func (p *page) become(prints []uint16) {
+	p.prints = append(p.prints[:0], prints...)
+	slices.Sort(p.prints)
+	p.prints = slices.Compact(p.prints)
+	p.base, p.live = p.bytes, p.bytes
+}
 
 // note adds the fingerprints of changes of so many bytes, and counts the keys
 // that are new.
 func (p *page) note(prints []uint16, bytes int) {
 	added := 0
-	for i, print := range prints {
-		if _, ok := slices.BinarySearch(p.prints, print); ok {
-			continue
+	for _, print := range prints {
+		if at, ok := slices.BinarySearch(p.prints, print); !ok {
+			p.prints = slices.Insert(p.prints, at, print)
+			added++
 		}
-		if added == 0 { // the slice is that of the page before
-			p.prints = append(make([]uint16, 0, len(p.prints)+len(prints)-i), p.prints...)
-		}
-		at, _ := slices.BinarySearch(p.prints, print)
-		p.prints = slices.Insert(p.prints, at, print)
-		added++
 	}
 	if added == 0 {
 		return
 	}
 	p.keys += int32(added)
 	p.live += int64(bytes) * int64(added) / int64(len(prints))
-}
-
-// memory is what the page takes in the directory.
-func (p *page) memory() int64 {
-	return int64(unsafe.Sizeof(p)+unsafe.Sizeof(*p)) + 2*int64(cap(p.prints)) + int64(unsafe.Sizeof(spot{}))*int64(cap(p.spots))
-}
-
-// tableView is a unit's table as of a generation.
-type tableView struct {
-	since uint32  // entries of earlier segments are over: the table was written whole
-	pages []*page // by number; nil where there is no entry
-	bytes int64   // of all entries
-	live  int64   // of all pages
-	keys  int64
-}
-
-// clone returns a copy that may be changed.
-func (t *tableView) clone() *tableView {
-	c := *t
-	c.pages = slices.Clone(t.pages)
-	return &c
-}
-
-// set puts a page in the place of another one; nil takes it out.
-func (t *tableView) set(i uint32, p *page) (out, in tally) {
-	if old := t.pages[i]; old != nil {
-		out = old.tally
-		t.keys -= int64(old.keys)
-		t.live -= old.live
-	}
-	if p != nil {
-		in = p.tally
-		t.keys += int64(p.keys)
-		t.live += p.live
-	}
-	t.bytes += in.bytes - out.bytes
-	t.pages[i] = p
-	return out, in
-}
-
-// wanted is how many pages the table should have. It grows as soon as pages are
-// too full on average, and shrinks only when they are nearly empty.
-func (t *tableView) wanted() int {
-	want := int(max((t.live+pageBytes-1)/pageBytes, 1))
-	if n := len(t.pages); want <= n && want > n/4 {
-		return n
-	}
-	return want
 }

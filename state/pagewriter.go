@@ -4,15 +4,15 @@ import "math"
 
 // delta writes changes behind the entries of a page.
 func (w *writer) delta(at place, t *tableDraft, changes []byte) error {
-	p := *t.pages[at.page]
+	p := w.page()
+	p.copy(w.leaf.page(t, at.page))
 	p.deltas++
 	p.note(w.prints, len(changes))
-	p.spots = append(make([]spot, 0, len(p.spots)+1), p.spots...) // those of the page before are not written over
-	out := parts{w: w, at: at, page: &p, kind: kindDelta, full: chunkBytes}
+	out := parts{w: w, at: at, page: p, kind: kindDelta, full: chunkBytes}
 	if err := out.all(changes); err != nil {
 		return err
 	}
-	w.place(at, t, &p)
+	w.place(at, t, p)
 	return nil
 }
 
@@ -87,7 +87,8 @@ func (o *parts) end() error {
 
 // base writes all that a page holds, in the place of what was there.
 func (w *writer) base(at place, t *tableDraft, live []change) error {
-	p := &page{keys: int32(len(live)), spots: make([]spot, 0, 1)}
+	p := w.page()
+	p.keys = int32(len(live))
 	out := parts{w: w, at: at, page: p, kind: kindBase, full: chunkBytes, body: w.body[:0]}
 	w.prints = w.prints[:0]
 	for _, c := range live {
@@ -101,14 +102,12 @@ func (w *writer) base(at place, t *tableDraft, live []change) error {
 	}
 	w.body = out.body
 	p.become(w.prints)
-	w.supersede(t.pages[at.page])
 	w.place(at, t, p)
 	return nil
 }
 
-// supersede takes note that nobody reads the entries of a page any more.
-func (w *writer) supersede(p *page) {
-	if p != nil {
-		w.segments.gone(p.spots)
-	}
+// page returns a page that is to be filled in, until it is asked for the next one.
+func (w *writer) page() *page {
+	w.made.reset()
+	return &w.made
 }

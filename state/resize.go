@@ -14,7 +14,7 @@ func (w *writer) resize(now *snapshot) error {
 	for i := range w.units {
 		for _, id := range slices.Sorted(maps.Keys(w.units[i].tables)) {
 			t := w.units[i].tables[id]
-			if want := t.wanted(); want != len(t.pages) {
+			if want := t.wanted(); want != t.pages {
 				if err := w.regroup(now, i, id, t, want); err != nil {
 					return err
 				}
@@ -26,7 +26,7 @@ func (w *writer) resize(now *snapshot) error {
 
 // regroup gives a table want pages.
 func (w *writer) regroup(now *snapshot, unit int, id uint16, t *tableDraft, want int) error {
-	have := len(t.pages)
+	have := t.pages
 	groups := map[uint32][]uint32{} // those that are joined, or the one that is split, by the smaller count's page
 	for q := min(have, want); q < max(have, want); q++ {
 		p := parentOf(uint32(q), min(have, want))
@@ -36,14 +36,15 @@ func (w *writer) regroup(now *snapshot, unit int, id uint16, t *tableDraft, want
 		groups[p] = append(groups[p], uint32(q))
 	}
 	if want > have {
-		t.pages = append(t.pages, make([]*page, want-have)...)
+		t.resize(want)
 	}
 	for _, p := range slices.Sorted(maps.Keys(groups)) {
 		if err := w.rewrite(now, unit, id, t, groups[p], want); err != nil {
 			return err
 		}
 	}
-	t.pages = t.pages[:want]
+	w.leaf.close()
+	t.resize(want)
 	return nil
 }
 
@@ -52,14 +53,14 @@ func (w *writer) regroup(now *snapshot, unit int, id uint16, t *tableDraft, want
 // of its number from when the table had more of them, and the base says that they
 // are over.
 func (w *writer) rewrite(now *snapshot, unit int, id uint16, t *tableDraft, group []uint32, want int) error {
-	nothing := t.since == w.first && !slices.ContainsFunc(group, func(i uint32) bool { return t.pages[i] != nil })
+	nothing := t.since == w.first && !slices.ContainsFunc(group, func(i uint32) bool { return w.leaf.page(t, i).there() })
 	for len(w.group) < len(group) {
 		w.group = append(w.group, reader{far: true, recent: w.read.recent})
 	}
 	w.live = w.live[:0]
 	for k, i := range group {
-		p := t.pages[i]
-		if p == nil {
+		p := w.leaf.page(t, i)
+		if !p.there() {
 			continue
 		}
 		at := place{unit, id, i}
@@ -83,9 +84,8 @@ func (w *writer) rewrite(now *snapshot, unit int, id uint16, t *tableDraft, grou
 		return err
 	}
 	for _, i := range group {
-		if int(i) >= want && t.pages[i] != nil {
-			w.supersede(t.pages[i])
-			w.place(place{unit, id, i}, t, nil)
+		if int(i) >= want {
+			w.place(place{unit, id, i}, t, &page{})
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ func TestAPageThatComesAgainHoldsNothingOfBefore(t *testing.T) {
 	}
 	w.cfg.sizes = usualSizes // nothing is emptied: what was there before stays in a segment in force
 	w.s = mustOpen(t, w.cfg)
-	pages := func() int { return len(w.s.current.Load().units[0].tables[1].pages) }
+	pages := func() int { return w.s.current.Load().units[0].tables[1].pages }
 	commit := func(fill func(ch changes)) {
 		c := w.s.Begin(nil)
 		ch := changes{}

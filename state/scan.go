@@ -17,7 +17,7 @@ const (
 // neighbours stands in one chunk, which is then read once for all of them.
 type scanner struct {
 	at     place // of the first page
-	pages  []*page
+	pages  []page
 	wanted []wanted
 	of     []reader // by page
 }
@@ -32,15 +32,16 @@ type wanted struct {
 // of each.
 func (v *view) scan(unit int, table uint16, t *tableView, fn func(place, []change) error) error {
 	var sc scanner
-	for from := 0; from < len(t.pages); {
+	room := make([]page, min(scanRun, t.pages))
+	for from := 0; from < t.pages; {
 		until, size := from, int64(0)
-		for until < len(t.pages) && until-from < scanRun && (until == from || size < scanBytes) {
-			if p := t.pages[until]; p != nil {
-				size += p.bytes
-			}
+		for until < t.pages && until-from < scanRun && (until == from || size < scanBytes) {
+			p := &room[until-from]
+			t.read(uint32(until), p)
+			size += p.bytes
 			until++
 		}
-		sc.at, sc.pages = place{unit, table, uint32(from)}, t.pages[from:until]
+		sc.at, sc.pages = place{unit, table, uint32(from)}, room[:until-from]
 		if err := sc.read(v.snapshot); err != nil {
 			return err
 		}
@@ -60,12 +61,9 @@ func (sc *scanner) read(sn *snapshot) error {
 	}
 	defer sn.done(it)
 	sc.wanted, sc.of = sc.wanted[:0], slices.Grow(sc.of[:0], len(sc.pages))[:len(sc.pages)]
-	for i, p := range sc.pages {
+	for i := range sc.pages {
 		sc.of[i].reset()
-		if p == nil {
-			continue
-		}
-		for _, s := range p.spots {
+		for _, s := range sc.pages[i].spots {
 			sc.wanted = append(sc.wanted, wanted{s, i})
 		}
 	}
@@ -110,8 +108,9 @@ func (sc *scanner) place(page int) place {
 
 // each hands over what was read.
 func (sc *scanner) each(fn func(place, []change) error) error {
-	for i, p := range sc.pages {
-		if p == nil {
+	for i := range sc.pages {
+		p := &sc.pages[i]
+		if !p.there() {
 			continue
 		}
 		r, at := &sc.of[i], sc.place(i)

@@ -447,7 +447,9 @@ func TestReadingADamagedPageIsAnError(t *testing.T) {
 		}
 	}
 	commit(1, k)
-	at := s.current.Load().units[0].tables[1].pages[0].spots[0]
+	var p page
+	s.current.Load().units[0].tables[1].read(0, &p)
+	at := p.spots[0]
 	err := s.db.Update(func(txn *badger.Txn) error { return txn.Delete(appendChunkKey(nil, at.segment, at.number)) })
 	if err != nil {
 		t.Fatal(err)

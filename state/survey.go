@@ -22,6 +22,7 @@ type survey struct {
 	root     *root
 	rootAt   uint32 // the segment that it stands in
 	views    []unitView
+	read     []map[uint16][]*page // by unit and table, while records are read
 	segments segments
 	shared   tally
 	pieces   map[spot]tally // of blobs in force, by where they are
@@ -122,11 +123,14 @@ func (sv *survey) matches(side *sidecar) error {
 // run reads every record.
 func (sv *survey) run() error {
 	sv.views = make([]unitView, sv.unitCount)
+	sv.read = make([]map[uint16][]*page, sv.unitCount)
 	for i := range sv.root.of {
 		u := &sv.root.of[i]
 		sv.views[i].tables = make(map[uint16]*tableView, len(u.tables))
+		sv.read[i] = make(map[uint16][]*page, len(u.tables))
 		for id, t := range u.tables {
-			sv.views[i].tables[id] = &tableView{since: t.since, pages: make([]*page, t.pages)}
+			view := newTable(t.since, t.pages)
+			sv.views[i].tables[id], sv.read[i][id] = &view, make([]*page, t.pages)
 		}
 	}
 	for _, id := range sv.root.segments {
@@ -202,10 +206,11 @@ func (sv *survey) entry(e entry, s spot, seg *segment) {
 	if t == nil {
 		return
 	}
-	p := t.pages[e.at.page]
+	pages := sv.read[e.at.unit][e.at.table]
+	p := pages[e.at.page]
 	if p == nil {
 		p = &page{}
-		t.pages[e.at.page] = p
+		pages[e.at.page] = p
 	}
 	if e.kind == kindBase && e.part == 0 { // what stands before it is over
 		sv.segments.gone(p.spots)
@@ -242,7 +247,7 @@ func (sv *survey) changes(e entry, p *page, t *tableView, s *spot) error {
 			return err
 		}
 		h := hash(c.key)
-		if to := pageOf(h, len(t.pages)); to != e.at.page {
+		if to := pageOf(h, t.pages); to != e.at.page {
 			return fmt.Errorf("%w: key %016x%016x belongs to page %d", ErrCorrupt, c.key.Hi, c.key.Lo, to)
 		}
 		s.among |= sixteenth(h)
@@ -267,7 +272,7 @@ func (sv *survey) tableOf(at place, segment uint32) *tableView {
 		return nil
 	}
 	t := sv.views[at.unit].tables[at.table]
-	if t == nil || int(at.page) >= len(t.pages) || segment < t.since {
+	if t == nil || int(at.page) >= t.pages || segment < t.since {
 		return nil
 	}
 	return t
@@ -275,36 +280,47 @@ func (sv *survey) tableOf(at place, segment uint32) *tableView {
 
 // endPages takes the pages that were read into the directory.
 func (sv *survey) endPages() error {
+	var of [leafPages]page
+	var tmp []byte
 	for unit := range sv.views {
 		for id, t := range sv.views[unit].tables {
-			for i, p := range t.pages {
-				if p == nil {
-					continue
-				}
-				t.pages[i] = nil
-				if d := sv.drafts[p]; d != nil && d.bad != nil {
-					if err := sv.report(place{unit, id, uint32(i)}.String(), d.bad); err != nil {
-						return err
+			pages := sv.read[unit][id]
+			for l := range t.leaves {
+				from := l * leafPages
+				some := pages[from:min(from+leafPages, len(pages))]
+				for at, p := range some {
+					of[at].reset()
+					if p == nil {
+						continue
 					}
-					continue
+					some[at] = nil
+					if d := sv.drafts[p]; d != nil && d.bad != nil {
+						if err := sv.report(place{unit, id, uint32(from + at)}.String(), d.bad); err != nil {
+							return err
+						}
+						continue
+					}
+					p.adopt()
+					t.count(&page{}, p)
+					sv.views[unit].plus(p.tally)
+					of[at] = *p
 				}
-				_, in := t.set(uint32(i), p.adopted())
-				sv.views[unit].plus(in)
+				t.leaves[l] = makeLeaf(of[:len(some)], &tmp)
 			}
 		}
 	}
+	sv.read, sv.drafts = nil, nil
 	return nil
 }
 
-// adopted counts what a page holds, whose fingerprints are those of its base and
+// adopt counts what a page holds, whose fingerprints are those of its base and
 // behind them those of its deltas.
-func (p *page) adopted() *page {
+func (p *page) adopt() {
 	base := slices.Clone(p.prints[:p.keys])
 	slices.Sort(base)
 	had := len(slices.Compact(base))
 	slices.Sort(p.prints)
-	p.prints = slices.Clone(slices.Compact(p.prints))
-	p.spots = slices.Clone(p.spots)
+	p.prints = slices.Compact(p.prints)
 	added := len(p.prints) - had
 	p.live = p.base
 	if p.keys > 0 {
@@ -313,7 +329,6 @@ func (p *page) adopted() *page {
 		p.live = p.bytes
 	}
 	p.keys += int32(added)
-	return p
 }
 
 // compare compares what is there with what the root says must be: so nothing is

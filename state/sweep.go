@@ -26,16 +26,16 @@ func (w *writer) empty(ctx context.Context) error {
 	}
 	for unit := range w.from.units {
 		for _, id := range slices.Sorted(maps.Keys(w.from.units[unit].tables)) {
-			for i, p := range w.from.units[unit].tables[id].pages {
-				if p == nil || !w.leaving(p) {
+			for i, p := range w.from.units[unit].tables[id].each() {
+				if !w.leaving(p) {
 					continue
 				}
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				at := place{unit, id, uint32(i)}
+				at := place{unit, id, i}
 				t := w.table(unit, id)
-				if i >= len(t.pages) || t.pages[i] != p { // it was written, joined or dropped
+				if !w.untouched(t, i) {
 					continue
 				}
 				if err := w.merge(at, t, nil); err != nil {
@@ -66,7 +66,7 @@ func (w *writer) clean(ctx context.Context) error {
 	pages := 0
 	for i := range w.from.units {
 		for _, t := range w.from.units[i].tables {
-			pages += len(t.pages)
+			pages += t.pages
 		}
 	}
 	if pages == 0 || w.c.keep == nil {
@@ -101,7 +101,7 @@ func sweepPart(pages int, since time.Duration) int {
 // after returns the page behind a place, in the order of units, tables, pages.
 func (w *writer) after(at place) (next place, ok bool) {
 	if at.unit >= 0 {
-		if t := w.from.units[at.unit].tables[at.table]; t != nil && int(at.page)+1 < len(t.pages) {
+		if t := w.from.units[at.unit].tables[at.table]; t != nil && int(at.page)+1 < t.pages {
 			at.page++
 			return at, true
 		}
@@ -119,14 +119,13 @@ func (w *writer) after(at place) (next place, ok bool) {
 // tidy writes a page anew where enough of it is over: values that keep does not
 // want, and changes that later ones replace.
 func (w *writer) tidy(at place) error {
-	was := w.from.units[at.unit].tables[at.table].pages[at.page]
 	t := w.table(at.unit, at.table)
-	if was == nil || int(at.page) >= len(t.pages) || t.pages[at.page] != was {
+	if !w.untouched(t, at.page) {
 		return nil
 	}
 	w.rest()
 	r := &w.read
-	if err := w.from.read(at, was, r); err != nil {
+	if err := w.from.read(at, w.leaf.page(t, at.page), r); err != nil {
 		return err
 	}
 	if err := r.resolve(); err != nil {

@@ -19,9 +19,7 @@ func (u *Unit) Has(table uint16, k Key) bool {
 	if t == nil {
 		return false
 	}
-	h := hash(k)
-	p := t.pages[pageOf(h, len(t.pages))]
-	return p != nil && p.mayHave(printOf(h))
+	return t.mayHave(hash(k))
 }
 
 // Get appends the key's value as of the last checkpoint. An error wraps
@@ -40,14 +38,11 @@ func (u *Unit) Get(table uint16, k Key, dst []byte) (value []byte, ok bool, err 
 		return dst, false, nil
 	}
 	h := hash(k)
-	at := place{unit: u.index, table: table, page: pageOf(h, len(t.pages))}
-	p := t.pages[at.page]
-	if p == nil {
-		return dst, false, nil
-	}
+	at := place{unit: u.index, table: table, page: pageOf(h, t.pages)}
 	r := readers.Get().(*reader)
 	defer readers.Put(r)
-	c, found, err := v.find(at, p, k, h, r)
+	t.read(at.page, &r.page)
+	c, found, err := v.find(at, &r.page, k, h, r)
 	if err != nil || !found || c.gone {
 		return dst, false, err
 	}
@@ -96,7 +91,7 @@ func (u *Unit) Page(table uint16, k Key) uint32 {
 	if t == nil {
 		return 0
 	}
-	return pageOf(hash(k), len(t.pages))
+	return pageOf(hash(k), t.pages)
 }
 
 // wrap says of an error where in the store it was found.

@@ -34,12 +34,7 @@ type unitView struct {
 func newView(v *view, gone *sync.WaitGroup) *view {
 	for i := range v.units {
 		for _, t := range v.units[i].tables {
-			v.memory += 8 * int64(cap(t.pages))
-			for _, p := range t.pages {
-				if p != nil {
-					v.memory += p.memory()
-				}
-			}
+			v.memory += t.memory()
 		}
 	}
 	v.memory += int64(len(v.flip.Meta)) + 24*int64(cap(v.segments))
@@ -73,6 +68,7 @@ type reader struct {
 	all    []change // every one of them
 	ranks  []rank
 	key    []byte
+	page   page
 	got    tally
 	far    bool // what is behind is going to be read, too
 	recent *recent
@@ -85,7 +81,7 @@ var readers = sync.Pool{New: func() any { return new(reader) }}
 
 func (r *reader) reset() {
 	if cap(r.arena)+cap(r.chunk) > readerMax {
-		*r = reader{far: r.far, recent: r.recent}
+		*r = reader{page: r.page, far: r.far, recent: r.recent}
 	}
 	r.arena, r.ends, r.bodies, r.got = r.arena[:0], r.ends[:0], r.bodies[:0], tally{}
 }

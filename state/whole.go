@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // spareShare is the part of its pages that a table has to spare when it is written
@@ -46,18 +45,15 @@ func (w *writer) anew(at place, pages int) error {
 	if old := w.from.units[at.unit].tables[at.table]; old != nil {
 		w.take(at.unit, old)
 	}
-	view := &tableView{since: w.first, pages: make([]*page, pages)}
-	w.units[at.unit].tables[at.table] = &tableDraft{tableView: view, fresh: map[uint32]bool{}, whole: true}
+	w.units[at.unit].tables[at.table] = &tableDraft{tableView: newTable(w.first, pages), whole: true}
 	return nil
 }
 
 // take takes all pages of a unit's table out of force.
 func (w *writer) take(unit int, t *tableView) {
-	for _, p := range t.pages {
-		if p != nil {
-			w.units[unit].minus(p.tally)
-			w.supersede(p)
-		}
+	for _, p := range t.each() {
+		w.units[unit].minus(p.tally)
+		w.segments.gone(p.spots)
 	}
 }
 
@@ -66,7 +62,8 @@ func (w *writer) putWhole(at place, t *tableDraft, changes []byte) error {
 	if w.gone {
 		return errors.New("a deletion in a table that is written whole")
 	}
-	p := &page{keys: int32(len(w.prints)), spots: make([]spot, 0, 1)}
+	p := w.page()
+	p.keys = int32(len(w.prints))
 	out := parts{w: w, at: at, page: p, kind: kindBase, full: wholeChunkBytes, body: w.body[:0]}
 	if err := out.all(changes); err != nil {
 		return err
@@ -75,12 +72,4 @@ func (w *writer) putWhole(at place, t *tableDraft, changes []byte) error {
 	p.become(w.prints)
 	w.place(at, t, p)
 	return nil
-}
-
-// become makes a base of a page that has the keys of these fingerprints, and sorts
-// them.
-func (p *page) become(prints []uint16) {
-	slices.Sort(prints)
-	p.prints = slices.Clone(slices.Compact(prints))
-	p.base, p.live = p.bytes, p.bytes
 }

@@ -244,10 +244,8 @@ func (w *world) count() {
 	}
 	for i := range v.units {
 		for _, table := range v.units[i].tables {
-			for _, p := range table.pages {
-				if p != nil {
-					note(p.spots)
-				}
+			for _, p := range table.each() {
+				note(p.spots)
 			}
 		}
 	}
@@ -363,8 +361,8 @@ func (w *world) look() {
 	w.m.compare(t, w.s, w.rng)
 	for i := range w.s.current.Load().units {
 		for id, table := range w.s.current.Load().units[i].tables {
-			for n, p := range table.pages {
-				if p != nil && p.deltas > 0 {
+			for n, p := range table.each() {
+				if p.deltas > 0 {
 					t.Errorf("unit %d, table %d, page %d has %d deltas after compacting", i, id, n, p.deltas)
 				}
 			}

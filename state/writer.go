@@ -33,6 +33,8 @@ type writer struct {
 	worked     time.Time     // since when it has worked without a rest
 	idle       time.Duration // for how long it has waited or rested
 	committed  bool
+	leaf       openLeaf
+	made       page // the one that is being written
 	read       reader
 	group      []reader // of the pages that are split or joined
 	live       []change // of all of them
@@ -52,9 +54,8 @@ type unitDraft struct {
 
 // tableDraft is a unit's table as it will be behind the flip.
 type tableDraft struct {
-	*tableView
-	fresh map[uint32]bool // the pages that were written in this generation
-	whole bool            // what is put is all that there is of it
+	tableView
+	whole bool // what is put is all that there is of it
 }
 
 func newWriter(c *Checkpoint) *writer {
@@ -193,24 +194,41 @@ func (w *writer) table(unit int, id uint16) *tableDraft {
 	u := &w.units[unit]
 	t := u.tables[id]
 	if t == nil {
-		t = &tableDraft{fresh: map[uint32]bool{}}
+		t = &tableDraft{}
 		if old := w.from.units[unit].tables[id]; old != nil {
-			t.tableView = old.clone()
+			t.tableView = *old
+			t.leaves = slices.Clone(old.leaves)
 		} else {
-			t.tableView = &tableView{since: w.first, pages: make([]*page, 1)}
+			t.tableView = newTable(w.first, 1)
 		}
 		u.tables[id] = t
 	}
 	return t
 }
 
-// place puts a page in the place of what was there.
+// place puts a page in the place of what was there, of which nobody reads the entries
+// any more that the new one does not have.
 func (w *writer) place(at place, t *tableDraft, p *page) {
-	out, in := t.set(at.page, p)
+	if p.deltas == 0 {
+		w.segments.gone(w.leaf.page(t, at.page).spots)
+	}
+	out, in := w.leaf.set(t, at.page, p)
 	u := &w.units[at.unit]
 	u.minus(out)
 	u.plus(in)
-	t.fresh[at.page] = true
+}
+
+// fresh reports whether a page was written by this checkpoint.
+func (w *writer) fresh(p *page) bool { return p.there() && p.last() >= w.first }
+
+// untouched reports whether a page of a draft is what it was in the view before, and
+// there is something of it.
+func (w *writer) untouched(t *tableDraft, i uint32) bool {
+	if int(i) >= t.pages {
+		return false // it was joined
+	}
+	p := w.leaf.page(t, i)
+	return p.there() && !w.fresh(p)
 }
 
 // put writes what changed in a page: behind what is there, or, where that has
@@ -218,23 +236,23 @@ func (w *writer) place(at place, t *tableDraft, p *page) {
 // new base.
 func (w *writer) put(at place, changes []byte) error {
 	t := w.table(at.unit, at.table)
-	if int(at.page) >= len(t.pages) {
-		return fmt.Errorf("the table has %d pages", len(t.pages))
+	if int(at.page) >= t.pages {
+		return fmt.Errorf("the table has %d pages", t.pages)
 	}
-	if t.fresh[at.page] {
+	old := w.leaf.page(t, at.page)
+	if w.fresh(old) {
 		return errors.New("the page came twice in a checkpoint")
 	}
-	if err := w.check(at, len(t.pages), changes); err != nil {
+	if err := w.check(at, t.pages, changes); err != nil {
 		return err
 	}
 	if t.whole {
 		return w.putWhole(at, t, changes)
 	}
-	old := t.pages[at.page]
 	switch {
-	case old == nil && len(t.pages) == 1:
+	case !old.there() && t.pages == 1:
 		return w.fill(at, t, changes)
-	case old == nil || old.deltas == maxDeltas || old.bytes-old.base+int64(len(changes))+entryHead > old.base || w.leaving(old):
+	case !old.there() || old.deltas == maxDeltas || old.bytes-old.base+int64(len(changes))+entryHead > old.base || w.leaving(old):
 		return w.merge(at, t, changes)
 	}
 	return w.delta(at, t, changes)
@@ -279,8 +297,8 @@ func (w *writer) alive(at place, live []change) []change {
 func (w *writer) merge(at place, t *tableDraft, changes []byte) error {
 	r := &w.read
 	r.reset()
-	old := t.pages[at.page]
-	if old != nil {
+	old := w.leaf.page(t, at.page)
+	if old.there() {
 		if err := w.from.read(at, old, r); err != nil {
 			return err
 		}
@@ -290,8 +308,7 @@ func (w *writer) merge(at place, t *tableDraft, changes []byte) error {
 		return err
 	}
 	r.live = w.alive(at, r.live)
-	if old == nil && len(r.live) == 0 {
-		t.fresh[at.page] = true
+	if !old.there() && len(r.live) == 0 {
 		return nil // there was nothing, and there is nothing
 	}
 	return w.base(at, t, r.live)
@@ -306,10 +323,10 @@ func (w *writer) fill(at place, t *tableDraft, changes []byte) error {
 		return err
 	}
 	r.live = w.alive(at, r.live)
-	t.fresh[0] = true
 	if len(r.live) == 0 {
 		return nil
 	}
-	t.pages = make([]*page, (len(changes)+pageBytes-1)/pageBytes)
-	return w.spread(at, t, len(t.pages), r.live, nil)
+	w.leaf.close()
+	t.resize((len(changes) + pageBytes - 1) / pageBytes)
+	return w.spread(at, t, t.pages, r.live, nil)
 }
