@@ -235,11 +235,12 @@ func (r *run) tidy() {
 	}
 }
 
-// StoreMemory is what the store of a run may have of its memory for itself.
-func StoreMemory(memory int64) int64 { return memory / 8 }
+// spillShare is the part of a run's memory that its temporary store may have for
+// itself.
+const spillShare = 8
 
 // SpillConfig is how the temporary store of a run with so much memory is opened in a
 // directory.
 func SpillConfig(dir string, units int, memory int64) state.Config {
-	return state.Config{Dir: dir, Units: units, Memory: StoreMemory(memory), Temporary: true}
+	return state.Config{Dir: dir, Units: units, Memory: memory / spillShare, Temporary: true}
 }

@@ -18,7 +18,7 @@ type Config struct {
 	Dir     string       // the state's directory: the store, its sidecar and what was put aside stand in it
 	Units   int          // a power of two, fixed when the store is made
 	KeyID   string       // tells key files apart; fixed when the store is made
-	Memory  int64        // bytes that Badger may hold: memtables and caches; less than LeastMemory counts as that
+	Memory  int64        // bytes that Badger may hold; less than LeastMemory counts as that (see badgerOptions)
 	Reserve int64        // bytes that must stay free on the disk; 0: see DefaultReserve
 	Log     *slog.Logger // nil: silent
 	// Temporary makes a store that nothing outlives: it begins empty, has no

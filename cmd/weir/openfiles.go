@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 
-	"weir/pipeline"
 	"weir/state"
 )
 
@@ -18,7 +17,7 @@ const otherFiles = 1024
 // filesNeeded returns how many files a run has open when its store is as large as
 // it may be.
 func (c *config) filesNeeded() int64 {
-	return state.Files(pipeline.StoreMemory(c.memory()), c.disk()) + otherFiles
+	return state.Files(state.LeastMemory, c.disk()) + otherFiles
 }
 
 // fewFiles says that a store could not grow to what state: disk: allows where a

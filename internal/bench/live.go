@@ -96,7 +96,7 @@ func shipped() (*rules.Plan, *enrich.Tables, ingest.Decoder, error) {
 
 // storeOf opens a store as a run does.
 func storeOf(ctx context.Context, dir string) (*state.Store, error) {
-	return state.Open(ctx, state.Config{Dir: dir, Units: benchUnits, KeyID: "bench", Memory: benchMemory / 8})
+	return state.Open(ctx, state.Config{Dir: dir, Units: benchUnits, KeyID: "bench"})
 }
 
 const (

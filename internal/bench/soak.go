@@ -71,10 +71,11 @@ func soak(out io.Writer, dir string, events int) (err error) {
 	s := pipeline.Source{Source: counted, Decode: decode, Disorder: 2 * time.Second, MaxLateness: time.Hour}
 	s.Enrich.Reads = plan.Reads
 	var spilled atomic.Pointer[state.Store]
+	spill := pipeline.SpillConfig(dir, benchUnits, soakState)
 	cfg := pipeline.Config{
 		Sources: []pipeline.Source{s}, Enrich: tables, Plan: plan, Ceiling: event.Enforce, Memory: soakState, Accounted: 8 * soakState, Usage: pipeline.ProcessUsage,
 		Spill: func() (*state.Store, error) {
-			store, err := state.Open(ctx, pipeline.SpillConfig(dir, benchUnits, soakState))
+			store, err := state.Open(ctx, spill)
 			spilled.Store(store)
 			return store, err
 		},
@@ -91,7 +92,7 @@ func soak(out io.Writer, dir string, events int) (err error) {
 				s := sample{at: time.Since(began), processor: cpuTime(), events: counted.read.Load(), rss: u.anon + u.file, anon: u.anon, goroutines: runtime.NumGoroutine()}
 				s.tables, s.descriptors = openFiles()
 				if store := spilled.Load(); store != nil {
-					s.mostTables = state.Files(pipeline.StoreMemory(soakState), store.Stats().Bytes)
+					s.mostTables = state.Files(spill.Memory, store.Stats().Bytes)
 				}
 				samples = append(samples, s)
 				was = course(out, was, s, int64(events))
