@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/table"
@@ -45,7 +46,7 @@ type ahead struct {
 	known atomic.Pointer[[]*mapping] // by what comes first in them
 
 	mu     sync.Mutex      // held to look for tables
-	seen   map[uint64]bool // those that are not known yet
+	seen   map[uint64]bool // those that are not known: whether they may be at the next look, or cannot be read
 	timer  *time.Timer     // has them be looked at again
 	closed bool
 }
@@ -157,15 +158,20 @@ func (a *ahead) look() {
 			delete(spans, m.id)
 		}
 	}
-	seen := map[uint64]bool{}
+	seen, fresh := map[uint64]bool{}, false
 	for id, span := range spans {
-		if !a.seen[id] {
-			seen[id] = true
+		readable, before := a.seen[id]
+		if !before {
+			seen[id], fresh = true, true
 			continue
 		}
-		parts, err := blocksOf(table.NewFilename(id, a.dir))
+		var parts []part
+		if readable {
+			parts, err = blocksOf(table.NewFilename(id, a.dir))
+		}
 		if err != nil || len(parts) < 2 {
-			continue // Badger has deleted it meanwhile
+			seen[id] = false // Badger has deleted it meanwhile, or it stays as it is
+			continue
 		}
 		advise(span.begin, span.end-span.begin, unix.MADV_RANDOM)
 		known = append(known, &mapping{id: id, begin: span.begin, parts: parts})
@@ -176,9 +182,17 @@ func (a *ahead) look() {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	if len(seen) > 0 {
+	if fresh {
 		a.timer = time.AfterFunc(lookAgain, a.look)
 	}
+}
+
+// memory is what is known takes, in bytes.
+func (a *ahead) memory() (n int64) {
+	for _, m := range *a.known.Load() {
+		n += int64(unsafe.Sizeof(*m)) + int64(cap(m.parts))*int64(unsafe.Sizeof(part{}))
+	}
+	return n
 }
 
 // close ends the looking for tables.

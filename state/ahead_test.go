@@ -11,6 +11,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
+	"golang.org/x/sys/unix"
 )
 
 // tablesOf makes a store with some tables that are known, and moved to where they
@@ -183,5 +184,45 @@ func TestATableWithADamagedIndexIsNotKnown(t *testing.T) {
 		if parts, err := blocksOf(path); err == nil && len(parts) > 1 {
 			t.Errorf("cut to %d bytes it has %d blocks", keep, len(parts)-1)
 		}
+	}
+}
+
+// A table that cannot be read is not looked at again and again.
+func TestATableThatCannotBeReadIsLookedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	name := table.NewFilename(7, dir)
+	if err := os.WriteFile(name, make([]byte, os.Getpagesize()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	mapped, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Munmap(mapped); err != nil {
+			t.Error(err)
+		}
+	}()
+	a := newAhead(dir)
+	defer a.close()
+	a.look()
+	if !a.seen[7] || a.timer == nil {
+		t.Fatalf("it was not seen: %v", a.seen)
+	}
+	a.look()
+	if readable, seen := a.seen[7]; readable || !seen || a.timer.Stop() {
+		t.Errorf("seen %v, readable %v, or it is looked at again soon", seen, readable)
+	}
+	a.look()
+	if len(*a.known.Load()) != 0 || a.memory() != 0 || a.timer.Stop() {
+		t.Errorf("%d tables are known in %d bytes, or one is looked at again soon", len(*a.known.Load()), a.memory())
+	}
+	if s := tablesOf(t); s.ahead.memory() < 16*100 {
+		t.Errorf("where blocks are takes %d bytes", s.ahead.memory())
 	}
 }

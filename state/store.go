@@ -124,7 +124,7 @@ type Stats struct {
 	Bytes   int64 // of those that are read, before they are compressed
 	Garbage int64 // bytes, before they are compressed, of those that are not, and are still on disk: at most 2.5 times Bytes and some 100 MiB, but for what readers hold
 	Disk    int64 // blocks that all files take, in bytes, as of the last checkpoint
-	Memory  int64 // bytes held outside of Badger: the directory of pages
+	Memory  int64 // bytes held outside of Badger: the directory of pages, and where blocks of tables are
 	Written int64 // bytes of records written since Open
 }
 
@@ -132,7 +132,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	st := Stats{Disk: s.blocks.Load(), Written: s.written.Load()}
 	v := s.current.Load()
-	st.Memory = v.memory
+	st.Memory = v.memory + s.ahead.memory()
 	st.Records, st.Bytes = int64(v.shared.records), v.shared.bytes
 	total, live := v.segments.sum()
 	st.Garbage = max(total-live, 0) + s.waste.bytes.Load()
