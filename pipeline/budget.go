@@ -235,12 +235,11 @@ func (r *run) tidy() {
 	}
 }
 
-// spillShare is the part of a run's memory that its temporary store may have for
-// itself.
-const spillShare = 8
+// StoreMemory is what the store of a run may have of its memory for itself.
+func StoreMemory(memory int64) int64 { return memory / 8 }
 
 // SpillConfig is how the temporary store of a run with so much memory is opened in a
 // directory.
 func SpillConfig(dir string, units int, memory int64) state.Config {
-	return state.Config{Dir: dir, Units: units, Memory: memory / spillShare, Temporary: true}
+	return state.Config{Dir: dir, Units: units, Memory: StoreMemory(memory), Temporary: true}
 }

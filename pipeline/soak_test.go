@@ -53,7 +53,7 @@ const (
 	// next, some 420,000 events: a leak of 60 bytes an event is more. It moves by some
 	// 8 MiB from run to run, and was 5 to 16 MiB more in the second half.
 	mostGrowth      = 24 << 20
-	mostDirectory   = 16 // bytes a key on disk
+	mostDirectory   = 10 // bytes a key on disk
 	mostGoroutines  = 20
 	mostDescriptors = 20
 	// The store's tables are as many as it is large, some that are being made, and those

@@ -38,7 +38,7 @@ func (in *inside) record(s spot) ([]byte, error) {
 // edit changes a closed store behind its back.
 func edit(do func(in *inside) error) func(t *testing.T, dir string) {
 	return func(t *testing.T, dir string) {
-		db, err := openBadger(badgerOptions(filepath.Join(dir, storeDir), LeastMemory, slog.New(slog.DiscardHandler)))
+		db, err := openBadger(badgerOptions(filepath.Join(dir, storeDir), leastTable, slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,23 +31,21 @@ const (
 	pendingWrites = 3
 )
 
-// badgerOptions is how a store uses Badger within a budget of memory: two
+// badgerOptions is how a store uses Badger with tables of some size: two
 // memtables being flushed and one being written take as much as a table each, and
 // what makes tables up to eight times twice as much, of which Badger gives one back
 // every few seconds. A memtable with the last batch in it makes one table.
 //
-// With more memory tables are larger. That costs less for each byte, but while one is
-// made, and again while it is moved, the kernel takes its pages off all processors, one
-// by one: 40 ms for 4 MiB where it has to ask the other ones through a hypervisor. So
-// where somebody waits for ticks the least is best.
+// A larger table costs less for each byte, but while one is made, and again while it is
+// moved, the kernel takes its pages off all processors, one by one: 40 ms for 4 MiB
+// where it has to ask the other ones through a hypervisor.
 //
 // What is written is behind all keys that are there, so that a table never overlaps
 // with another one: there is one level, to which each table moves once, by itself.
 // With levels before the last one Badger would write it more often. Flushing never
 // waits for that: a large checkpoint comes faster than tables move. Filters are for
 // those that were not moved yet.
-func badgerOptions(dir string, memory int64, log *slog.Logger) badger.Options {
-	table := tableBytes(memory)
+func badgerOptions(dir string, table int64, log *slog.Logger) badger.Options {
 	opt := badger.DefaultOptions(dir).
 		WithMemTableSize(memtable(table)).
 		WithNumMemtables(2).

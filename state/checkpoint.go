@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -215,6 +216,8 @@ func (c *Checkpoint) write() {
 	w := newWriter(c)
 	if err := c.store.poisoned; err != nil {
 		c.fail(err)
+	} else if c.store.segment == math.MaxUint32 {
+		c.fail(errSegments)
 	}
 	for last := false; !last; {
 		jobs, waited := c.take()

@@ -8,19 +8,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tableBytes is how large Badger's tables are within a budget of memory.
-func tableBytes(memory int64) int64 {
-	return int64(1) << min(max(bits.Len64(uint64(memory/16))-1, 21), 22)
+const (
+	leastTable = 2 << 20
+	mostTable  = 4 << 20
+	// tableShare is the part of the memory that a table takes, and waitingShare where
+	// somebody waits for ticks (see badgerOptions): there only a store that may become
+	// so large that it would have tens of thousands of files has larger ones.
+	tableShare   = 16
+	waitingShare = 128
+)
+
+// tableBytes is how large Badger's tables are.
+func (c *Config) tableBytes() int64 {
+	share := int64(waitingShare)
+	if c.Temporary {
+		share = tableShare
+	}
+	return min(max(int64(1)<<(bits.Len64(uint64(c.Memory/share)|1)-1), leastTable), mostTable)
 }
 
 // memtable is how much of a table a memtable holds, of which each becomes one.
 func memtable(table int64) int64 { return table * 4 / 5 }
 
-// Files returns how many files a store with a budget of memory has open at most
-// while so many bytes in it are alive: each table is one, and stays open.
-func Files(memory, alive int64) int64 {
+// Files returns how many files a store has open at most while so many bytes in it are
+// alive: each table is one, and stays open.
+func (c Config) Files(alive int64) int64 {
 	most := alive + alive*5/2 + 100<<20 // with what Stats.Garbage may be
-	return most/memtable(tableBytes(max(memory, LeastMemory))) + 64
+	return most/memtable(c.tableBytes()) + 64
 }
 
 // spare is how many files a process must be able to open before the store writes:

@@ -42,11 +42,11 @@ func TestAStoreHasNoMoreFilesThanItsBytesFill(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := int64(len(tables))
-	if most := (st.Bytes+st.Garbage)/memtable(tableBytes(LeastMemory)) + 4; n < 5 || n > most {
+	if most := (st.Bytes+st.Garbage)/memtable(leastTable) + 4; n < 5 || n > most {
 		t.Errorf("%d tables of %d bytes, must be at most %d", n, st.Bytes+st.Garbage, most)
 	}
-	if most := Files(LeastMemory, st.Bytes); n > most || most < n/2 || Files(LeastMemory, 100*st.Bytes) < 100*n {
-		t.Errorf("%d tables, at most %d are foretold; of a hundred times as many bytes %d", n, most, Files(LeastMemory, 100*st.Bytes))
+	if most := s.cfg.Files(st.Bytes); n > most || most < n/2 || s.cfg.Files(100*st.Bytes) < 100*n {
+		t.Errorf("%d tables, at most %d are foretold; of a hundred times as many bytes %d", n, most, s.cfg.Files(100*st.Bytes))
 	}
 }
 

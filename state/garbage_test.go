@@ -50,7 +50,7 @@ func TestReadingAKeyLeavesLittleForTheCollector(t *testing.T) {
 
 // The memory in which Badger makes a table is kept, and doubles where it is short.
 func TestATableIsMadeInMemoryThatDoesNotGrow(t *testing.T) {
-	opt := badgerOptions(t.TempDir(), LeastMemory, nil)
+	opt := badgerOptions(t.TempDir(), leastTable, nil)
 	pool := z.NewAllocatorPool(1)
 	defer pool.Release()
 	for name, sizes := range map[string][]int{

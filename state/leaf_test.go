@@ -21,13 +21,13 @@ func randomPage(rng *rand.Rand) (p page) {
 		p.records++
 		p.bytes += int64(s.bytes)
 	}
-	for range rng.IntN(100) {
+	for range rng.IntN(400) {
 		p.prints = append(p.prints, uint16(rng.Uint64()))
 	}
 	slices.Sort(p.prints)
 	p.prints = slices.Compact(p.prints)
 	p.sum = rng.Uint64()
-	p.base, p.live = rng.Int64N(1+p.bytes), rng.Int64N(math.MaxInt64)
+	p.base, p.live = rng.Int64N(1+p.bytes), rng.Int64N(math.MaxInt32)
 	p.deltas, p.keys = int32(len(p.spots)-1), int32(len(p.prints))
 	return p
 }
@@ -81,7 +81,7 @@ func TestADraftLeavesTheViewBeforeAsItIs(t *testing.T) {
 	before := newTable(1, 100)
 	draft := &tableDraft{tableView: before}
 	draft.leaves = slices.Clone(before.leaves)
-	var open openLeaf
+	var open openLeaves
 	put := func(pages map[uint32]page) {
 		for range 300 {
 			i, p := uint32(rng.IntN(100)), randomPage(rng)
@@ -106,7 +106,7 @@ func TestADraftLeavesTheViewBeforeAsItIs(t *testing.T) {
 			if p.there() {
 				there++
 			}
-			sum.count(&page{}, &p)
+			sum.bytes, sum.keys, sum.live = sum.bytes+p.bytes, sum.keys+int64(p.keys), sum.live+p.live
 		}
 		for i, p := range table.each() {
 			if !p.there() || !same(*p, pages[i]) {
@@ -120,6 +120,13 @@ func TestADraftLeavesTheViewBeforeAsItIs(t *testing.T) {
 	}
 	put(want)
 	before = draft.tableView
+	held := int64(0)
+	for _, l := range before.leaves {
+		held += int64(len(l))
+	}
+	if got := before.memory(); got < held || got > held*5/4 {
+		t.Errorf("%d bytes of memory for leaves of %d", got, held)
+	}
 	check(&before, want)
 	draft.leaves = slices.Clone(before.leaves)
 	for i, p := range want {

@@ -134,7 +134,7 @@ func onDouble(ctx context.Context, dir string, look func(db *badger.DB, err erro
 	if err := duplicate(ctx, filepath.Join(dir, storeDir), double); err != nil {
 		return err
 	}
-	db, err := openBadger(badgerOptions(double, LeastMemory, slog.New(slog.DiscardHandler)).WithNumCompactors(0))
+	db, err := openBadger(badgerOptions(double, leastTable, slog.New(slog.DiscardHandler)).WithNumCompactors(0))
 	if err != nil {
 		return look(nil, err)
 	}

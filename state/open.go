@@ -143,7 +143,7 @@ func (s *Store) make(id string) (err error) {
 	if err := os.MkdirAll(s.path, 0o700); err != nil {
 		return err
 	}
-	if s.db, err = openBadger(badgerOptions(s.path, s.cfg.Memory, s.log)); err != nil {
+	if s.db, err = openBadger(badgerOptions(s.path, s.cfg.tableBytes(), s.log)); err != nil {
 		return err
 	}
 	s.ahead = newAhead(s.path)
@@ -173,7 +173,7 @@ func (s *Store) load(side *sidecar) error {
 	if err := checkTables(s.path); err != nil {
 		return err
 	}
-	if s.db, err = openBadger(badgerOptions(s.path, s.cfg.Memory, s.log)); err != nil {
+	if s.db, err = openBadger(badgerOptions(s.path, s.cfg.tableBytes(), s.log)); err != nil {
 		return corrupt(err)
 	}
 	if err := guarded(func() error { return s.adopt(side) }); err != nil {

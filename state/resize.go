@@ -7,6 +7,9 @@ import (
 	"slices"
 )
 
+// groupKept is how many readers of pages that are joined stay for the next ones.
+const groupKept = 8
+
 // resize gives the tables that changed as many pages as they should have. Only
 // pages that are split or joined are written anew. now sees all that was
 // written.
@@ -45,6 +48,7 @@ func (w *writer) regroup(now *snapshot, unit int, id uint16, t *tableDraft, want
 	}
 	w.leaf.close()
 	t.resize(want)
+	w.group = slices.Delete(w.group, min(groupKept, len(w.group)), len(w.group))
 	return nil
 }
 

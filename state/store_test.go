@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -463,5 +464,24 @@ func TestReadingADamagedPageIsAnError(t *testing.T) {
 	}
 	if _, ok, err := s.Unit(0).Get(2, other, nil); !ok || err != nil {
 		t.Errorf("another page: %v, error %v", ok, err)
+	}
+}
+
+func TestAStoreWithoutSegmentsLeftSaysSo(t *testing.T) {
+	s := mustOpen(t, Config{Dir: t.TempDir(), Units: 1, KeyID: "k", Reserve: 16 << 20})
+	defer s.Close()
+	put := func() *Checkpoint {
+		c, ch := s.Begin(nil), changes{}
+		ch.set(s, 0, 1, Key{Hi: 1}, []byte("value"))
+		ch.put(t, c)
+		return c
+	}
+	if err := put().Commit(t.Context(), Flip{Tick: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s.segment = math.MaxUint32
+	c := s.Begin(nil)
+	if err := c.Commit(t.Context(), Flip{Tick: 1}); !errors.Is(err, errSegments) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -28,7 +28,7 @@ func newTable(since uint32, pages int) tableView {
 func (t *tableView) resize(pages int) {
 	n := (pages + leafPages - 1) / leafPages
 	if n < len(t.leaves) {
-		t.leaves = slices.Clone(t.leaves[:n])
+		t.leaves = slices.Clone(t.leaves[:n]) // what the others took is given back
 	}
 	t.leaves = append(t.leaves, make([]leaf, n-len(t.leaves))...)
 	t.pages = pages
@@ -96,43 +96,63 @@ func (t *tableView) memory() int64 {
 	return n
 }
 
-// openLeaf is the leaf of a draft that is being changed. Pages are written in the
-// order of their numbers, mostly, so that one at a time is enough.
+// openLeaves are the leaves of drafts that are being changed. Pages are written in the
+// order of their numbers, mostly, but of two units in turns, and what is split goes to
+// pages that are far from it.
+type openLeaves struct {
+	of   [4]openLeaf
+	last int // the one that was asked for last
+	tmp  []byte
+}
+
+// openLeaf is one of them.
 type openLeaf struct {
 	t       *tableDraft // nil: none is open
-	leaf    int
+	at      int
 	pages   [leafPages]page
 	changed bool
-	tmp     []byte
 }
 
 // page returns a page of a draft, which is valid until another one is asked for.
-func (o *openLeaf) page(t *tableDraft, i uint32) *page {
+func (o *openLeaves) page(t *tableDraft, i uint32) *page {
 	l, at := leafOf(i)
-	if o.t != t || o.leaf != l {
-		o.close()
-		o.t, o.leaf = t, l
-		for at := range o.pages {
-			t.leaves[l].read(at, &o.pages[at])
+	for n := range o.of {
+		if open := &o.of[n]; open.t == t && open.at == l {
+			o.last = n
+			return &open.pages[at]
 		}
 	}
-	return &o.pages[at]
+	o.last = (o.last + 1) % len(o.of)
+	open := &o.of[o.last]
+	o.put(open)
+	open.t, open.at = t, l
+	for at := range open.pages {
+		t.leaves[l].read(at, &open.pages[at])
+	}
+	return &open.pages[at]
 }
 
 // set puts a page in the place of another one.
-func (o *openLeaf) set(t *tableDraft, i uint32, p *page) (out, in tally) {
+func (o *openLeaves) set(t *tableDraft, i uint32, p *page) (out, in tally) {
 	old := o.page(t, i)
 	t.count(old, p)
 	out, in = old.tally, p.tally
 	old.copy(p)
-	o.changed = true
+	o.of[o.last].changed = true
 	return out, in
 }
 
-// close puts the leaf into its table.
-func (o *openLeaf) close() {
-	if o.changed {
-		o.t.leaves[o.leaf] = makeLeaf(o.pages[:], &o.tmp)
+// put puts a leaf into its table.
+func (o *openLeaves) put(open *openLeaf) {
+	if open.changed {
+		open.t.leaves[open.at] = makeLeaf(open.pages[:], &o.tmp)
 	}
-	o.t, o.changed = nil, false
+	open.t, open.changed = nil, false
+}
+
+// close puts all of them into their tables.
+func (o *openLeaves) close() {
+	for n := range o.of {
+		o.put(&o.of[n])
+	}
 }

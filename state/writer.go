@@ -33,7 +33,7 @@ type writer struct {
 	worked     time.Time     // since when it has worked without a rest
 	idle       time.Duration // for how long it has waited or rested
 	committed  bool
-	leaf       openLeaf
+	leaf       openLeaves
 	made       page // the one that is being written
 	read       reader
 	group      []reader // of the pages that are split or joined
@@ -209,7 +209,7 @@ func (w *writer) table(unit int, id uint16) *tableDraft {
 // place puts a page in the place of what was there, of which nobody reads the entries
 // any more that the new one does not have.
 func (w *writer) place(at place, t *tableDraft, p *page) {
-	if p.deltas == 0 {
+	if p.deltas == 0 { // one with deltas has the entries of before
 		w.segments.gone(w.leaf.page(t, at.page).spots)
 	}
 	out, in := w.leaf.set(t, at.page, p)
@@ -326,7 +326,6 @@ func (w *writer) fill(at place, t *tableDraft, changes []byte) error {
 	if len(r.live) == 0 {
 		return nil
 	}
-	w.leaf.close()
 	t.resize((len(changes) + pageBytes - 1) / pageBytes)
 	return w.spread(at, t, t.pages, r.live, nil)
 }

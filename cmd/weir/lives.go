@@ -25,7 +25,7 @@ func (l *liveRun) openStore(ctx context.Context) (err error) {
 	log := l.env.log
 	l.store, err = state.Open(ctx, state.Config{
 		Dir: l.dir.path, Units: stateUnits, KeyID: hex.EncodeToString(l.key.MAC("store", nil))[:16],
-		Reserve: l.cfg.reserve(), Log: log,
+		Memory: pipeline.StoreMemory(l.cfg.memory()), Reserve: l.cfg.reserve(), Log: log,
 	})
 	if err != nil {
 		return fmt.Errorf("state: %w", err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"weir/pipeline"
 	"weir/state"
 )
 
@@ -17,7 +18,7 @@ const otherFiles = 1024
 // filesNeeded returns how many files a run has open when its store is as large as
 // it may be.
 func (c *config) filesNeeded() int64 {
-	return state.Files(state.LeastMemory, c.disk()) + otherFiles
+	return state.Config{Memory: pipeline.StoreMemory(c.memory())}.Files(c.disk()) + otherFiles
 }
 
 // fewFiles says that a store could not grow to what state: disk: allows where a

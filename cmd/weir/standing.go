@@ -46,12 +46,9 @@ func (l *liveRun) observe(s *pipeline.Status) {
 	s.DegradedSince, s.FailingSince = k.degraded, k.failing
 	s.Decided = k.decided
 	s.Aside = storesAside(l.dir.path, k.known)
-	s.Memory.StoreLimit = l.cfg.memory() / storeShare
+	s.Memory.StoreLimit = pipeline.StoreMemory(l.cfg.memory())
 	l.status.Store(s)
 }
-
-// storeShare is which part of state: memory: the store's own tables may take.
-const storeShare = 8
 
 // since keeps from when on something holds.
 func since(at *time.Time, holds bool, now time.Time) {

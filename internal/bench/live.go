@@ -96,7 +96,8 @@ func shipped() (*rules.Plan, *enrich.Tables, ingest.Decoder, error) {
 
 // storeOf opens a store as a run does.
 func storeOf(ctx context.Context, dir string) (*state.Store, error) {
-	return state.Open(ctx, state.Config{Dir: dir, Units: benchUnits, KeyID: "bench"})
+	const usual = 1 << 30 // the memory of a run, where nobody says it
+	return state.Open(ctx, state.Config{Dir: dir, Units: benchUnits, KeyID: "bench", Memory: pipeline.StoreMemory(usual)})
 }
 
 const (

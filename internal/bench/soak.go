@@ -92,7 +92,7 @@ func soak(out io.Writer, dir string, events int) (err error) {
 				s := sample{at: time.Since(began), processor: cpuTime(), events: counted.read.Load(), rss: u.anon + u.file, anon: u.anon, goroutines: runtime.NumGoroutine()}
 				s.tables, s.descriptors = openFiles()
 				if store := spilled.Load(); store != nil {
-					s.mostTables = state.Files(spill.Memory, store.Stats().Bytes)
+					s.mostTables = spill.Files(store.Stats().Bytes)
 				}
 				samples = append(samples, s)
 				was = course(out, was, s, int64(events))
