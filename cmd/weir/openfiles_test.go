@@ -45,6 +45,17 @@ func TestTheUnitAllowsAsManyFilesAsItsStateTakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	said := regexp.MustCompile(`enough for state: \{disk: (\d+GiB)\}, and with that memory for (\d+GiB)`).FindStringSubmatch(
+		strings.ReplaceAll(readFile(t, "../../deploy/weir.service"), "\n#", ""))
+	if said == nil {
+		t.Fatal("the unit does not say for how large a disk that is enough")
+	}
+	for i, memory := range []string{"1GiB", "4GiB"} {
+		c := &config{State: stateConfig{Memory: memory, Disk: said[1+i]}}
+		if text := c.fewFiles(limit, 0); text != "" {
+			t.Errorf("with %s of memory: %s", memory, text)
+		}
+	}
 	for _, name := range []string{"nginx.yaml", "kafka-haproxy.yaml"} {
 		if text := deployed(t, name, nil).fewFiles(limit, 0); text != "" {
 			t.Errorf("%s: %s", name, text)
