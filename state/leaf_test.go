@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -129,9 +130,7 @@ func TestADraftLeavesTheViewBeforeAsItIs(t *testing.T) {
 	}
 	check(&before, want)
 	draft.leaves = slices.Clone(before.leaves)
-	for i, p := range want {
-		next[i] = p
-	}
+	maps.Copy(next, want)
 	put(next)
 	check(&draft.tableView, next)
 	check(&before, want)
