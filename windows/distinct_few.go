@@ -77,7 +77,7 @@ func (u *Unit) foldFew(e *edit, at, n int, s *section, base uint32, hs []uint64)
 	}
 	n += len(out) - i
 	if count == maxPairs {
-		k := sketch{e: e, at: start + len(out), size: n - len(out), quantum: s.pane}
+		k := sketchAt(e, start+len(out), n-len(out), s)
 		u.purge(&k, s, uint32(newest)+base)
 		for _, h := range hs {
 			k.insert(h, u.now)

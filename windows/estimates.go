@@ -1,8 +1,9 @@
 package windows
 
-// estimates are what was read from sketches that have not changed since: most
-// of what comes to a large one is there already, while rules ask at each touch
-// how much it holds.
+import "math"
+
+// estimates are what was read from sketches and holds still: most of what comes
+// to a large one is there already, while rules ask at each touch how much it holds.
 type estimates []estimated
 
 // estimated is what was read of one sketch for some windows.
@@ -15,7 +16,7 @@ type estimated struct {
 }
 
 const (
-	keptEstimates = 128 // sketches of a unit
+	keptEstimates = 512 // sketches of a unit
 	sketchWindows = 3   // windows that are read from one, mostly
 )
 
@@ -47,20 +48,45 @@ func (u *Unit) keepEstimate(k Key, section int, start uint32, v float64) {
 		u.estimates = make(estimates, keptEstimates)
 	}
 	e := u.estimates.of(k, section)
-	if e.key != k || e.section != section || e.n == sketchWindows {
+	if e.key != k || e.section != section {
 		*e = estimated{key: k, section: section}
 	}
-	e.starts[e.n], e.values[e.n] = start, v
-	e.n++
+	at := e.n
+	if at < sketchWindows {
+		e.n++
+	} else {
+		at = e.passed(start)
+	}
+	e.starts[at], e.values[at] = start, v
+}
+
+// passed returns which of the starts a window has moved on from, that begins at start
+// now: the latest before it, as the other windows are of other lengths.
+func (e *estimated) passed(start uint32) (at int) {
+	for i, s := range e.starts {
+		if s < start && (e.starts[at] >= start || s > e.starts[at]) {
+			at = i
+		}
+	}
+	return at
 }
 
 // sketched notes what values did to a sketch in a section.
 func (u *Unit) sketched(k *sketch, section int) {
 	u.counters.Full += k.full
-	if !k.changed || u.estimates == nil {
+	if k.rose == math.MaxUint32 || u.estimates == nil {
 		return
 	}
-	if e := u.estimates.of(k.e.key, section); e.key == k.e.key && e.section == section {
-		e.n = 0
+	e := u.estimates.of(k.e.key, section)
+	if e.key != k.e.key || e.section != section {
+		return
 	}
+	n := 0
+	for i, start := range e.starts[:e.n] {
+		if start < k.rose {
+			e.starts[n], e.values[n] = start, e.values[i]
+			n++
+		}
+	}
+	e.n = n
 }

@@ -37,13 +37,17 @@ type sketch struct {
 	size    int
 	quantum uint32
 	full    uint64 // observations for which the blob had no room
-	changed bool   // so that estimates may be others
+	rose    uint32 // estimates since this quantum or a later one may be others
 }
 
 // sketchIn finds the sketch in the section of size bytes at.
 func sketchIn(e *edit, at, size int, s *section) sketch {
 	from := at + sectionHeader + listEnd(e.b[at+sectionHeader:])
-	return sketch{e: e, at: from, size: at + size - from, quantum: s.pane}
+	return sketchAt(e, from, at+size-from, s)
+}
+
+func sketchAt(e *edit, at, size int, s *section) sketch {
+	return sketch{e: e, at: at, size: size, quantum: s.pane, rose: math.MaxUint32}
 }
 
 // purge drops from a sketch what no window sees any more, when a sixteenth of
@@ -80,11 +84,16 @@ func (k *sketch) insert(hash uint64, second uint32) {
 	b := k.e.b[k.at : k.at+k.size]
 	r := int(hash >> rankBits * registers >> 16)
 	rank := uint32(min(bits.LeadingZeros64(hash<<(64-rankBits)), rankBits) + 1)
-	when := second/k.quantum - binary.LittleEndian.Uint32(b)
+	epoch := binary.LittleEndian.Uint32(b)
+	when := second/k.quantum - epoch
 	off := sketchHead + entryBytes*before(b[4:], r)
 	length, drop := int(b[4+r]), 0
+	rose := uint32(0) // the register stays as it is for windows that hold such a rank already
 	for ; drop < length; drop++ {
 		old := binary.LittleEndian.Uint32(b[off+entryBytes*drop:])
+		if rose == 0 && old&rankMask >= rank {
+			rose = epoch + old>>6 + 1
+		}
 		if old&rankMask > rank {
 			if drop == 0 && old>>6 == when {
 				return
@@ -92,8 +101,8 @@ func (k *sketch) insert(hash uint64, second uint32) {
 			break
 		}
 	}
+	k.rose = min(k.rose, rose)
 	entry := when<<6 | rank
-	k.changed = true
 	if drop == 1 {
 		binary.LittleEndian.PutUint32(b[off:], entry)
 		return
