@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -51,15 +49,17 @@ type live struct {
 // lived is what came of it.
 type lived struct {
 	sum      pipeline.Summary
-	took     time.Duration
-	cpu      time.Duration
-	marks    []time.Duration // when each tenth of the lines had been read
-	waits    []wait          // how long events waited until the tick ran that they count in
-	maps     []wait          // and until they were mapped
+	read     time.Duration // until the last line was read
+	used     time.Duration // of all processors until then
+	waits    []wait        // how long events waited until the tick ran that they count in
+	maps     []wait        // and until they were mapped
 	cuts     []pipeline.CheckpointStatus
 	archived archive.Stats
 	store    state.Stats
 }
+
+// speed returns how many events a second it read, without what came behind the last.
+func (r *lived) speed() float64 { return float64(r.sum.Events) / r.read.Seconds() }
 
 // settled is when a run is under way: what waits before has come while everything was
 // made and met for the first time.
@@ -176,28 +176,11 @@ func (l live) run(ctx context.Context) (r lived, err error) {
 			r.cuts = append(r.cuts, c)
 		}
 	}
-	stop, watched := make(chan struct{}), make(chan struct{})
-	cpu := cpuTime()
-	go func() {
-		defer close(watched)
-		for tenth := int64(1); ; {
-			for ; tenth <= 10 && l.src.read.Load() >= l.src.until*tenth/10; tenth++ {
-				r.marks = append(r.marks, time.Since(began))
-			}
-			select {
-			case <-stop:
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
-	}()
 	err = profiled(l.profile, func() (err error) {
 		r.sum, err = pipeline.Run(ctx, cfg)
 		return err
 	})
-	r.took, r.cpu = time.Since(began), cpuTime()-cpu
-	close(stop)
-	<-watched
+	r.read, r.used = l.src.took, l.src.used
 	return r, err
 }
 
@@ -235,16 +218,4 @@ func percentile(all []wait, share float64) time.Duration {
 		}
 	}
 	return sorted[len(sorted)-1].of
-}
-
-// durations writes how long checkpoints took and stopped the units.
-func durations(cuts []pipeline.CheckpointStatus) string {
-	var b strings.Builder
-	for i, c := range cuts {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%.2fs", c.Took.Seconds())
-	}
-	return b.String()
 }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,7 +25,6 @@ type loop struct {
 	data    []byte
 	ends    []int // of each line
 	seconds []int64
-	first   int64 // Unix second
 	span    int64 // seconds of one pass
 
 	until  int64         // lines of the whole run
@@ -33,11 +32,13 @@ type loop struct {
 	stopAt time.Duration // the run also ends after so long; 0: only with its lines
 
 	began  time.Time
-	next   int64 // line
-	second int64 // the one that was handed out last
+	took   time.Duration // until its end was read
+	used   time.Duration // of all processors until then, since began
+	cpu    time.Duration // at began
+	next   int64         // line
+	second int64         // the one that was handed out last
 	stamp  []byte
 	probe  []byte
-	read   atomic.Int64
 
 	mu  sync.Mutex
 	due map[int64]time.Time // by second: when its first line was due
@@ -50,11 +51,15 @@ const (
 )
 
 // openLoop makes a log of a density and maps it.
-func openLoop(path string, lines int, density float64) (l *loop, err error) {
-	truth, err := generate(path, testkit.NginxJSON, lines, density)
-	if err != nil {
+func openLoop(path string, lines int, density float64) (*loop, error) {
+	if _, err := generate(path, testkit.NginxJSON, lines, density); err != nil {
 		return nil, err
 	}
+	return mapLoop(path)
+}
+
+// mapLoop maps a log.
+func mapLoop(path string) (l *loop, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -64,7 +69,7 @@ func openLoop(path string, lines int, density float64) (l *loop, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l = &loop{first: truth.First.Unix(), span: truth.Last.Unix() - truth.First.Unix() + 1}
+	l = &loop{}
 	if l.data, err = syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("mmap %s: %w", path, err)
 	}
@@ -78,6 +83,10 @@ func openLoop(path string, lines int, density float64) (l *loop, err error) {
 		l.seconds = append(l.seconds, second.Unix())
 		at = end + 1
 	}
+	if len(l.ends) == 0 {
+		return nil, fmt.Errorf("%s: no line", path)
+	}
+	l.span = slices.Max(l.seconds) - slices.Min(l.seconds) + 1
 	return l, nil
 }
 
@@ -86,8 +95,8 @@ func (l *loop) close() error { return syscall.Munmap(l.data) }
 // again returns a source that begins at the first line: so many lines, at a pace.
 func (l *loop) again(until int64, pace float64, stopAt time.Duration) *loop {
 	return &loop{
-		data: l.data, ends: l.ends, seconds: l.seconds, first: l.first, span: l.span,
-		until: until, pace: pace, stopAt: stopAt, began: time.Now(), due: map[int64]time.Time{},
+		data: l.data, ends: l.ends, seconds: l.seconds, span: l.span,
+		until: until, pace: pace, stopAt: stopAt, began: time.Now(), cpu: cpuTime(), due: map[int64]time.Time{},
 	}
 }
 
@@ -105,6 +114,7 @@ func (l *loop) dueAt(line int64) time.Time {
 
 func (l *loop) Read(ctx context.Context, _ int, most int, r *ingest.Records) error {
 	if l.next >= l.until || l.stopAt > 0 && time.Since(l.began) > l.stopAt {
+		l.took, l.used = time.Since(l.began), cpuTime()-l.cpu
 		return io.EOF
 	}
 	n := min(int64(most), l.until-l.next)
@@ -124,7 +134,6 @@ func (l *loop) Read(ctx context.Context, _ int, most int, r *ingest.Records) err
 	for range n {
 		l.line(r)
 	}
-	l.read.Store(l.next)
 	return nil
 }
 

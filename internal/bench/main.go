@@ -64,7 +64,8 @@ func run(out io.Writer) (err error) {
 	floodMinutes := flag.Int("minutes", budgetMinutes, "minutes of event time of -budget's floods")
 	caged := flag.Bool("caged", true, "put the floods into a memory cgroup")
 	keeping := flag.Bool("state", false, "measure what writing the state costs, instead")
-	seconds := flag.Int("seconds", 220, "how long each run of -state with a store lasts, or each of its runs at a -pace")
+	seconds := flag.Int("seconds", 440, "how long -state runs with and without a store, or each of its runs at a -pace")
+	part := flag.String("side", "", "of -state only one side, with or without, over the log behind the flags: what it starts itself")
 	pace := flag.Float64("pace", 0, "of -state only how long ticks wait at so many events a second")
 	profile := flag.String("profile", "", "where the processor profile of -state at a -pace, of its run with a store, of -soak or of -keys is written")
 	soaking := flag.Bool("soak", false, "replay a week of a generated log, of -lines events, instead")
@@ -83,6 +84,9 @@ func run(out io.Writer) (err error) {
 	}
 	if *flooding {
 		return budget(out, *weir, *dir, *floodMinutes, *caged)
+	}
+	if *part != "" {
+		return side(out, *dir, flag.Arg(0), *part, *seconds)
 	}
 	if *keeping {
 		return checkpoints(out, *dir, *lines, *densities, costing{seconds: *seconds, pace: *pace, profile: *profile})

@@ -22,6 +22,7 @@ const (
 	leastStalls     = 2 // while waits are measured
 	checkpointEvery = 10 * time.Second
 	warmUp          = time.Minute
+	endless         = 1 << 40 // lines
 )
 
 // costing is what of checkpoints' cost is measured.
@@ -32,8 +33,8 @@ type costing struct {
 }
 
 // checkpoints measures what writing the state costs: the same lines with and
-// without a store, in turns; then at half of that speed how long events wait.
-// Both read the same lines, for long enough that five checkpoints are among them.
+// without a store, side by side, for long enough that five checkpoints are among
+// them; then at half of the speed of a whole machine how long events wait.
 //
 // With a pace only the waits are measured.
 func checkpoints(out io.Writer, dir string, lines int, densities string, c costing) error {
@@ -41,7 +42,7 @@ func checkpoints(out io.Writer, dir string, lines int, densities string, c costi
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "load %.4s; checkpoints every %v into a store on disk against none, the same lines in turns\n", load, checkpointEvery)
+	fmt.Fprintf(out, "load %.4s; checkpoints every %v into a store on disk against none\n", load, checkpointEvery)
 	var faults []error
 	for density := range strings.SplitSeq(densities, ",") {
 		var d float64
@@ -56,7 +57,7 @@ func checkpoints(out io.Writer, dir string, lines int, densities string, c costi
 		if c.pace > 0 {
 			err = stall(context.Background(), out, dir, src, density, c)
 		} else {
-			err = checkpointsAt(out, dir, src, density, c)
+			err = checkpointsAt(out, dir, path, src, density, c)
 		}
 		faults = append(faults, err)
 		if err := errors.Join(src.close(), os.Remove(path)); err != nil {
@@ -66,59 +67,33 @@ func checkpoints(out io.Writer, dir string, lines int, densities string, c costi
 	return errors.Join(faults...)
 }
 
-func checkpointsAt(out io.Writer, dir string, src *loop, density string, c costing) error {
-	ctx, seconds := context.Background(), c.seconds
+func checkpointsAt(out io.Writer, dir, path string, src *loop, density string, c costing) error {
+	ctx := context.Background()
 	fmt.Fprintf(out, "\n%s events a second of event time, %s lines over and over\n", density, thousands(len(src.ends)))
-	var faults []error
-	// A first run warms caches, has the process and the machine under it take the memory
-	// and the disk that the others use again, and says how many lines a minute has.
-	warm, err := live{src: src.again(1<<40, 0, warmUp), dir: dir, checkpoint: checkpointEvery}.run(ctx)
+	// It also has the machine under it take the memory and the disk that the others use again.
+	warm, err := live{src: src.again(endless, 0, warmUp), dir: dir, checkpoint: checkpointEvery}.run(ctx)
 	if err != nil {
 		return err
 	}
-	total := int64(float64(warm.sum.Events) / warm.took.Seconds() * float64(seconds) * 1.02)
-	var with, without, cpuWith, cpuWithout []float64
-	var half float64
-	for round := range 2 {
-		var a, b lived
-		stored := func() (err error) {
-			b, err = live{src: src.again(total, 0, 0), dir: dir, checkpoint: checkpointEvery}.run(ctx)
-			return err
-		}
-		plain := func() (err error) {
-			a, err = live{src: src.again(total, 0, 0)}.run(ctx)
-			return err
-		}
-		// Back and forth, so that a machine that becomes slower or faster is no cost.
-		turns := []func() error{stored, plain}
-		if round%2 == 1 {
-			slices.Reverse(turns)
-		}
-		for _, turn := range turns {
-			if err := turn(); err != nil {
-				return err
-			}
-		}
-		speed := float64(total) / b.marks[9].Seconds() // without the checkpoint at its end
-		bare := float64(total) / a.marks[9].Seconds()
-		with, without = append(with, speed), append(without, bare)
-		cpuWith = append(cpuWith, b.cpu.Seconds()/float64(total)*1e6)
-		cpuWithout = append(cpuWithout, a.cpu.Seconds()/float64(total)*1e6)
-		half = max(half, float64(total)/b.took.Seconds()/2)
-		fmt.Fprintf(out, "  round %d: with %s events/s over %.0f s, %.2f µs of processor an event, %s keys, checkpoints took %s\n", round+1,
-			thousands(int(speed)), b.took.Seconds(), cpuWith[round], thousands(int(b.sum.Keys)), durations(b.cuts))
-		fmt.Fprintf(out, "        without %s events/s over %.0f s, %.2f µs; cost %.1f %% of the speed, %.1f %% of the processor\n",
-			thousands(int(bare)), a.took.Seconds(), cpuWithout[round], 100*(1-speed/bare), 100*(cpuWith[round]/cpuWithout[round]-1))
-		if b.took < time.Duration(seconds)*time.Second*9/10 || len(b.cuts) < leastCuts {
-			faults = append(faults, fmt.Errorf("at %s: %.0f s with %d checkpoints, must be %d s with at least %d", density, b.took.Seconds(), len(b.cuts), seconds, leastCuts))
-		}
+	full := warm.speed()
+	fmt.Fprintf(out, "  all processors: %s events/s with checkpoints\n", thousands(int(full)))
+	with, without, err := beside(dir, path, c.seconds)
+	if err != nil {
+		return err
 	}
-	cost := 1 - (with[0]+with[1])/(without[0]+without[1])
-	fmt.Fprintf(out, "  cost of checkpoints: %.1f %% of the speed (limit %.0f %%)\n", 100*cost, 100*mostCost)
+	cost := 1 - with.Speed/without.Speed
+	fmt.Fprintf(out, "  side by side, half of the processors each, for %d s: with %s events/s, %.2f µs of processor an event, %s keys, checkpoints took %s\n",
+		c.seconds, thousands(int(with.Speed)), with.CPU, thousands(int(with.Keys)), strings.Join(with.Cuts, ", "))
+	fmt.Fprintf(out, "    without %s events/s, %.2f µs: checkpoints cost %.1f %% of the speed (limit %.0f %%), %.1f %% of the processor\n",
+		thousands(int(without.Speed)), without.CPU, 100*cost, 100*mostCost, 100*(with.CPU/without.CPU-1))
+	var faults []error
+	if len(with.Cuts) < leastCuts {
+		faults = append(faults, fmt.Errorf("at %s: %d checkpoints in %d s, must be at least %d", density, len(with.Cuts), c.seconds, leastCuts))
+	}
 	if cost > mostCost {
 		faults = append(faults, fmt.Errorf("at %s: checkpoints cost %.1f %%, must be at most %.0f %%", density, 100*cost, 100*mostCost))
 	}
-	faults = append(faults, stall(ctx, out, dir, src, density, costing{seconds: 60, pace: half}))
+	faults = append(faults, stall(ctx, out, dir, src, density, costing{seconds: 60, pace: full / 2}))
 	return errors.Join(faults...)
 }
 
@@ -143,7 +118,7 @@ func stall(ctx context.Context, out io.Writer, dir string, src *loop, density st
 		found[i] = r
 		fmt.Fprintf(out, "  at %s events/s %s: ticks wait %.1f ms at the median, %.1f ms at p99, %.1f ms at p99.9, %.1f ms at most (of %d); lines until they are mapped %.1f ms at p99.9; %.2f µs of processor an event\n",
 			thousands(int(pace)), []string{"without", "with   "}[i], ms(r.waits, 0.5), ms(r.waits, 0.99), ms(r.waits, 0.999), ms(r.waits, 1), len(r.waits), ms(r.maps, 0.999),
-			r.cpu.Seconds()/float64(lines)*1e6)
+			r.used.Seconds()/float64(lines)*1e6)
 	}
 	if n := len(found[1].cuts); n < leastStalls {
 		return fmt.Errorf("at %s: %d checkpoints while waits were measured, must be at least %d", density, n, leastStalls)
