@@ -256,3 +256,28 @@ func BenchmarkCheckpoint(b *testing.B) {
 	b.ReportMetric(each(load), "load-ns/key")
 	b.ReportMetric(float64(written)/float64(b.N)/(4*keys), "B/key")
 }
+
+// BenchmarkEstimate reads sketches of so many values, each seen in a second of its
+// own: many sketches, so that the processor does not know the next one by heart.
+func BenchmarkEstimate(b *testing.B) {
+	const sketches = 256
+	for _, values := range []uint32{200, 2000} {
+		var all [sketches][]byte
+		for n := range all {
+			e := &edit{b: appendEmptySketch(make([]byte, 0, maxBlob), 0), limit: maxBlob}
+			k := sketchAt(e, 0, len(e.b), &section{pane: 1})
+			for i := range values {
+				k.insert(event.Mix(uint64(n)<<32+uint64(i))>>16, i)
+			}
+			all[n] = e.b
+		}
+		for _, share := range []uint32{1, 2} { // the window goes back to the first one, or half as far
+			b.Run(fmt.Sprintf("values=%d/window=1:%d", values, share), func(b *testing.B) {
+				start := values - values/share
+				for n := 0; b.Loop(); n++ {
+					estimate(all[n%sketches], start)
+				}
+			})
+		}
+	}
+}

@@ -151,28 +151,43 @@ func estimate(b []byte, start uint32) float64 {
 	if start > epoch {
 		since = start - epoch
 	}
-	var of [rankBits + 2]int32 // how many registers have which rank
+	// How many registers have which rank: counted in turns in two places, so that
+	// one count need not wait for the one before it.
+	var of [2][rankMask + 1]int32
 	at := sketchHead
-	for r := range registers {
-		n := int(b[4+r])
-		i := n
-		for i > 0 && binary.LittleEndian.Uint32(b[at+entryBytes*(i-1):])>>6 < since {
-			i--
+	for r, n := range b[4 : 4+registers] {
+		at += entryBytes * int(n)
+		// Where nothing is out of the window the largest rank is the last, and 0
+		// where there is none: the entry read then is somebody else's.
+		entry := binary.LittleEndian.Uint32(b[at-entryBytes:])
+		some := uint32(-int32(n) >> 31)
+		if (entry&some)>>6 < since&some {
+			entry, some = lastSince(b[at-entryBytes*int(n):at], since)
 		}
-		if i == 0 {
-			of[0]++
-		} else {
-			of[binary.LittleEndian.Uint32(b[at+entryBytes*(i-1):])&rankMask]++
-		}
-		at += entryBytes * n
+		of[r&1][entry&some&rankMask]++
 	}
+	for rank := range of[0] {
+		of[0][rank] += of[1][rank]
+	}
+	ranks := &of[0]
 	const m = float64(registers)
-	z := float64(m * tau(1-float64(of[rankBits+1])/m))
+	z := float64(m * tau(1-float64(ranks[rankBits+1])/m))
 	for r := rankBits; r >= 1; r-- {
-		z = 0.5 * (z + float64(of[r]))
+		z = 0.5 * (z + float64(ranks[r]))
 	}
-	z += float64(m * sigma(float64(of[0])/m))
+	z += float64(m * sigma(float64(ranks[0])/m))
 	return alphaInf * m * m / z
+}
+
+// lastSince returns the largest rank of a skyline, the latest first, that was seen
+// since a quantum, and a mask of its bits: none where there is none.
+func lastSince(skyline []byte, since uint32) (entry, mask uint32) {
+	for i := len(skyline) - entryBytes; i >= 0; i -= entryBytes {
+		if entry = binary.LittleEndian.Uint32(skyline[i:]); entry>>6 >= since {
+			return entry, math.MaxUint32
+		}
+	}
+	return 0, 0
 }
 
 // sigma is x + sum of x^(2^k) 2^(k-1) over k >= 1.
