@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -110,6 +111,7 @@ func run(out io.Writer) (err error) {
 		return flood(out, *weir, *dir, *minutes, *memory)
 	}
 	fmt.Fprintf(out, "%d processors, %s, %s lines each\n", runtime.NumCPU(), runtime.Version(), thousands(*lines))
+	var faults []error
 	for _, format := range []string{testkit.NginxJSON, testkit.Combined} {
 		for density := range strings.SplitSeq(*densities, ",") {
 			var d float64
@@ -121,12 +123,10 @@ func run(out io.Writer) (err error) {
 			if err != nil {
 				return err
 			}
-			if err := measure(out, *weir, path, format, density, truth); err != nil {
-				return err
-			}
+			faults = append(faults, measure(out, *weir, path, format, density, truth))
 		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // tailAddresses is from how many addresses half of a log's requests come; the
@@ -183,6 +183,7 @@ func measure(out io.Writer, weir, path, format, density string, truth *testkit.T
 		return err
 	}
 	const runs = 2
+	var fault error
 	for i := range runs {
 		s, err := replay(weir, config, path)
 		if err != nil {
@@ -194,11 +195,62 @@ func measure(out io.Writer, weir, path, format, density string, truth *testkit.T
 		if i < runs-1 {
 			continue
 		}
+		beyond, err := allocations(weir, config, path, s, int64(truth.Lines))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "    %.3f allocations an event behind the first quarter (limit %.2f)\n", beyond, mostAllocs)
 		for _, sh := range s.Shapes {
 			fmt.Fprintf(out, "    %-34s %10s keys, %4d bytes at the median, %5d at p99\n", sh.Key, thousands(sh.Keys), sh.P50, sh.P99)
 		}
+		if beyond > mostAllocs {
+			fault = fmt.Errorf("%s at %s: %.3f allocations an event, must be at most %.2f", format, density, beyond, mostAllocs)
+		}
 	}
-	return nil
+	return fault
+}
+
+// mostAllocs is how often a run may ask for memory, an event.
+const mostAllocs = 0.05
+
+// allocations returns those an event behind the first quarter of a log, of which whole
+// is the run: what rules and tables take once is not an event's.
+func allocations(weir, config, path string, whole summary, lines int64) (float64, error) {
+	quarter := path + ".quarter"
+	if err := head(path, quarter, lines/4); err != nil {
+		return 0, err
+	}
+	first, err := replay(weir, config, quarter)
+	if err != nil {
+		return 0, err
+	}
+	begin, end := float64(lines/4), float64(lines)
+	return (whole.Allocs*end - first.Allocs*begin) / (end - begin), os.Remove(quarter)
+}
+
+// head copies the first lines of a file.
+func head(from, to string, lines int64) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	r, w := bufio.NewReaderSize(in, 1<<20), bufio.NewWriterSize(f, 1<<20)
+	for range lines {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
 }
 
 // replay runs weir over a log and returns its summary.
