@@ -109,6 +109,16 @@ func budget(out io.Writer, weir, dir string, minutes int, caged bool) error {
 	if shed.Shed.Keys+shed.Shed.TurnedAway == 0 {
 		fault("on a small disk nothing was shed and nobody turned away, so this shows nothing")
 	}
+	// Who comes twice is admitted the second time, and others have to go for him.
+	opt := crowdOf(max(6, minutes/6), 25)
+	opt.Again = 2 * time.Second
+	twice, err := run("each twice", "memory: 512MiB, disk: 512MiB", opt, budgetMemory)
+	if err != nil {
+		return err
+	}
+	if twice.Shed.Keys == 0 {
+		fault("of addresses that come twice nothing was shed, so this shows nothing")
+	}
 	return errors.Join(faults...)
 }
 

@@ -15,7 +15,10 @@ type CrowdOptions struct {
 	Seed      uint64
 	Start     time.Time // zero: 2026-03-06T09:00:00Z
 	Minutes   int       // of the flood
-	PerMinute int       // addresses that were never seen before, one request each
+	PerMinute int       // requests of it, each of an address that was never seen before
+	// Again has every other request of the flood come from an address that came so
+	// long ago for the first time, so that there are half as many, each twice. 0: none.
+	Again time.Duration
 	// Attackers of each strength fail to log in: the near ones Threshold to twice
 	// as often within Within, the far ones twice to four times.
 	Attackers int
@@ -68,7 +71,7 @@ func WriteCrowd(w io.Writer, opt CrowdOptions) (*CrowdTruth, error) {
 			c.planted(tries[0])
 			tries = tries[1:]
 		}
-		if err := c.stranger(at, uint64(i)); err != nil {
+		if err := c.stranger(at, opt.who(i)); err != nil {
 			return nil, fmt.Errorf("write log: %w", err)
 		}
 	}
@@ -82,6 +85,21 @@ func WriteCrowd(w io.Writer, opt CrowdOptions) (*CrowdTruth, error) {
 		return nil, fmt.Errorf("write log: %w", err)
 	}
 	return truth, nil
+}
+
+// who returns which of the flood's addresses its i-th request is from.
+func (opt *CrowdOptions) who(i int) uint64 {
+	if opt.Again == 0 {
+		return uint64(i)
+	}
+	earlier := i/2 - int(float64(opt.PerMinute)*opt.Again.Minutes()/2)
+	switch {
+	case i%2 == 0:
+		return uint64(i / 2)
+	case earlier >= 0:
+		return uint64(earlier)
+	}
+	return 1<<31 | uint64(i) // nobody came so long ago
 }
 
 // plant decides who attacks when.

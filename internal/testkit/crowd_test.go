@@ -59,6 +59,30 @@ func TestACrowdIsWhatItsTruthSays(t *testing.T) {
 	}
 }
 
+func TestACrowdMayComeAgain(t *testing.T) {
+	var log bytes.Buffer
+	if _, err := testkit.WriteCrowd(&log, testkit.CrowdOptions{Seed: 3, Minutes: 2, PerMinute: 3000, Again: 10 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	came, line := map[string][]int{}, 0
+	for text := range strings.Lines(log.String()) {
+		address, _, _ := strings.Cut(text, " ")
+		came[address] = append(came[address], line)
+		line++
+	}
+	// Of 50 requests a second 25 are of a new address; the first ten seconds' others are
+	// of nobody who came before, and who came in the last ten seconds cannot come again.
+	times := map[int]int{}
+	for address, lines := range came {
+		if times[len(lines)]++; len(lines) == 2 && lines[1]-lines[0] != 501 {
+			t.Fatalf("%s comes again after %d requests, want 501", address, lines[1]-lines[0])
+		}
+	}
+	if line != 6000 || times[1] != 500 || times[2] != 2750 || len(times) != 2 {
+		t.Errorf("%d requests; of so many requests come so many addresses: %v; want 6000, 500 once and 2750 twice", line, times)
+	}
+}
+
 func TestAGeneratedSourceHandsOutEveryLineOnce(t *testing.T) {
 	lines := []string{"a", strings.Repeat("b", 700), "", "last"}
 	src := testkit.Generate("made", func(w io.Writer) error {
