@@ -155,7 +155,7 @@ func (e *environment) openSourcesOf(ctx context.Context, p *prepared, format str
 
 // lastFiles is how long a run that ends waits for what it archived to become
 // files, which a replay can read. What is left is made so by the next run.
-const lastFiles = 2 * time.Second
+const lastFiles = 5 * time.Second
 
 func (l *liveRun) closeArchive() error {
 	if l.archive == nil {
