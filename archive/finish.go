@@ -19,7 +19,9 @@ type finisher struct {
 	mu      sync.Mutex
 	waiting []*spool
 	rush    int           // how many wait for all of it
-	err     error         // of the last try
+	tries   int           // that began
+	tried   int           // the last one that ended
+	err     error         // of that one
 	step    chan struct{} // closed when a try has ended
 	wake    chan struct{}
 	stop    chan struct{}
@@ -57,7 +59,7 @@ func (f *finisher) pending() []*spool {
 // wait waits until all is finished, or a try fails.
 func (f *finisher) wait(ctx context.Context) error {
 	f.mu.Lock()
-	f.err = nil
+	since := f.tries // one that is under way may not have seen what is now
 	f.rush++
 	f.mu.Unlock()
 	defer func() {
@@ -69,6 +71,9 @@ func (f *finisher) wait(ctx context.Context) error {
 	for {
 		f.mu.Lock()
 		n, err, step := len(f.waiting), f.err, f.step
+		if f.tried <= since {
+			err = nil
+		}
 		f.mu.Unlock()
 		if n == 0 || err != nil {
 			return wrap(err)
@@ -144,10 +149,13 @@ func (f *finisher) next() bool {
 		return false
 	}
 	sp := f.waiting[0]
+	f.tries++
+	try := f.tries
 	f.mu.Unlock()
 	err := f.a.finish(sp)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.tried = try
 	if f.err = err; err == nil {
 		f.waiting = f.waiting[1:]
 	} else if !errors.Is(err, errClosed) {
