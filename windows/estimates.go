@@ -1,7 +1,5 @@
 package windows
 
-import "math"
-
 // estimates are what was read from sketches and holds still: most of what comes
 // to a large one is there already, while rules ask at each touch how much it holds.
 type estimates []estimated
@@ -71,19 +69,25 @@ func (e *estimated) passed(start uint32) (at int) {
 	return at
 }
 
-// sketched notes what values did to a sketch in a section.
+// sketched notes what values did to a sketch in a section: what is known stays so where
+// it does not rise, and begins no earlier than what the sketch still holds.
 func (u *Unit) sketched(k *sketch, section int) {
 	u.counters.Full += k.full
-	if k.rose == math.MaxUint32 || u.estimates == nil {
+	if u.estimates == nil {
 		return
 	}
 	e := u.estimates.of(k.e.key, section)
 	if e.key != k.e.key || e.section != section {
 		return
 	}
+	e.keep(k.epoch(), k.rose)
+}
+
+// keep forgets the windows that begin before from, or at to or later.
+func (e *estimated) keep(from, to uint32) {
 	n := 0
 	for i, start := range e.starts[:e.n] {
-		if start < k.rose {
+		if from <= start && start < to {
 			e.starts[n], e.values[n] = start, e.values[i]
 			n++
 		}

@@ -37,7 +37,7 @@ type sketch struct {
 	size    int
 	quantum uint32
 	full    uint64 // observations for which the blob had no room
-	rose    uint32 // estimates since this quantum or a later one may be others
+	rose    uint32 // windows that begin in this quantum or later may hold more now; MaxUint32: none does
 }
 
 // sketchIn finds the sketch in the section of size bytes at.
@@ -49,6 +49,8 @@ func sketchIn(e *edit, at, size int, s *section) sketch {
 func sketchAt(e *edit, at, size int, s *section) sketch {
 	return sketch{e: e, at: at, size: size, quantum: s.pane, rose: math.MaxUint32}
 }
+
+func (k *sketch) epoch() uint32 { return binary.LittleEndian.Uint32(k.e.b[k.at:]) }
 
 // purge drops from a sketch what no window sees any more, when a sixteenth of
 // the longest has gone by since the second previous.
@@ -84,7 +86,7 @@ func (k *sketch) insert(hash uint64, second uint32) {
 	b := k.e.b[k.at : k.at+k.size]
 	r := int(hash >> rankBits * registers >> 16)
 	rank := uint32(min(bits.LeadingZeros64(hash<<(64-rankBits)), rankBits) + 1)
-	epoch := binary.LittleEndian.Uint32(b)
+	epoch := k.epoch()
 	when := second/k.quantum - epoch
 	off := sketchHead + entryBytes*before(b[4:], r)
 	length, drop := int(b[4+r]), 0
