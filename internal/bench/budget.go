@@ -49,8 +49,8 @@ type flooded struct {
 }
 
 // budget measures a flood of a million new addresses a minute with little
-// memory, with room for everything, and with so little disk that most of it has
-// to be turned away.
+// memory, with room for everything, with so little disk that most of it has to be
+// turned away, and so again where half as many addresses come twice each.
 func budget(out io.Writer, weir, dir string, minutes int, caged bool) error {
 	load, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

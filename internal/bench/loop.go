@@ -69,12 +69,19 @@ func mapLoop(path string) (l *loop, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.Size() == 0 {
+		return nil, fmt.Errorf("%s: no line", path)
+	}
 	l = &loop{}
 	if l.data, err = syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("mmap %s: %w", path, err)
 	}
 	for at := 0; at < len(l.data); {
-		end := at + bytes.IndexByte(l.data[at:], '\n')
+		length := bytes.IndexByte(l.data[at:], '\n')
+		if length < 0 {
+			return nil, fmt.Errorf("%s: the last line has no end", path)
+		}
+		end := at + length
 		second, err := time.Parse(stampLayout, string(l.data[at+stampAt:at+stampAt+len(stampLayout)]))
 		if err != nil {
 			return nil, err
@@ -82,9 +89,6 @@ func mapLoop(path string) (l *loop, err error) {
 		l.ends = append(l.ends, end)
 		l.seconds = append(l.seconds, second.Unix())
 		at = end + 1
-	}
-	if len(l.ends) == 0 {
-		return nil, fmt.Errorf("%s: no line", path)
 	}
 	l.span = slices.Max(l.seconds) - slices.Min(l.seconds) + 1
 	return l, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func checkpoints(out io.Writer, dir string, lines int, densities string, c costi
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "load %.4s; checkpoints every %v into a store on disk against none\n", load, checkpointEvery)
+	fmt.Fprintf(out, "load %.4s; checkpoints every %v into a store on disk against none, %v where a run has half of the processors\n", load, checkpointEvery, sideCheckpoint)
 	var faults []error
 	for density := range strings.SplitSeq(densities, ",") {
 		var d float64
@@ -70,27 +71,29 @@ func checkpoints(out io.Writer, dir string, lines int, densities string, c costi
 func checkpointsAt(out io.Writer, dir, path string, src *loop, density string, c costing) error {
 	ctx := context.Background()
 	fmt.Fprintf(out, "\n%s events a second of event time, %s lines over and over\n", density, thousands(len(src.ends)))
-	// It also has the machine under it take the memory and the disk that the others use again.
+	// Half of its speed is the pace at which waits are measured. It also has the machine
+	// take the memory and the disk that the others use again.
 	warm, err := live{src: src.again(endless, 0, warmUp), dir: dir, checkpoint: checkpointEvery}.run(ctx)
 	if err != nil {
 		return err
 	}
 	full := warm.speed()
 	fmt.Fprintf(out, "  all processors: %s events/s with checkpoints\n", thousands(int(full)))
-	with, without, err := beside(dir, path, c.seconds)
+	debug.FreeOSMemory() // the sides need it
+	with, without, err := beside(ctx, dir, path, c.seconds)
 	if err != nil {
 		return err
 	}
-	cost := 1 - with.Speed/without.Speed
-	fmt.Fprintf(out, "  side by side, half of the processors each, for %d s: with %s events/s, %.2f µs of processor an event, %s keys, checkpoints took %s\n",
-		c.seconds, thousands(int(with.Speed)), with.CPU, thousands(int(with.Keys)), strings.Join(with.Cuts, ", "))
-	fmt.Fprintf(out, "    without %s events/s, %.2f µs: checkpoints cost %.1f %% of the speed (limit %.0f %%), %.1f %% of the processor\n",
-		thousands(int(without.Speed)), without.CPU, 100*cost, 100*mostCost, 100*(with.CPU/without.CPU-1))
+	speed, cpu := 1-with.Speed/without.Speed, 1-without.CPU/with.CPU
+	fmt.Fprintf(out, "  side by side, %d of the processors each, for %d s: with %s events/s, %.2f µs of processor an event, %s keys, %d checkpoints, which took %s\n",
+		half(), c.seconds, thousands(int(with.Speed)), with.CPU, thousands(int(with.Keys)), len(with.Cuts), strings.Join(with.Cuts, ", "))
+	fmt.Fprintf(out, "    without %s events/s, %.2f µs: checkpoints cost %.1f %% of the speed, and as much processor time as %.1f %% of it (limit of both %.0f %%)\n",
+		thousands(int(without.Speed)), without.CPU, 100*speed, 100*cpu, 100*mostCost)
 	var faults []error
 	if len(with.Cuts) < leastCuts {
 		faults = append(faults, fmt.Errorf("at %s: %d checkpoints in %d s, must be at least %d", density, len(with.Cuts), c.seconds, leastCuts))
 	}
-	if cost > mostCost {
+	if cost := max(speed, cpu); cost > mostCost {
 		faults = append(faults, fmt.Errorf("at %s: checkpoints cost %.1f %%, must be at most %.0f %%", density, 100*cost, 100*mostCost))
 	}
 	faults = append(faults, stall(ctx, out, dir, src, density, costing{seconds: 60, pace: full / 2}))

@@ -92,7 +92,7 @@ func (opt *CrowdOptions) who(i int) uint64 {
 	if opt.Again == 0 {
 		return uint64(i)
 	}
-	earlier := i/2 - int(float64(opt.PerMinute)*opt.Again.Minutes()/2)
+	earlier := i/2 - int(int64(opt.PerMinute)*int64(opt.Again)/int64(2*time.Minute))
 	switch {
 	case i%2 == 0:
 		return uint64(i / 2)
@@ -149,7 +149,7 @@ type crowd struct {
 // crowdAgent is what comes before the version in an agent.
 const crowdAgent = `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/`
 
-// stranger writes the request of the i-th new address.
+// stranger writes a request of the i-th new address, always the same one.
 func (c *crowd) stranger(at time.Duration, i uint64) error {
 	mixed := i*0x9e3779b97f4a7c15 ^ i>>7
 	c.begin(at, logAddress{v6: i%(1<<32-1) + 1})
