@@ -132,9 +132,9 @@ func (s *chosenRules) entryOf(pattern string) int {
 
 // showStages says how far each rule went and goes now.
 func (e *environment) showStages(s *chosenRules, meant []*rules.Rule, before map[string]event.Stage, to event.Stage) {
-	ceiling := event.Shadow
-	if st, ok := event.StageByName(s.cfg.Stage); ok {
-		ceiling = st
+	ceiling, stated := event.StageByName(s.cfg.Stage)
+	if !stated {
+		ceiling = event.Enforce // of a replay; what a run makes of it is said below
 	}
 	for _, r := range meant {
 		was, ok := before[r.ID]
@@ -157,5 +157,8 @@ func (e *environment) showStages(s *chosenRules, meant []*rules.Rule, before map
 			line += ": " + strings.Join(why, ", and ")
 		}
 		fmt.Fprintln(e.out, line)
+	}
+	if !stated {
+		fmt.Fprintln(e.out, "The configuration has no stage:, so a replay goes as far as its rules may, and a run decides in shadow only.")
 	}
 }

@@ -75,6 +75,18 @@ func TestARuleIsPromotedAndDemoted(t *testing.T) {
 	}
 }
 
+// A configuration without stage: is what simulate writes: a replay of it enforces.
+func TestAStageIsSaidOfAReplayWhereTheFileStatesNone(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "weir.yaml")
+	if err := os.WriteFile(conf, []byte("rules: {dirs: [builtin]}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := weir("rules", "stage", "-c", conf, "ato.stuffing_source", "shadow")
+	if err != nil || !strings.Contains(out, "enforce -> shadow") || !strings.Contains(out, "has no stage:") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestWhatTheCheckerRefusesIsNotPromoted(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "weir.yaml")
