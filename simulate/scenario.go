@@ -184,9 +184,12 @@ type GoalText struct {
 	FirstStop    Span     `yaml:"first_stop"`
 	Logins       bool     `yaml:"logins"`
 	Above        float64  `yaml:"above"`
+	With         string   `yaml:"with"`
+	Passes       *float64 `yaml:"passes"`
 	MostBlocked  *float64 `yaml:"most_blocked"`
 	MostMilder   *float64 `yaml:"most_milder"`
 	MostAccounts *float64 `yaml:"most_accounts"`
 	Attacking    bool     `yaml:"attacking"`
+	Anywhere     bool     `yaml:"anywhere"`
 	Alerted      bool     `yaml:"alerted"`
 }

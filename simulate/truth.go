@@ -59,12 +59,15 @@ type Goal struct {
 	Stopped      *float64      `json:"stopped,omitempty"`       // at least, blocked or milder, of an attack
 	FirstStop    time.Duration `json:"first_stop,omitempty"`    // at most, in nanoseconds; 0: the time of 60 requests of the phase, or 30 s
 	Logins       bool          `json:"logins,omitempty"`        // Blocked and Stopped are of tries to log in, not of the pages around them
-	Above        float64       `json:"above,omitempty"`         // Stopped is of what exceeds so many times the label's requests an hour before the first attack
+	Above        float64       `json:"above,omitempty"`         // Stopped is of what exceeds so many times the normal: the requests an hour before the first attack
+	With         string        `json:"with,omitempty"`          // labels of the same client, as a pattern: what they send is part of the normal and of what exceeds it
+	Passes       *float64      `json:"passes,omitempty"`        // at least, of the normal while the labels are there, is neither blocked nor milder
 	MostBlocked  *float64      `json:"most_blocked,omitempty"`  // at most, of honest requests
 	MostMilder   *float64      `json:"most_milder,omitempty"`   // at most, challenged or limited
 	MostAccounts *float64      `json:"most_accounts,omitempty"` // at most, of honest accounts, blocked
 	Alerted      bool          `json:"alerted,omitempty"`       // an alert or more, no later than FirstStop, is all that is demanded of an attack
 	Attacking    bool          `json:"attacking,omitempty"`     // of honest requests, only those from addresses that attack, too; else only the others
+	Anywhere     bool          `json:"anywhere,omitempty"`      // of honest requests, all of them
 }
 
 // ReadTruth reads truth.json of a scenario's directory.

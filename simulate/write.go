@@ -268,8 +268,8 @@ func (sc *Scenario) goals(variant string) (all []Goal) {
 			continue
 		}
 		all = append(all, Goal{
-			Labels: g.Labels, Blocked: g.Blocked, Stopped: g.Stopped, FirstStop: time.Duration(g.FirstStop), Logins: g.Logins, Above: g.Above,
-			MostBlocked: g.MostBlocked, MostMilder: g.MostMilder, MostAccounts: g.MostAccounts, Attacking: g.Attacking, Alerted: g.Alerted,
+			Labels: g.Labels, Blocked: g.Blocked, Stopped: g.Stopped, FirstStop: time.Duration(g.FirstStop), Logins: g.Logins, Above: g.Above, With: g.With, Passes: g.Passes,
+			MostBlocked: g.MostBlocked, MostMilder: g.MostMilder, MostAccounts: g.MostAccounts, Attacking: g.Attacking, Anywhere: g.Anywhere, Alerted: g.Alerted,
 		})
 	}
 	return all

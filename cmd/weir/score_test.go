@@ -77,7 +77,7 @@ func TestScoreSaysWhatAReplayStopped(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"by hand, seed 1", "guess", "homes", "10 in 10 minutes", "Goals: 3 of 3 reached", "The rules that came nearest"} {
+	for _, want := range []string{"by hand, seed 1", "guess", "homes", "beside", "10 in 10", "Goals: 3 of 3 reached", "The rules that came nearest"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the report lacks %q:\n%s", want, out)
 		}

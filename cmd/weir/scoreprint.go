@@ -98,15 +98,19 @@ func printMissed(p *page, r *scoring.Result) {
 
 func printHurt(p *page, r *scoring.Result) {
 	p.heading("Honest people, those most hit first")
-	head := []string{"", "requests", "blocked", "milder", "accounts", "addresses"}
+	head := []string{"", "requests", "blocked", "beside", "milder", "accounts", "addresses"}
 	for _, h := range r.Honest.Hurt[1:] {
-		head = append(head, strings.Replace(h.By, " failures in ", " in ", 1))
+		head = append(head, strings.TrimSuffix(strings.Replace(h.By, " failures in ", " in ", 1), " minutes"))
 	}
 	rows := [][]string{head}
 	row := func(name string, o *scoring.Population) {
 		h := &o.Hurt[0]
+		beside := "-"
+		if h.Shared.Requests > 0 {
+			beside = scoring.Percent(h.Shared.BlockedShare)
+		}
 		cells := []string{
-			shown(name, 24), count(o.Requests), scoring.Percent(h.BlockedShare), scoring.Percent(h.MilderShare),
+			shown(name, 24), count(o.Requests), scoring.Percent(h.Clean.BlockedShare), beside, scoring.Percent(h.MilderShare),
 			partText(h.Accounts.Hard(), o.Accounts), partText(h.Addresses.Hard(), o.Addresses),
 		}
 		for _, b := range o.Hurt[1:] {
@@ -118,10 +122,10 @@ func printHurt(p *page, r *scoring.Result) {
 	for i := range r.Populations {
 		row(strings.TrimPrefix(r.Populations[i].Label, "honest/"), &r.Populations[i])
 	}
-	p.table("lrrrrrrr", rows...)
+	p.table("lrrrrrrrr", rows...)
 	h := &r.Honest.Hurt[0]
-	p.wrapped("", 2, "blocked, milder (challenged or limited): of requests; accounts and addresses: of which a request was blocked. "+
-		"The last columns: requests blocked by the naive rules.")
+	p.wrapped("", 2, "blocked: of requests on addresses that never attack; beside: of those on addresses that also attack; milder: challenged or limited, of all. "+
+		"Accounts and addresses: of which a request was blocked. The last columns: requests blocked by the naive rules, addresses that failed 10 or 5 times in 10 minutes.")
 	for _, s := range []struct {
 		on string
 		s  *scoring.Sharing

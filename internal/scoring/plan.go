@@ -126,7 +126,10 @@ func adapts(s *simulate.Scenario) bool {
 }
 
 // robust are the campaigns that are turned up and down: one of each kind.
-var robust = []string{"stuffing", "recon", "retooling_alone", "bursts", "week_tool", "scraping_own", "fake_accounts", "cards"}
+var robust = []string{
+	"stuffing", "recon", "retooling_alone", "bursts", "diversion", "week_tool",
+	"scraping_own", "scraping_borrowed", "session_rotation", "fake_accounts", "cards", "codes", "partner",
+}
 
 // knobs are what is turned, in the order of the table.
 var knobs = []struct {

@@ -22,6 +22,8 @@ func campaignTables(found *scored, w io.Writer) {
 	attackRows(found, w, func(t *trial) bool { return !poisoning(t.scenario) })
 	fmt.Fprint(w, "\n### Goals that are missed\n\n")
 	goalRows(found, w)
+	fmt.Fprint(w, "\n### Goals that the table of attacks does not show\n\n")
+	apartRows(found, w)
 	fmt.Fprint(w, "\n### Honest people\n\n")
 	honestRows(found, w)
 	fmt.Fprint(w, "\n### Poisoning\n\n")
@@ -122,19 +124,41 @@ func goalRows(found *scored, w io.Writer) {
 	for i := range found.trials {
 		for k := range found.merged[i].Goals {
 			g := &found.merged[i].Goals[k]
+			if g.Pass && g.Note != "" {
+				continue // of nobody who is in the log
+			}
 			if all++; g.Pass {
 				reached++
 				continue
 			}
-			median, worst := g.Verdict, g.Verdict
-			median.Is, worst.Is = g.Is.Median, g.Is.Worst
-			fmt.Fprintf(&rows, "| %s | %s%s | %s | %s | %s | %d of %d |\n", strings.ReplaceAll(found.trials[i].name(), "_", " "), escaped(g.Labels), where(g),
-				g.String(), valueOf(&median), valueOf(&worst), g.Passed, g.Runs)
+			goalRow(&found.trials[i], g, &rows)
 		}
 	}
 	fmt.Fprintf(w, "%d of %d goals are reached by every seed.\n\n", reached, all)
 	if rows.Len() > 0 {
-		fmt.Fprintf(w, "| scenario | of | goal | median | worst | seeds that reach it |\n|---|---|---|--:|--:|--:|\n%s", &rows)
+		fmt.Fprintf(w, "%s%s", goalHead, &rows)
+	}
+}
+
+const goalHead = "| scenario | of | goal | median | worst | seeds that reach it |\n|---|---|---|--:|--:|--:|\n"
+
+func goalRow(t *trial, g *score.MergedGoal, w io.Writer) {
+	median, worst := g.Verdict, g.Verdict
+	median.Is, worst.Is = g.Is.Median, g.Is.Worst
+	fmt.Fprintf(w, "| %s | %s%s | %s | %s | %s | %d of %d |\n", strings.ReplaceAll(t.name(), "_", " "), escaped(g.Labels), where(g),
+		g.String(), valueOf(&median), valueOf(&worst), g.Passed, g.Runs)
+}
+
+// apartRows writes the goals that are about something else than all requests of
+// an attack: what came of its log-ins, or of what is above a client's normal.
+func apartRows(found *scored, w io.Writer) {
+	fmt.Fprint(w, goalHead)
+	for i := range found.trials {
+		for k := range found.merged[i].Goals {
+			if g := &found.merged[i].Goals[k]; !g.OfAll() {
+				goalRow(&found.trials[i], g, w)
+			}
+		}
 	}
 }
 
@@ -200,13 +224,14 @@ func reactingTable(found *scored, w io.Writer) {
 	describe(found, w)
 	attackHead(w)
 	attackRows(found, w, func(*trial) bool { return true })
-	fmt.Fprintf(w, "\nHonest people: %s\n", everybodyText(found))
+	fmt.Fprintf(w, "\nHonest people: %s\n\n### Goals that are missed\n\nThe goals are those of attackers who do not react.\n\n", everybodyText(found))
+	goalRows(found, w)
 }
 
 // robustTables says what is left when sizes, pace and people are others.
 func robustTables(found *scored, w io.Writer) {
 	describe(found, w)
-	fmt.Fprint(w, "Stopped (blocked or milder), the median; with a first stop behind it where that came later than ten minutes, or never.\n\n| |")
+	fmt.Fprint(w, "Blocked, and behind it blocked or milder, both the median of the whole campaign; with a first stop behind them where that came later than ten minutes, or never.\n\n| |")
 	for _, k := range knobs {
 		fmt.Fprintf(w, " %s |", k.name)
 	}
@@ -222,6 +247,8 @@ func robustTables(found *scored, w io.Writer) {
 	for _, k := range knobs {
 		fmt.Fprintf(w, "- %s: %s\n", k.name, everybodyText(found.where(func(t *trial) bool { return t.knob == k.name })))
 	}
+	fmt.Fprint(w, "\n### Goals that are missed\n\nThe goals are those of the campaigns as they are.\n\n")
+	goalRows(found, w)
 }
 
 // robustCell is of the whole campaign, phases together.
@@ -230,7 +257,7 @@ func robustCell(found *scored) string {
 		return ""
 	}
 	a := &found.merged[0].Attacks[0]
-	text := score.Percent(a.Stopped.Median)
+	text := score.Percent(a.Blocked.Median) + ", " + score.Percent(a.Stopped.Median)
 	if a.First.Median < 0 || a.First.Median > 600 {
 		text += ", " + moment(a.First.Median)
 	}

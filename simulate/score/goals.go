@@ -1,6 +1,7 @@
 package score
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -14,6 +15,8 @@ type Verdict struct {
 	Labels    string  `json:"labels"`              // the goal's pattern
 	Logins    bool    `json:"logins,omitempty"`    // of tries to log in alone
 	Attacking bool    `json:"attacking,omitempty"` // of what most: on addresses that also attack; else on the others
+	Anywhere  bool    `json:"anywhere,omitempty"`  // of what most: on both
+	Above     float64 `json:"above,omitempty"`     // of what stopped: of what exceeds so many times the normal
 	What      string  `json:"what"`                // what is demanded
 	Must      float64 `json:"must"`                // a share, or seconds; of an alert 0: at any time
 	Is        float64 `json:"is"`                  // -1: never
@@ -25,6 +28,7 @@ type Verdict struct {
 const (
 	wantBlocked      = "blocked"
 	wantStopped      = "stopped"
+	wantPasses       = "passes"
 	wantFirst        = "first stop"
 	wantAlert        = "alert"
 	wantMostBlocked  = "most blocked"
@@ -39,13 +43,7 @@ const leastFirst = 30 * time.Second
 func (r *run) verdicts() (out []Verdict) {
 	for i := range r.log.Truth.Goals {
 		g := &r.log.Truth.Goals[i]
-		var ys []*tally
-		for _, y := range r.tallies {
-			if ok, err := path.Match(g.Labels, y.label.Name); ok && err == nil {
-				ys = append(ys, y)
-			}
-		}
-		out = append(out, r.goal(g, ys)...)
+		out = append(out, r.goal(g, r.labelled(g.Labels))...)
 	}
 	slices.SortStableFunc(out, func(a, b Verdict) int {
 		if a.Pass == b.Pass {
@@ -57,6 +55,16 @@ func (r *run) verdicts() (out []Verdict) {
 		return 1
 	})
 	return out
+}
+
+// labelled returns what was counted of the labels that a pattern fits.
+func (r *run) labelled(pattern string) (ys []*tally) {
+	for _, y := range r.tallies {
+		if ok, err := path.Match(pattern, y.label.Name); ok && err == nil {
+			ys = append(ys, y)
+		}
+	}
+	return ys
 }
 
 func (r *run) goal(g *simulate.Goal, ys []*tally) (out []Verdict) {
@@ -74,13 +82,16 @@ func (r *run) goal(g *simulate.Goal, ys []*tally) (out []Verdict) {
 		if must == nil {
 			return
 		}
-		most := what != wantBlocked && what != wantStopped
-		v := Verdict{Labels: g.Labels, Attacking: g.Attacking, What: what, Must: *must, Logins: g.Logins && !most}
+		most := what != wantBlocked && what != wantStopped && what != wantPasses
+		v := Verdict{Labels: g.Labels, Attacking: g.Attacking, Anywhere: g.Anywhere, What: what, Must: *must, Logins: g.Logins && !most}
+		if what == wantStopped {
+			v.Above = g.Above
+		}
 		switch {
-		case len(ys) == 0: // a slip of the pen must not pass
+		case len(ys) == 0 || g.With != "" && len(r.labelled(g.With)) == 0: // a slip of the pen must not pass
 			v.Note = "no label is meant"
 		case of == 0:
-			v.Note, v.Pass = "nothing to measure", most
+			v.Note, v.Pass = "no requests", most
 		default:
 			v.Is = is()
 			v.Pass = v.Is >= v.Must
@@ -93,18 +104,19 @@ func (r *run) goal(g *simulate.Goal, ys []*tally) (out []Verdict) {
 	demand(wantBlocked, g.Blocked, requests, func() float64 { return share(hits.Hard(), requests) })
 	demand(wantStopped, g.Stopped, requests, func() float64 {
 		if g.Above > 0 {
-			return r.above(ys, g.Above)
+			return r.volumeOf(g, ys).above(g.Above)
 		}
 		return share(hits.Stopped(), requests)
 	})
+	demand(wantPasses, g.Passes, requests, func() float64 { return r.volumeOf(g, ys).passes() })
 	if g.MostBlocked != nil || g.MostMilder != nil {
-		on := r.sharing(ys, g.Attacking)
+		on := r.sharing(ys, g)
 		demand(wantMostBlocked, g.MostBlocked, on.Requests, func() float64 { return share(on.Hits.Hard(), on.Requests) })
 		demand(wantMostMilder, g.MostMilder, on.Requests, func() float64 { return share(on.Hits.Milder(), on.Requests) })
 	}
 	if g.MostAccounts != nil {
 		all := int64(len(accountsOf(ys)))
-		demand(wantMostAccounts, g.MostAccounts, all, func() float64 { return share(r.keptOut(ys, g.Attacking), all) })
+		demand(wantMostAccounts, g.MostAccounts, all, func() float64 { return share(r.keptOut(ys, g), all) })
 	}
 	if requests > 0 && !g.Alerted && (g.Blocked != nil || g.Stopped != nil || g.FirstStop > 0) {
 		out = append(out, firstStop(g, ys))
@@ -115,13 +127,12 @@ func (r *run) goal(g *simulate.Goal, ys []*tally) (out []Verdict) {
 	return out
 }
 
-// sharing returns what befell the requests on addresses that attack, too, or
-// on those that never do.
-func (r *run) sharing(ys []*tally, attacking bool) (s Sharing) {
+// sharing returns what befell the requests on those addresses that a goal is about.
+func (r *run) sharing(ys []*tally, g *simulate.Goal) (s Sharing) {
 	bad := r.attackers()
 	for _, y := range ys {
 		for v, b := range y.addresses {
-			if among(bad.addresses, v) == attacking {
+			if g.Anywhere || among(bad.addresses, v) == g.Attacking {
 				s.add(&b, byWeir)
 			}
 		}
@@ -130,11 +141,11 @@ func (r *run) sharing(ys []*tally, attacking bool) (s Sharing) {
 }
 
 // keptOut returns how many accounts were blocked on such addresses.
-func (r *run) keptOut(ys []*tally, attacking bool) int64 {
+func (r *run) keptOut(ys []*tally, g *simulate.Goal) int64 {
 	bad, accounts := r.attackers(), map[uint64]struct{}{}
 	for _, y := range ys {
 		for k := range y.kept {
-			if among(bad.addresses, k.address) == attacking {
+			if g.Anywhere || among(bad.addresses, k.address) == g.Attacking {
 				accounts[k.account] = struct{}{}
 			}
 		}
@@ -194,46 +205,6 @@ func firstStop(g *simulate.Goal, ys []*tally) Verdict {
 	return v
 }
 
-// above returns the share that was stopped of what exceeds so many times the
-// requests an hour that the labels had before the first attack. Without any
-// before, everything exceeds.
-func (r *run) above(ys []*tally, times float64) float64 {
-	first := r.line.n
-	for _, y := range r.tallies {
-		if y.label.Attack && y.requests > 0 {
-			first = min(first, int((y.pace.from-r.line.from)/(hour*1e9)))
-		}
-	}
-	hours := 0
-	if len(ys) > 0 {
-		hours = len(ys[0].hourly)
-	}
-	normal := 0.0
-	for _, y := range ys {
-		for h := range min(first, hours) {
-			normal += float64(y.hourly[h][0])
-		}
-	}
-	if first > 0 {
-		normal /= float64(first)
-	}
-	var exceeds, stopped float64
-	for h := range hours {
-		var n, s int64
-		for _, y := range ys {
-			n, s = n+y.hourly[h][0], s+y.hourly[h][1]
-		}
-		if over := float64(n) - times*normal; over > 0 {
-			exceeds += over
-			stopped += min(over, float64(s))
-		}
-	}
-	if exceeds == 0 {
-		return 1
-	}
-	return stopped / exceeds
-}
-
 // Failed returns how many goals were not reached.
 func (r *Result) Failed() (n int) {
 	for _, v := range r.Goals {
@@ -249,10 +220,15 @@ func (v *Verdict) String() string {
 	where := ""
 	if v.Attacking {
 		where = ", on addresses that also attack"
+	} else if v.Anywhere {
+		where = ", on any address"
 	}
 	what := ""
 	if v.Logins {
 		what = " of the tries to log in"
+	}
+	if v.Above > 0 {
+		what = fmt.Sprintf(" of what exceeds %g times the normal", v.Above)
 	}
 	switch v.What {
 	case wantFirst:
@@ -266,12 +242,20 @@ func (v *Verdict) String() string {
 		return "blocked at least " + Percent(v.Must) + what
 	case wantStopped:
 		return "blocked or milder at least " + Percent(v.Must) + what
+	case wantPasses:
+		return "of the normal volume passes at least " + Percent(v.Must)
 	case wantMostBlocked:
 		return "blocked at most " + Percent(v.Must) + where
 	case wantMostMilder:
 		return "challenged or limited at most " + Percent(v.Must) + where
 	}
 	return "accounts blocked at most " + Percent(v.Must) + where
+}
+
+// OfAll reports whether it is about shares of all requests of its labels, or
+// the time to the first that was stopped.
+func (v *Verdict) OfAll() bool {
+	return !v.Logins && v.Above == 0 && v.What != wantPasses && v.What != wantAlert
 }
 
 // Value says what came of it.

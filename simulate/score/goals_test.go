@@ -104,6 +104,47 @@ func TestWhatExceedsIsCountedByTheHour(t *testing.T) {
 	}
 }
 
+// What a partner sends himself and what comes through him cannot be told apart
+// by anybody: they are one client, whose normal is to pass.
+func TestTheNormalOfAClientPasses(t *testing.T) {
+	share, all := 0.9, 1.0
+	for _, c := range []struct {
+		name          string
+		block         time.Duration // of the flood's hour
+		with          string
+		above, passes float64
+	}{
+		{"half of the hour", 30 * time.Minute, "honest/partner", 60.0 / 90, 1},     // of 120, 60 are stopped; 30 are normal three times
+		{"nearly all of it", 58 * time.Minute, "honest/partner", 1, 3.0 / 10},      // three pass of a normal of ten
+		{"without the partner's own", 30 * time.Minute, "", 55.0 / 110, 1},         // nothing is normal, so nothing must pass
+		{"beside a label that is not there", 30 * time.Minute, "honest/non", 0, 0}, // a slip of the pen
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, "honest/partner", "attack/p/1")
+			for h := range 4 { // ten an hour, and 110 more in the last one
+				for i := range 10 {
+					r.send("honest/partner", time.Duration(h)*time.Hour+time.Duration(i)*6*time.Minute, request{ip: "192.0.2.1"})
+				}
+			}
+			for i := range 110 {
+				r.send("attack/p/1", 3*time.Hour+time.Duration(i)*time.Hour/110, request{ip: "192.0.2.1"})
+			}
+			r.truth.Goals = []simulate.Goal{{Labels: "attack/p/*", With: c.with, Stopped: &share, Above: 3, Passes: &all, FirstStop: time.Hour}}
+			r.decide(decision(3*time.Hour, c.block, event.Block, "ip", "192.0.2.1"))
+			r.how.Delay = 0
+			for _, v := range r.must().Goals {
+				switch v.What {
+				case wantStopped:
+					eq(t, "stopped of what exceeds", v.Is, c.above)
+				case wantPasses:
+					eq(t, "passes of the normal", v.Is, c.passes)
+					eq(t, "passed", v.Pass, c.passes == 1)
+				}
+			}
+		})
+	}
+}
+
 func TestAGoalMayBeContentWithAnAlert(t *testing.T) {
 	for _, c := range []struct {
 		first time.Duration

@@ -196,13 +196,14 @@ func (m *Merged) goals(all []*Result) {
 	type demand struct {
 		labels, what string
 		attacking    bool
+		anywhere     bool
 	}
 	of := map[demand][]*Verdict{}
 	var order []demand
 	for _, r := range all {
 		for i := range r.Goals {
 			v := &r.Goals[i]
-			d := demand{v.Labels, v.What, v.Attacking}
+			d := demand{v.Labels, v.What, v.Attacking, v.Anywhere}
 			if of[d] == nil {
 				order = append(order, d)
 			}
@@ -214,7 +215,7 @@ func (m *Merged) goals(all []*Result) {
 		vs := of[d]
 		g := MergedGoal{Verdict: *vs[0], Runs: len(vs)}
 		worst := most
-		if d.what == wantBlocked || d.what == wantStopped {
+		if d.what == wantBlocked || d.what == wantStopped || d.what == wantPasses {
 			worst = least
 		}
 		late := d.what == wantFirst || d.what == wantAlert
@@ -233,6 +234,9 @@ func (m *Merged) goals(all []*Result) {
 		for _, v := range vs {
 			if v.Pass {
 				g.Passed++
+			}
+			if v.Note == "" {
+				g.Note = "" // it was measured in some of them
 			}
 		}
 		g.Pass = g.Passed == g.Runs

@@ -112,7 +112,7 @@ func MissedText(m *Missed) string {
 func NearestText(w *Nearest) string {
 	s := fmt.Sprintf("sees %s of %s", count(w.Sees), count(w.Of))
 	if w.Held > 0 {
-		s += fmt.Sprintf("; its condition held %s times for the keys of most of them, and what it then decided did not stop them", count(w.Held))
+		s += fmt.Sprintf("; its condition held %s times for the keys of most of them: what passed came before what it decided, or beside it", count(w.Held))
 	}
 	if len(w.Keys) > 0 {
 		k := &w.Keys[0]
