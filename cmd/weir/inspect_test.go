@@ -122,6 +122,37 @@ func TestTheProposedSiteFileSaysWhatWasGuessed(t *testing.T) {
 	}
 }
 
+// A log-in that shows its form again with a 200 looks as if nobody ever failed.
+func TestALogInAtWhichNobodyEverFailsIsDoubted(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		form, opened int // answers with 200 and with 303
+		refused      int // with 401
+		doubted      bool
+	}{
+		{"the form again", 60, 60, 0, true},
+		{"one in fifty is the form", 3, 147, 0, true},
+		{"fewer are something else", 2, 148, 0, false},
+		{"few tries", 45, 45, 0, false},
+		{"some are refused", 60, 60, 1, false},
+		{"one answer", 200, 0, 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var log strings.Builder
+			for i, n := range []int{c.form, c.opened, c.refused} {
+				for k := range n {
+					fmt.Fprintf(&log, "192.0.2.%d - - [02/Mar/2026:10:%02d:%02d +0000] \"POST /forum/login HTTP/1.1\" %d 512 \"-\" \"Mozilla/5.0\"\n", k%200+1, k/60, k%60, []int{200, 303, 401}[i])
+				}
+			}
+			in := inspected(t, write(t, t.TempDir(), "access.log", log.String()))
+			doubt := in.Endpoints.Shown[0].Doubt
+			if (doubt != "") != c.doubted || c.doubted && !strings.Contains(doubt, "failure: status == 200") {
+				t.Errorf("doubt %q", doubt)
+			}
+		})
+	}
+}
+
 func TestAProxyInFrontIsTold(t *testing.T) {
 	line := func(ip, forwarded string) string {
 		return fmt.Sprintf(`{"time_iso8601":"2026-03-06T09:00:00+00:00","remote_addr":"%s","http_x_forwarded_for":"%s",`+

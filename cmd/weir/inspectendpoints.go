@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -125,6 +126,7 @@ type endpointFacts struct {
 	Item       string       `json:"item,omitempty"`
 	From       explainFacts `json:"from"`
 	Answers    []answerFact `json:"answers,omitempty"` // where something is tried
+	Doubt      string       `json:"doubt,omitempty"`   // why what was guessed of them is likely wrong
 }
 
 type explainFacts struct {
@@ -193,5 +195,30 @@ func (e *oneEndpoint) facts(matters bool) endpointFacts {
 		}
 	}
 	slices.SortStableFunc(f.Answers, func(a, b answerFact) int { return cmp.Compare(b.N, a.N) })
+	f.Doubt = e.doubt(f.Answers)
 	return f
+}
+
+// doubt says why answers of a log-in were likely taken for what they are not:
+// people mistype one password in ten, so where in a hundred tries nobody did and
+// the log-in has two answers, one of them is the form again.
+func (e *oneEndpoint) doubt(answers []answerFact) string {
+	if e.kind != event.Login || e.outcomes[event.Failure] > 0 || e.outcomes[event.Success] < 100 || !strings.HasPrefix(e.explained.Outcome, "guessed") {
+		return ""
+	}
+	var form, redirect answerFact
+	for _, a := range answers {
+		switch {
+		case a.N*50 < e.n:
+		case a.Status/100 == 2:
+			form = a
+		case a.Status/100 == 3:
+			redirect = a
+		}
+	}
+	if form.N == 0 || redirect.N == 0 {
+		return ""
+	}
+	return fmt.Sprintf("nobody of %s ever fails: is %d the form again, with a word about the password? Then say failure: status == %d in the site file; until then no rule sees a wrong password",
+		count(e.n), form.Status, form.Status)
 }

@@ -276,6 +276,9 @@ func (in *inspection) printAnswers(p *page) {
 			list = append(list, fmt.Sprintf("%d %s (%s)", a.Status, o, count(a.N)))
 		}
 		p.wrapped("  "+shown(f.Endpoint, 29), 4+30, strings.Join(list, ", "))
+		if f.Doubt != "" {
+			p.wrapped("", 4+30, f.Doubt)
+		}
 	}
 	if in.Endpoints.Success == 0 && in.Endpoints.Tries > 0 {
 		p.wrapped("", 2, "Nothing in this log succeeded, so that weir cannot tell a source with customers behind it by their "+
