@@ -380,7 +380,7 @@ func (r *run) goOn(from *Resume) {
 	// Rules that are new may be the first to ask for the facts of these hours,
 	// which nobody is going to publish again.
 	for _, h := range []int64{hourOf(from.Tick) - 3600, hourOf(from.Tick)} {
-		if r.clock.published[h] == nil {
+		if r.clock.published[h] == nil || r.state.AsksMore() {
 			r.clock.published[h] = r.state.Publish(h, nil)
 		}
 	}

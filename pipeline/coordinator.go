@@ -137,7 +137,7 @@ func (r *run) step(target int64) error {
 	if next%3600 == 0 && r.clock.needsStanding {
 		facts := r.state.Publish(next, r.eachUnit)
 		if left := facts.LeftOut(); len(left) > 0 {
-			r.cfg.Log.Warn("there are too many values to tell who is known or seen: for an hour nothing is said of them, and rules that ask for it do not fire; raise state: memory:",
+			r.cfg.Log.Warn("there are too many values to tell who is known, was denied or seen: for an hour nothing is said of them, and rules that ask for it do not fire; raise state: memory:",
 				"facts", strings.Join(left, ", "), "hour", time.Unix(next, 0).UTC().Format(time.RFC3339))
 		}
 		r.clock.publish(next, facts)

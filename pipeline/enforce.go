@@ -352,7 +352,7 @@ func (e *Enforcement) answer(list int64, ev *event.Event, st *rules.Standing, ke
 		for _, h := range s.by[string(key)] {
 			v := h.at(list)
 			// While nobody can say who is known, an entry with an exception refuses nobody.
-			if v.until <= ev.Second || h.except != event.NoField && (!st.KnowsOf(h.except) || st.Known(ev, h.except)) {
+			if v.until <= ev.Second || h.except != event.NoField && (!st.Tells(rules.Known, h.except) || st.Is(rules.Known, ev, h.except)) {
 				continue
 			}
 			if v.action == event.Limit {

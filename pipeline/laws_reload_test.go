@@ -112,6 +112,28 @@ func TestAReloadMayBringTheFirstRuleThatAsksWhoIsKnown(t *testing.T) {
 	}
 }
 
+// Nor were those facts that only the new rules ask for, though other facts were.
+func TestAReloadMayAskForOtherFacts(t *testing.T) {
+	const hour, minute = 3600, 60
+	r := newReloading(t, 0)
+	for i := range 30 * 60 {
+		r.log = append(r.log, ingest.MemoryRecord{Offset: int64(i), Line: fmt.Appendf(nil, "t=%d ip=203.0.113.%d outcome=failure", base+i*minute, i%3)})
+	}
+	asks := strings.NewReplacer("run.strangers", "run.denied", "not known(ip)", "denied(ip)").Replace(strangers)
+	r.run(base+26*hour+10, nil, strangers)
+	before := len(r.lines)
+	r.run(base+26*hour+20*minute, nil, strangers, asks)
+	found := 0
+	for _, line := range r.lines[before:] {
+		if strings.Contains(line, `"run.denied"`) && strings.Contains(line, `"event":"new"`) {
+			found++
+		}
+	}
+	if found < 3 {
+		t.Errorf("%d decisions of the rule that asks who was denied in twenty minutes behind the reload, must be of each of three addresses: %s", found, r.lines[before:])
+	}
+}
+
 // A run that stops and goes on by the same rules decides what one does that
 // goes through; so it does where a gap of the log begins at that very tick.
 func TestAReloadOfTheSameRulesChangesNothing(t *testing.T) {

@@ -106,10 +106,10 @@ func who(r *rules.Rule, c *rules.Consequence) []event.Field {
 
 // sees reports whether a rule asks whether values of a field were seen.
 func sees(r *rules.Rule, f event.Field) bool {
-	if slices.Contains(r.Where.Seen, f) {
+	if slices.Contains(r.Where.Standing[rules.Seen], f) {
 		return true
 	}
 	return slices.ContainsFunc(aggregatesOf(r), func(a rules.Aggregate) bool {
-		return a.Cond != nil && slices.Contains(a.Cond.Seen, f) || a.Of != nil && slices.Contains(a.Of.Seen, f)
+		return a.Cond != nil && slices.Contains(a.Cond.Standing[rules.Seen], f) || a.Of != nil && slices.Contains(a.Of.Standing[rules.Seen], f)
 	})
 }

@@ -13,6 +13,7 @@ type oracleStanding struct {
 	defined bool
 	ids     map[string]uint64 // of each field's value, in place of a hash
 	known   map[string]bool
+	fails   map[string]bool
 	seen    map[string]bool
 	made    *rules.Standing
 }
@@ -25,7 +26,7 @@ func (o *oracle) standingAt(second int64) *oracleStanding {
 	if s := o.standing[own]; s != nil {
 		return s
 	}
-	s := &oracleStanding{ids: map[string]uint64{}, known: map[string]bool{}, seen: map[string]bool{}}
+	s := &oracleStanding{ids: map[string]uint64{}, known: map[string]bool{}, fails: map[string]bool{}, seen: map[string]bool{}}
 	o.standing[own] = s
 	s.defined = own >= o.firstSecond()+24*hour
 	if !s.defined {
@@ -49,8 +50,8 @@ func (o *oracle) standingAt(second int64) *oracleStanding {
 			}
 		}
 	}
-	for id, n := range succeeded {
-		s.known[id] = n > failed[id]
+	for id := range s.seen {
+		s.known[id], s.fails[id] = succeeded[id] > failed[id], failed[id] > succeeded[id]
 	}
 	return s
 }
@@ -79,9 +80,12 @@ func (s *oracleStanding) facts() *rules.Standing {
 		prefix := f.String() + "="
 		for id := range s.seen {
 			if len(id) > len(prefix) && id[:len(prefix)] == prefix {
-				s.made.AddSeen(f, s.id(id))
+				s.made.Add(rules.Seen, f, s.id(id))
 				if s.known[id] {
-					s.made.AddKnown(f, s.id(id))
+					s.made.Add(rules.Known, f, s.id(id))
+				}
+				if s.fails[id] {
+					s.made.Add(rules.Denied, f, s.id(id))
 				}
 			}
 		}

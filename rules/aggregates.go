@@ -47,7 +47,7 @@ func funcByName(name string) (Func, bool) {
 // usage shows how each function is called.
 var usage = func() map[string]string {
 	m := map[string]string{
-		"known": "known(ip)", "seen": "seen(session)", "lookup": `lookup("name", field)`,
+		"known": "known(ip)", "denied": "denied(ip)", "seen": "seen(session)", "lookup": `lookup("name", field)`,
 		"inside": `inside(ip, "203.0.113.0/24")`, "signal": `signal("ato.stuffing_source", "1h")`,
 	}
 	for _, a := range aggregates {
@@ -69,7 +69,7 @@ var aggregateNames = func() []string {
 	return s
 }()
 
-var conditionFunctions = []string{"known", "seen", "lookup", "inside"}
+var conditionFunctions = []string{"known", "denied", "seen", "lookup", "inside"}
 
 var functionNames = slices.Concat(aggregateNames, conditionFunctions, []string{"signal"})
 

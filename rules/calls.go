@@ -29,7 +29,7 @@ func (c *checker) call(n *ast.CallNode) *node {
 		return c.bad(n, `%s is about events; use it inside an aggregate: count("10m", %s)`, callee.Value, usage[callee.Value])
 	}
 	switch callee.Value {
-	case "known", "seen":
+	case "known", "denied", "seen":
 		return c.standing(n, callee.Value)
 	case "lookup":
 		return c.lookup(n)
@@ -99,7 +99,7 @@ func (c *checker) signal(n *ast.CallNode) *node {
 	return &node{op: opSignal, typ: tBool, index: i, text: "signal(" + quote(s.Rule) + ", " + quote(windowName(w)) + ")"}
 }
 
-// standing checks known(field) and seen(field).
+// standing checks known(field), denied(field) and seen(field).
 func (c *checker) standing(n *ast.CallNode, name string) *node {
 	if !c.arguments(n, name, 1) {
 		return badNode
@@ -111,11 +111,7 @@ func (c *checker) standing(n *ast.CallNode, name string) *node {
 	if !f.Keyable() {
 		return c.bad(n.Arguments[0], "%s of %s: %s", name, f, notKeyable)
 	}
-	o := opKnown
-	if name == "seen" {
-		o = opSeen
-	}
-	return &node{op: o, typ: tBool, field: f, text: name + "(" + c.opt.Extras.Name(f) + ")"}
+	return &node{op: opStanding, typ: tBool, index: slices.Index(factNames[:], name), field: f, text: name + "(" + c.opt.Extras.Name(f) + ")"}
 }
 
 // lookup checks lookup("name", field).

@@ -92,10 +92,11 @@ func sampleGrants(t testing.TB, st *State) []*grant {
 
 func sampleStanding(p *Plan) *Standing {
 	s := NewStanding(true, p.standingHash)
-	s.noSeen[event.FieldIP] = true
+	s.untold[Seen][event.FieldIP] = true
 	for h := range uint64(3) {
-		s.AddKnown(event.FieldIP, h*h*1e18)
-		s.AddSeen(event.FieldSession, 5-h)
+		s.Add(Known, event.FieldIP, h*h*1e18)
+		s.Add(Denied, event.FieldIP, h+20)
+		s.Add(Seen, event.FieldSession, 5-h)
 		s.visited.add(h + 8)
 	}
 	return s
@@ -161,8 +162,8 @@ func TestWhatIsEncodedIsReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(s.Append(nil), standing.Append(nil)) || !s.SeesOf(event.FieldSession) || s.SeesOf(event.FieldIP) || !s.known[event.FieldIP].has(4e18) ||
-		s.known[event.FieldIP].has(3) || !s.known[event.FieldIP].has(0) || s.seen[event.FieldIP].has(5) || !s.visited.has(10) {
+	if !bytes.Equal(s.Append(nil), standing.Append(nil)) || !s.Tells(Seen, event.FieldSession) || s.Tells(Seen, event.FieldIP) || !s.sets[Known][event.FieldIP].has(4e18) ||
+		s.sets[Known][event.FieldIP].has(3) || !s.sets[Known][event.FieldIP].has(0) || s.sets[Seen][event.FieldIP].has(5) || !s.sets[Denied][event.FieldIP].has(22) || s.sets[Denied][event.FieldIP].has(5) || !s.visited.has(10) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -182,6 +183,38 @@ func TestGrantsOfTheFirstFormatAreRead(t *testing.T) {
 	}
 	if want.made[0].regulars = everyone; !bytes.Equal(g.append(nil), want.append(nil)) {
 		t.Errorf("read %+v, want %+v", g, want)
+	}
+}
+
+// The first format of what is published had no denied, and no word of visitors
+// unless there were too many.
+func TestStandingOfTheFirstFormatIsRead(t *testing.T) {
+	p := sampled(t).plan
+	for _, all := range []bool{false, true} {
+		dst, start := state.BeginRecord(nil)
+		w := encoder{state.Writer{B: dst}}
+		want := sampleStanding(p)
+		w.Bool(want.defined)
+		w.Uint(uint64(event.NumFields))
+		for f := range event.NumFields {
+			for _, k := range []Fact{Known, Seen} {
+				w.Bool(want.untold[k][f])
+				w.hashes(&want.sets[k][f])
+			}
+			want.untold[Denied][f], want.sets[Denied][f] = true, hashSet{}
+		}
+		w.hashes(&want.visited)
+		if want.allVisited = all; all {
+			w.Bool(true)
+		}
+		state.EndRecord(w.B, start, firstStanding)
+		got, err := ReadStanding(w.B, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Append(nil), want.Append(nil)) {
+			t.Errorf("read %+v, want %+v", got, want)
+		}
 	}
 }
 

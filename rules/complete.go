@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"time"
 
 	"weir/windows"
@@ -37,7 +38,7 @@ func (st *State) judgeRule(i int, done []bool) int64 {
 			from = max(from, wholeFrom(st.blind, windows.W7d))
 		}
 		from = max(from, wholeFrom(st.blind, rp.longest))
-		if known, seen := standingFields(r); len(known)+len(seen) > 0 {
+		if fields := standingFields(r); len(slices.Concat(fields[:]...)) > 0 {
 			// What is published at an hour is used for the events of the next one.
 			from = max(from, wholeFrom(st.blind, windows.W7d)+3600+int64(rp.longest))
 		}

@@ -138,7 +138,7 @@ func TestStandingOfAFieldThatIsNewIsUndefinedForADay(t *testing.T) {
 	at := int64(begin + 30*hour)
 	plan := storyPlan(t, PlanOptions{Inherit: &without.Layout, Tick: at}, storyRules...)
 	old := st.Publish(floor(at, 3600), nil)
-	if old.KnowsOf(event.FieldIP) || old.SeesOf(event.FieldIP) {
+	if old.Tells(Known, event.FieldIP) || old.Tells(Seen, event.FieldIP) {
 		t.Error("it knows of a field that nobody asked about")
 	}
 	to := newState(plan, 1, Limits{}, enforced, named)
@@ -146,14 +146,14 @@ func TestStandingOfAFieldThatIsNewIsUndefinedForADay(t *testing.T) {
 	for h := floor(at, hour); h <= floor(at, hour)+30*hour; h += hour {
 		// Used for the events of the hour that begins one hour later.
 		want := h+hour >= at+24*hour
-		if got := to.defined(to.since.known[event.FieldIP], h+hour); got != want {
+		if got := to.defined(to.since[Known][event.FieldIP], h+hour); got != want {
 			t.Errorf("%d hours behind the reload: known(ip) is defined: %v, want %v", (h+hour-at)/hour, got, want)
 		}
 		if got := to.knows(event.FieldIP, h+hour); got != want {
 			t.Errorf("%d hours behind the reload: the exception holds: %v, want %v", (h+hour-at)/hour, got, want)
 		}
 	}
-	for _, text := range []string{"known(ip)", "not known(ip)", "seen(ip)", "not seen(ip)"} {
+	for _, text := range []string{"known(ip)", "not known(ip)", "denied(ip)", "not denied(ip)", "seen(ip)", "not seen(ip)"} {
 		c := mustEvent(t, text)
 		if c.Match(hotEvent, &Facts{Standing: old}) || vmMatch(c.tree)(hotEvent, &Facts{Standing: old}) {
 			t.Errorf("%s holds though nobody knows", text)

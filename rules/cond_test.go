@@ -59,6 +59,7 @@ func TestEventConditions(t *testing.T) {
 		{`status == 404 and not (path == "/x" and bytes >= 0)`, ev, true},
 		{`known(ip) or true`, ev, false},
 		{`not seen(ip)`, ev, false},
+		{`not denied(ip)`, ev, false},
 		{`status / (status - 404) > 0 or true`, ev, false},
 		{`status % (status - 404) > 0 or true`, ev, false},
 		{`asn != 64500`, ev, false},
@@ -174,7 +175,7 @@ func TestAndJoinsConditions(t *testing.T) {
 	}
 	if len(both.Conjuncts) != 3 || both.Kinds != 1<<event.Login ||
 		!slices.Equal(both.Fields, []event.Field{event.FieldIP, event.FieldKind, event.FieldStatus, event.FieldSession}) ||
-		!slices.Equal(both.Known, []event.Field{event.FieldIP}) || !slices.Equal(both.Seen, []event.Field{event.FieldSession}) {
+		!slices.Equal(both.Standing[Known], []event.Field{event.FieldIP}) || !slices.Equal(both.Standing[Seen], []event.Field{event.FieldSession}) {
 		t.Errorf("%+v", both)
 	}
 	if got := And(mustEvent(t, "true"), a); got.Text != a.Text {

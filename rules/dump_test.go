@@ -15,7 +15,7 @@ func dump(r *Rule) string {
 	line("title %q tags %q false positives %q blind spots %q", r.Title, r.Tags, r.FalsePositives, r.BlindSpots)
 	line("key %v", r.Key)
 	line("where %s", r.Where.Text)
-	line("  kinds %#x fields %v known %v seen %v", r.Where.Kinds, r.Where.Fields, r.Where.Known, r.Where.Seen)
+	line("  kinds %#x fields %v standing %v", r.Where.Kinds, r.Where.Fields, r.Where.Standing)
 	for _, c := range r.Where.Conjuncts {
 		line("  and %s", c.Text)
 	}

@@ -41,21 +41,23 @@ func newEventCond(n *node) *EventCond {
 		switch m.op {
 		case opFieldNum, opFieldText, opEnumIn, opAddrIn, opInside, opFlag, opLookup:
 			e.Fields = append(e.Fields, m.field)
-		case opKnown:
-			e.Fields, e.Known = append(e.Fields, m.field), append(e.Known, m.field)
-		case opSeen:
-			e.Fields, e.Seen = append(e.Fields, m.field), append(e.Seen, m.field)
+		case opStanding:
+			e.Fields, e.Standing[m.index] = append(e.Fields, m.field), append(e.Standing[m.index], m.field)
 		}
 		switch m.op {
-		case opFieldNum, opKnown, opSeen, opLookup, opAdd, opSub, opMul, opDiv, opMod:
+		case opFieldNum, opStanding, opLookup, opAdd, opSub, opMul, opDiv, opMod:
 			facts = true
 		case opFieldText:
 			facts = facts || !held(m.field)
 		}
 	})
-	for _, fs := range []*[]event.Field{&e.Fields, &e.Known, &e.Seen} {
+	sorted := func(fs *[]event.Field) {
 		slices.Sort(*fs)
 		*fs = slices.Compact(*fs)
+	}
+	sorted(&e.Fields)
+	for k := range e.Standing {
+		sorted(&e.Standing[k])
 	}
 	e.Match = compileMatch(n, facts)
 	if n.op != opAnd {
@@ -67,6 +69,9 @@ func newEventCond(n *node) *EventCond {
 	}
 	return e
 }
+
+// AsksStanding reports whether the condition reads a standing fact.
+func (e *EventCond) AsksStanding() bool { return len(slices.Concat(e.Standing[:]...)) > 0 }
 
 // compileMatch returns the condition as a function; facts says that it uses
 // them, be it to note that it read what is not there.
@@ -173,21 +178,14 @@ func (l eventLeaves) pred(n *node) pred[moment] {
 		return func(m moment) bool { return p.Contains(m.ev.IP) }
 	case opFlag:
 		return func(m moment) bool { return m.ev.Deprecated }
-	case opKnown:
+	case opStanding:
+		k := Fact(n.index)
 		return func(m moment) bool {
-			if !m.st.Standing.KnowsOf(f) {
+			if !m.st.Standing.Tells(k, f) {
 				m.st.undefined = true
 				return false
 			}
-			return m.st.Standing.Known(m.ev, f)
-		}
-	case opSeen:
-		return func(m moment) bool {
-			if !m.st.Standing.SeesOf(f) {
-				m.st.undefined = true
-				return false
-			}
-			return m.st.Standing.Seen(m.ev, f)
+			return m.st.Standing.Is(k, m.ev, f)
 		}
 	case opLookup:
 		return lookupIn(n.texts[0], f)

@@ -136,13 +136,11 @@ func (p *Plan) purposes(rule, t int) (why []string) {
 			why = append(why, target)
 		}
 	}
-	known, seen := standingFields(r)
 	if fs := p.tables[t].fields; len(fs) == 1 {
-		if slices.Contains(known, fs[0]) && p.tables[t].known != nil {
-			why = append(why, "known")
-		}
-		if slices.Contains(seen, fs[0]) && p.tables[t].seen != nil {
-			why = append(why, "seen")
+		for k, fields := range standingFields(r) {
+			if slices.Contains(fields, fs[0]) && p.tables[t].standing[k] != nil {
+				why = append(why, Fact(k).String())
+			}
 		}
 	}
 	for _, c := range r.conds() {
@@ -214,11 +212,10 @@ func (p *Plan) readers(rule, t, series int) (names []string) {
 		}
 		add("renewing what is refused", tr.events, tr.refusals)
 	}
-	if tb.known != nil {
-		add("known", tb.known.success, tb.known.failure)
-	}
-	if tb.seen != nil {
-		add("seen", tb.seen.all)
+	for k, reads := range tb.standing {
+		if reads != nil {
+			add(Fact(k).String(), reads.more, reads.than)
+		}
 	}
 	if tb.visits != nil {
 		add("visits", tb.visits.all, tb.visits.assets)

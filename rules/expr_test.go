@@ -84,7 +84,7 @@ func (g *grammar) cond(depth int) string {
 func newGrammar(t *rapid.T) *grammar {
 	return &grammar{
 		t: t, texts: []string{"path", "method", "kind", "ip", "actor"}, numbers: []string{"status", "bytes", "duration"},
-		conds: []string{"known(ip)", "seen(session)", `lookup("office", path)`, "deprecated"}, divide: true,
+		conds: []string{"known(ip)", "denied(ip)", "seen(session)", `lookup("office", path)`, "deprecated"}, divide: true,
 	}
 }
 
@@ -116,8 +116,9 @@ func randomFacts(t *rapid.T) *Facts {
 			s := ev.Str(f)
 			return uint64(len(s)), s != ""
 		})
-		st.Standing.AddKnown(event.FieldIP, 9)
-		st.Standing.AddSeen(event.FieldSession, 1)
+		st.Standing.Add(Known, event.FieldIP, 9)
+		st.Standing.Add(Denied, event.FieldIP, 7)
+		st.Standing.Add(Seen, event.FieldSession, 1)
 	}
 	return st
 }

@@ -26,7 +26,7 @@ func manyRules(t *testing.T) []*Rule {
 		ruleText("m.one", "endpoint", "n > 1")+"then: {challenge: [ip, endpoint], for: 1h}\n",
 		ruleText("m.two", "ip", "n > 1")+"then: {challenge: [ip, endpoint], for: 1h}\n",
 		ruleText("m.three", "[ip, endpoint]", "n > 1")+"then: {challenge: [session], if: 'distinct(\"1h\", agent) > 3', for: 1h}\n",
-		ruleText("m.four", "[ip, endpoint]", `n > 1 and count("1h", not known(session)) > 3 and count("1h", not seen(x.plan)) > 1`),
+		ruleText("m.four", "[ip, endpoint]", `n > 1 and count("1h", not known(session)) > 3 and count("1h", denied(ip)) > 1 and count("1h", not seen(x.plan)) > 1`),
 		ruleText("m.five", "[x.plan, x.tenant]", `top("6h", x.plan) > 1 and max("5m", bytes, status == 401) > 3`),
 		ruleText("m.six", "session", `cadence("1h") < 1 and last("24h", known(ip)) > 3`)+"then: {block: [ip, endpoint, session], if: good == 0, for: 1h}\n",
 	)

@@ -52,19 +52,18 @@ const maxLadder = 16
 
 // table is a windows.Table with what the mapper and the engine know of it.
 type table struct {
-	fields  []event.Field
-	values  []int // positions of fields in Plan.fields
-	seed    [2]uint64
-	parent  int // table of the population that its keys are members of, or -1
-	bits    []tableBit
-	rules   []evaluation // rules whose key this is
-	members []evaluation // rules whose members are keys of this table
-	target  *targetReads // where good, tried and clean are, if it is a target
-	remote  bool         // it is a target of rules that decide about it through other keys
-	known   *standingReads
-	seen    *standingReads
-	visits  *visitReads
-	site    *siteReads // of the table without fields
+	fields   []event.Field
+	values   []int // positions of fields in Plan.fields
+	seed     [2]uint64
+	parent   int // table of the population that its keys are members of, or -1
+	bits     []tableBit
+	rules    []evaluation // rules whose key this is
+	members  []evaluation // rules whose members are keys of this table
+	target   *targetReads // where good, tried and clean are, if it is a target
+	remote   bool         // it is a target of rules that decide about it through other keys
+	standing [numFacts]*standingReads
+	visits   *visitReads
+	site     *siteReads // of the table without fields
 }
 
 // evaluation is a rule that is looked at when a row has the bit.
@@ -108,8 +107,9 @@ type exceptReads struct {
 	hit   int
 }
 
-// standingReads are the series behind known and seen of a table's one field.
-type standingReads struct{ success, failure, all int }
+// standingReads are the series behind a fact of a table's one field: it is so where
+// one adds up to more than the other (-1: than nothing).
+type standingReads struct{ more, than int }
 
 // siteReads are the series, Distinct over 7d, behind the whole site's figures.
 type siteReads struct{ good, tried int }
@@ -203,7 +203,7 @@ func (p *Plan) Reads(f event.Field) bool {
 // NeedsStanding reports whether anything asks for what is published by the hour.
 func (p *Plan) NeedsStanding() bool {
 	for t := range p.tables {
-		if p.tables[t].known != nil || p.tables[t].seen != nil || p.tables[t].visits != nil {
+		if p.tables[t].standing != [numFacts]*standingReads{} || p.tables[t].visits != nil {
 			return true
 		}
 	}

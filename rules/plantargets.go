@@ -78,9 +78,9 @@ func (p *planner) vouched() int {
 func (p *planner) hit(except event.Field) int {
 	good := p.conds[p.vouched()]
 	return p.cond(&EventCond{
-		Text: good.Text + " of none known(" + p.extras.Name(except) + ")", Kinds: good.Kinds, Known: []event.Field{except},
+		Text: good.Text + " of none known(" + p.extras.Name(except) + ")", Kinds: good.Kinds, Standing: [numFacts][]event.Field{Known: {except}},
 		Match: func(ev *event.Event, f *Facts) bool {
-			return f != nil && f.Standing.KnowsOf(except) && good.Match(ev, f) && !f.Standing.Known(ev, except)
+			return f != nil && f.Standing.Tells(Known, except) && good.Match(ev, f) && !f.Standing.Is(Known, ev, except)
 		},
 	})
 }
@@ -199,25 +199,29 @@ func kindsCond(kinds uint32) *EventCond {
 	}
 }
 
-// planStanding plans the tables behind the known and seen facts that a rule's
-// conditions and exceptions ask for.
+// planStanding plans the tables behind the facts that a rule's conditions and
+// exceptions ask for.
 func (p *planner) planStanding(r *Rule) {
-	known, seen := standingFields(r)
-	for _, f := range known {
-		t := p.table([]event.Field{f}, -1)
-		if p.tables[t].known == nil {
-			p.tables[t].known = &standingReads{
-				success: p.series(t, windows.Count, p.bit(t, noCond, p.vouched()), 0, windows.W7d),
-				failure: p.series(t, windows.Count, p.bit(t, noCond, p.text(failedText)), 0, windows.W7d),
+	for k, fields := range standingFields(r) {
+		for _, f := range fields {
+			t := p.table([]event.Field{f}, -1)
+			if p.tables[t].standing[k] == nil {
+				p.tables[t].standing[k] = p.standingReads(Fact(k), t)
 			}
 		}
 	}
-	for _, f := range seen {
-		t := p.table([]event.Field{f}, -1)
-		if p.tables[t].seen == nil {
-			p.tables[t].seen = &standingReads{all: p.series(t, windows.Count, p.bit(t, noCond, noCond), 0, windows.W7d)}
-		}
+}
+
+func (p *planner) standingReads(k Fact, t int) *standingReads {
+	if k == Seen {
+		return &standingReads{more: p.series(t, windows.Count, p.bit(t, noCond, noCond), 0, windows.W7d), than: -1}
 	}
+	success := p.series(t, windows.Count, p.bit(t, noCond, p.vouched()), 0, windows.W7d)
+	failure := p.series(t, windows.Count, p.bit(t, noCond, p.text(failedText)), 0, windows.W7d)
+	if k == Denied {
+		return &standingReads{more: failure, than: success}
+	}
+	return &standingReads{more: success, than: failure}
 }
 
 // planVisits plans the table behind visits: what each actor asked for.
@@ -244,11 +248,13 @@ func (p *planner) planSite() {
 	}
 }
 
-// standingFields lists the fields whose standing a rule reads.
-func standingFields(r *Rule) (known, seen []event.Field) {
+// standingFields lists by fact the fields of which a rule reads it.
+func standingFields(r *Rule) (fields [numFacts][]event.Field) {
 	add := func(c *EventCond) {
 		if c != nil {
-			known, seen = append(known, c.Known...), append(seen, c.Seen...)
+			for k := range fields {
+				fields[k] = append(fields[k], c.Standing[k]...)
+			}
 		}
 	}
 	aggregates := func(as []Aggregate) {
@@ -268,8 +274,8 @@ func standingFields(r *Rule) (known, seen []event.Field) {
 			aggregates(c.If.Inline)
 		}
 		if c.Except != event.NoField {
-			known = append(known, c.Except)
+			fields[Known] = append(fields[Known], c.Except)
 		}
 	}
-	return known, seen
+	return fields
 }

@@ -8,26 +8,36 @@ import (
 	"weir/windows"
 )
 
-// standingSince says, by field, since which second the events are kept that
-// known and seen are about: 0, since the state began; never, not at all.
-type standingSince struct{ known, seen [event.NumFields]int64 }
+// standingSince says since which second the events are kept that facts are
+// about: 0, since the state began; never, not at all.
+type standingSince = byFact[int64]
 
 const never = math.MaxInt64
 
 func (p *Plan) standingSince() (s standingSince) {
-	for f := range s.known {
-		s.known[f], s.seen[f] = never, never
+	for k := range s {
+		for f := range s[k] {
+			s[k][f] = never
+		}
 	}
 	for t := range p.tables {
 		tb := &p.tables[t]
-		if k := tb.known; k != nil {
-			s.known[tb.fields[0]] = max(p.since(t, k.success, windows.W7d), p.since(t, k.failure, windows.W7d))
-		}
-		if tb.seen != nil {
-			s.seen[tb.fields[0]] = p.since(t, tb.seen.all, windows.W7d)
+		for k, reads := range tb.standing {
+			if reads != nil {
+				s[k][tb.fields[0]] = p.sinceRead(t, reads)
+			}
 		}
 	}
 	return s
+}
+
+// sinceRead returns the tick since which all is kept that a fact is about.
+func (p *Plan) sinceRead(t int, reads *standingReads) int64 {
+	from := p.since(t, reads.more, windows.W7d)
+	if reads.than >= 0 {
+		from = max(from, p.since(t, reads.than, windows.W7d))
+	}
+	return from
 }
 
 // since returns the tick since which a window of a series is kept.
@@ -53,7 +63,7 @@ func (st *State) defined(since, second int64) bool {
 // knows reports whether known of a field may be used for events of a second.
 func (st *State) knows(f event.Field, second int64) bool {
 	s := st.standing[usedFrom(second)]
-	return st.defined(st.since.known[f], second) && (s == nil || s.KnowsOf(f))
+	return st.defined(st.since[Known][f], second) && (s == nil || s.Tells(Known, f))
 }
 
 // usedFrom returns the hour as of which the facts hold that are used for events of
@@ -73,9 +83,10 @@ func (st *State) Published(h int64, s *Standing) {
 // one after the other.
 func (st *State) Publish(h int64, each func(do func(u *Unit))) *Standing {
 	s := NewStanding(st.defined(0, h+3600), st.plan.standingHash)
-	for f := range s.noKnown {
-		s.noKnown[f] = !st.defined(st.since.known[f], h+3600)
-		s.noSeen[f] = !st.defined(st.since.seen[f], h+3600)
+	for k := range s.untold {
+		for f := range s.untold[k] {
+			s.untold[k][f] = !st.defined(st.since[k][f], h+3600)
+		}
 	}
 	sets := st.plan.factSets(s)
 	if each == nil {
@@ -110,17 +121,33 @@ func (st *State) Publish(h int64, each func(do func(u *Unit))) *Standing {
 	return s
 }
 
-// facts are those of the keys of each table that standing is made of: known,
-// seen and visited, as far as there are such.
+// AsksMore reports whether the state came of a reload that asks for facts which the
+// hours that were published before it do not tell.
+func (st *State) AsksMore() bool { return st.asksMore }
+
+// asksMore reports whether a plan has facts that another one has not.
+func (p *Plan) asksMore(than *Plan) bool {
+	has := than.standingSince()
+	for k, fields := range p.standingSince() {
+		for f := range fields {
+			if fields[f] != never && has[k][f] == never {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// facts are those of the keys of each table that standing is made of, in the
+// order of Fact, and visits behind them, as far as there are such.
 func (p *Plan) facts() [][]windows.Fact {
 	facts := make([][]windows.Fact, len(p.tables))
 	for t := range p.tables {
 		tb := &p.tables[t]
-		if k := tb.known; k != nil {
-			facts[t] = append(facts[t], windows.Fact{More: k.success, Than: k.failure, Of: -1})
-		}
-		if k := tb.seen; k != nil {
-			facts[t] = append(facts[t], windows.Fact{More: k.all, Than: -1, Of: -1})
+		for _, reads := range tb.standing {
+			if reads != nil {
+				facts[t] = append(facts[t], windows.Fact{More: reads.more, Than: reads.than, Of: -1})
+			}
 		}
 		if k := tb.visits; k != nil {
 			facts[t] = append(facts[t], windows.Fact{More: k.assets, Than: -1, Of: k.all, Least: visitRequests})
@@ -141,11 +168,11 @@ func (p *Plan) factSets(s *Standing) [][]*hashSet {
 			}
 			sets[t] = append(sets[t], set)
 		}
-		if tb.known != nil {
-			add(&s.known[tb.fields[0]], s.KnowsOf(tb.fields[0]))
-		}
-		if tb.seen != nil {
-			add(&s.seen[tb.fields[0]], s.SeesOf(tb.fields[0]))
+		for k, reads := range tb.standing {
+			if reads != nil {
+				f := tb.fields[0]
+				add(&s.sets[k][f], s.Tells(Fact(k), f))
+			}
 		}
 		if tb.visits != nil {
 			add(&s.visited, true)

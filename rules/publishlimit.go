@@ -81,16 +81,15 @@ func (st *State) leaveOut(s *Standing, sets [][]*hashSet, most int) {
 }
 
 // visits is the order of the set of visitors.
-const visits = 2 * int(event.NumFields)
+const visits = int(numFacts) * int(event.NumFields)
 
 // order tells the sets of facts apart, in every plan the same.
 func (s *Standing) order(set *hashSet) int {
-	for f := range s.known {
-		switch set {
-		case &s.known[f]:
-			return 2 * f
-		case &s.seen[f]:
-			return 2*f + 1
+	for k := range s.sets {
+		for f := range s.sets[k] {
+			if set == &s.sets[k][f] {
+				return f*int(numFacts) + k
+			}
 		}
 	}
 	return visits
@@ -98,16 +97,12 @@ func (s *Standing) order(set *hashSet) int {
 
 // without says that nothing is known of a fact.
 func (s *Standing) without(order int, p *Plan) {
-	f := event.Field(order / 2)
-	switch {
-	case order == visits:
+	if order == visits {
 		s.allVisited = true
 		s.left = append(s.left, "visits")
-	case order%2 == 0:
-		s.noKnown[f] = true
-		s.left = append(s.left, "known("+p.extras.Name(f)+")")
-	default:
-		s.noSeen[f] = true
-		s.left = append(s.left, "seen("+p.extras.Name(f)+")")
+		return
 	}
+	f, k := event.Field(order/int(numFacts)), Fact(order%int(numFacts))
+	s.untold[k][f] = true
+	s.left = append(s.left, k.String()+"("+p.extras.Name(f)+")")
 }

@@ -84,13 +84,13 @@ func TestFactsThatThereIsNoRoomForAreUndefined(t *testing.T) {
 			}
 			for _, s := range []*Standing{s, again} {
 				sees, knows, visits := c.out < 1, c.out < 2, c.out < 3
-				if s.SeesOf(event.FieldSession) != sees || s.KnowsOf(event.FieldIP) != knows || l.st.knows(event.FieldIP, tick+2*3600) != knows {
-					t.Errorf("%s: sees of sessions %v, knows of addresses %v", name, s.SeesOf(event.FieldSession), s.KnowsOf(event.FieldIP))
+				if s.Tells(Seen, event.FieldSession) != sees || s.Tells(Known, event.FieldIP) != knows || l.st.knows(event.FieldIP, tick+2*3600) != knows {
+					t.Errorf("%s: sees of sessions %v, knows of addresses %v", name, s.Tells(Seen, event.FieldSession), s.Tells(Known, event.FieldIP))
 				}
-				if got := s.Seen(comes(0, "session 14", ""), event.FieldSession); got != sees {
+				if got := s.Is(Seen, comes(0, "session 14", ""), event.FieldSession); got != sees {
 					t.Errorf("%s: a session was seen: %v", name, got)
 				}
-				if got := s.Known(comes(9, "", ""), event.FieldIP); got != knows {
+				if got := s.Is(Known, comes(9, "", ""), event.FieldIP); got != knows {
 					t.Errorf("%s: an address is known: %v", name, got)
 				}
 				for i := range 5 {

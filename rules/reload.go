@@ -32,6 +32,7 @@ func (st *State) reload(p *Plan, stage func(rule string) event.Stage, tick int64
 	}
 	to := newState(p, st.of, st.given, stage, st.names)
 	to.start, to.blind = st.start, st.blind
+	to.asksMore = p.asksMore(st.plan)
 	to.judgeWhole()
 	var err error
 	if to.layouts, err = st.layouts.follow(&p.Layout); err != nil {

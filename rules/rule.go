@@ -116,8 +116,8 @@ type EventCond struct {
 	Kinds uint32
 	// Fields are those it reads, ascending.
 	Fields []event.Field
-	// Known and Seen are the fields whose standing it reads.
-	Known, Seen []event.Field
+	// Standing has by Fact the fields of which it reads it, ascending.
+	Standing [numFacts][]event.Field
 	// Conjuncts are the conditions that all must hold, where it is an "and" of
 	// several; otherwise the condition itself alone.
 	Conjuncts []*EventCond

@@ -6,18 +6,35 @@ import (
 	"weir/event"
 )
 
-// Standing holds the facts about values that were published at one whole hour:
-// which succeeded in the seven days before (more often than they failed), and
-// which occurred at all. Once published it does not change.
+// Fact is what a condition may ask of a field's value: what was so of it in the
+// seven days before a whole hour.
+type Fact uint8
+
+const (
+	Known  Fact = iota // it succeeded, more often than it failed
+	Denied             // it failed, more often than it succeeded
+	Seen               // it occurred
+	numFacts
+)
+
+var factNames = [numFacts]string{Known: "known", Denied: "denied", Seen: "seen"}
+
+// String returns the fact as rules write it.
+func (k Fact) String() string { return factNames[k] }
+
+// byFact has something for each field of each fact.
+type byFact[T any] [numFacts][event.NumFields]T
+
+// Standing holds the facts about values that were published at one whole hour.
+// Once published it does not change.
 type Standing struct {
 	defined bool
 	// Of fields that nobody asked about when it was published, or not for long
 	// enough, nothing is known; that is not the same as knowing of no value.
-	noKnown, noSeen [event.NumFields]bool
+	untold byFact[bool]
 
 	hash    func(ev *event.Event, f event.Field) (h uint64, ok bool)
-	known   [event.NumFields]hashSet
-	seen    [event.NumFields]hashSet
+	sets    byFact[hashSet]
 	visited hashSet
 	// There were too many visitors: nobody is told from one.
 	allVisited bool
@@ -30,11 +47,8 @@ func NewStanding(defined bool, hash func(ev *event.Event, f event.Field) (uint64
 	return &Standing{defined: defined, hash: hash}
 }
 
-// AddKnown enters a value that succeeded here.
-func (s *Standing) AddKnown(f event.Field, h uint64) { s.known[f].add(h) }
-
-// AddSeen enters a value that occurred here.
-func (s *Standing) AddSeen(f event.Field, h uint64) { s.seen[f].add(h) }
+// Add enters a value of which a fact is so.
+func (s *Standing) Add(k Fact, f event.Field, h uint64) { s.sets[k][f].add(h) }
 
 // Visited reports whether the event's actor was seen to visit the site: three
 // or more requests with assets among them. Unlike the other facts it is there
@@ -50,30 +64,22 @@ func (s *Standing) Visited(ev *event.Event) bool {
 // LeftOut names the facts that there was no room for when it was published.
 func (s *Standing) LeftOut() []string { return s.left }
 
-// KnowsOf reports whether Known of a field may be asked; a nil standing knows
-// of none.
-func (s *Standing) KnowsOf(f event.Field) bool { return s != nil && s.defined && !s.noKnown[f] }
+// Tells reports whether a fact of a field may be asked; a nil standing tells none.
+func (s *Standing) Tells(k Fact, f event.Field) bool { return s != nil && s.defined && !s.untold[k][f] }
 
-// SeesOf reports whether Seen of a field may be asked; a nil standing sees none.
-func (s *Standing) SeesOf(f event.Field) bool { return s != nil && s.defined && !s.noSeen[f] }
-
-// Known reports whether the event's value of f succeeded here before; an
-// event without a value is not known.
-func (s *Standing) Known(ev *event.Event, f event.Field) bool {
+// Is reports whether a fact is so of the event's value of f; it is of none that
+// the event lacks.
+func (s *Standing) Is(k Fact, ev *event.Event, f event.Field) bool {
 	h, ok := s.hash(ev, f)
-	return ok && s.known[f].has(h)
-}
-
-// Seen reports whether the event's value of f occurred here before.
-func (s *Standing) Seen(ev *event.Event, f event.Field) bool {
-	h, ok := s.hash(ev, f)
-	return ok && s.seen[f].has(h)
+	return ok && s.sets[k][f].has(h)
 }
 
 // bytes is what the facts take in memory.
 func (s *Standing) bytes() (n int64) {
-	for f := range s.known {
-		n += s.known[f].bytes() + s.seen[f].bytes()
+	for k := range s.sets {
+		for f := range s.sets[k] {
+			n += s.sets[k][f].bytes()
+		}
 	}
 	return n + s.visited.bytes()
 }

@@ -8,8 +8,12 @@ import (
 	"weir/state"
 )
 
-// standingVersion is the format version of an encoded Standing.
-const standingVersion = 1
+// standingVersion is the format version of an encoded Standing. The first one had
+// no denied, and said that there were too many visitors only where it was so.
+const (
+	standingVersion = 2
+	firstStanding   = 1
+)
 
 // Append appends the facts. Equal facts are equal bytes.
 func (s *Standing) Append(dst []byte) []byte {
@@ -17,23 +21,25 @@ func (s *Standing) Append(dst []byte) []byte {
 	w := encoder{state.Writer{B: dst}}
 	w.Bool(s.defined)
 	w.Uint(uint64(event.NumFields))
-	for f := range s.known {
-		w.Bool(s.noKnown[f])
-		w.hashes(&s.known[f])
-		w.Bool(s.noSeen[f])
-		w.hashes(&s.seen[f])
+	for f := range event.NumFields {
+		for k := range s.sets {
+			w.Bool(s.untold[k][f])
+			w.hashes(&s.sets[k][f])
+		}
 	}
 	w.hashes(&s.visited)
-	if s.allVisited { // a weir that does not know of it shall not read it
-		w.Bool(true)
-	}
+	w.Bool(s.allVisited)
 	state.EndRecord(w.B, start, standingVersion)
 	return w.B
 }
 
 // ReadStanding reads what Append wrote, for events of a plan with the same key.
 func ReadStanding(b []byte, p *Plan) (*Standing, error) {
-	body, rest, err := state.ReadRecord(b, standingVersion)
+	version := byte(standingVersion)
+	if len(b) > 0 && b[0] == firstStanding {
+		version = firstStanding
+	}
+	body, rest, err := state.ReadRecord(b, version)
 	if err != nil {
 		return nil, fmt.Errorf("standing facts: %w", err)
 	}
@@ -42,17 +48,16 @@ func ReadStanding(b []byte, p *Plan) (*Standing, error) {
 	s := NewStanding(r.Bool(), p.standingHash)
 	n := r.Uint()
 	r.check(n == uint64(event.NumFields), "%d fields, must be %d", n, event.NumFields)
-	for f := range s.known {
-		s.noKnown[f] = r.Bool()
-		r.hashes(&s.known[f])
-		s.noSeen[f] = r.Bool()
-		r.hashes(&s.seen[f])
+	for f := range event.NumFields {
+		for k := range s.sets {
+			if s.untold[k][f] = version == firstStanding && Fact(k) == Denied; !s.untold[k][f] {
+				s.untold[k][f] = r.Bool()
+				r.hashes(&s.sets[k][f])
+			}
+		}
 	}
 	r.hashes(&s.visited)
-	if len(r.B) > 0 {
-		s.allVisited = r.Bool()
-		r.check(s.allVisited, "visitors are said not to be too many")
-	}
+	s.allVisited = (version != firstStanding || len(r.B) > 0) && r.Bool()
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("standing facts: %w", err)
 	}

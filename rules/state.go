@@ -31,6 +31,7 @@ type State struct {
 	layouts   lineage
 	ways      *windows.Succession // of these, where keys are in a store
 	published int64               // bytes of the standing facts of the latest hour
+	asksMore  bool                // it was reloaded, and asks for facts that were not published before
 	standing  map[int64]*Standing // by the hour as of which they hold, those that may be asked for
 	left      int64               // values of facts that were not published for lack of room
 }

@@ -32,15 +32,14 @@ const (
 	opContains
 	opStarts
 	opEnds
-	opMatches // a matches text
-	opEnumIn  // field in mask
-	opAddrIn  // field in texts: addresses or networks
-	opInside  // field inside prefix
-	opFlag    // deprecated
-	opKnown
-	opSeen
-	opLookup // field in the set called text
-	opSignal // index
+	opMatches  // a matches text
+	opEnumIn   // field in mask
+	opAddrIn   // field in texts: addresses or networks
+	opInside   // field inside prefix
+	opFlag     // deprecated
+	opStanding // index: a Fact
+	opLookup   // field in the set called text
+	opSignal   // index
 	opClean
 
 	// Numbers.

@@ -44,8 +44,7 @@ type environment struct {
 	Text    func(field int) string            `expr:"text"`
 	Flag    func() bool                       `expr:"flag"`
 	Inside  func(cidr string) bool            `expr:"inside"`
-	Known   func(field int) bool              `expr:"known"`
-	Seen    func(field int) bool              `expr:"seen"`
+	Fact    func(fact, field int) bool        `expr:"fact"`
 	Lookup  func(name string, field int) bool `expr:"lookup"`
 	Feature func(index int) float64           `expr:"feature"`
 	Signal  func(index int) bool              `expr:"signal"`
@@ -82,10 +81,8 @@ func vmLeaf(p *printer, n *node) bool {
 		p.b.WriteString("flag()")
 	case opInside:
 		p.b.WriteString("inside(" + quote(n.prefix.String()) + ")")
-	case opKnown:
-		p.b.WriteString("known(" + field + ")")
-	case opSeen:
-		p.b.WriteString("seen(" + field + ")")
+	case opStanding:
+		p.b.WriteString("fact(" + strconv.Itoa(n.index) + ", " + field + ")")
 	case opLookup:
 		p.b.WriteString("lookup(" + quote(n.texts[0]) + ", " + field + ")")
 	case opFeature:
@@ -141,13 +138,9 @@ func newLink() *link {
 		Text:   func(f int) string { return string(appendText(nil, l.ev, event.Field(f))) },
 		Flag:   func() bool { return l.ev.Deprecated },
 		Inside: func(cidr string) bool { return netip.MustParsePrefix(cidr).Contains(l.ev.IP) },
-		Known: func(i int) bool {
-			s, f := l.st.Standing, event.Field(i)
-			return l.defined(s.KnowsOf(f)) && s.Known(l.ev, f)
-		},
-		Seen: func(i int) bool {
-			s, f := l.st.Standing, event.Field(i)
-			return l.defined(s.SeesOf(f)) && s.Seen(l.ev, f)
+		Fact: func(fact, i int) bool {
+			s, k, f := l.st.Standing, Fact(fact), event.Field(i)
+			return l.defined(s.Tells(k, f)) && s.Is(k, l.ev, f)
 		},
 		Lookup: func(name string, f int) bool {
 			has, s := l.st.Lookups[name], string(appendText(nil, l.ev, event.Field(f)))

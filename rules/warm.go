@@ -41,7 +41,7 @@ func (p *Plan) complete(rule int, found map[int]int64) (from int64) {
 			from = max(from, p.completeTarget(e.target, r.Where.Kinds))
 		}
 		if c.Except != event.NoField {
-			from = max(from, p.completeKnown(c.Except, 0))
+			from = max(from, p.completeFact(Known, c.Except, 0))
 		}
 	}
 	for t := range p.tables {
@@ -119,25 +119,23 @@ func (p *Plan) completeStanding(c *EventCond, w windows.Window) (from int64) {
 	if c == nil {
 		return 0
 	}
-	for _, f := range c.Known {
-		from = max(from, p.completeKnown(f, w))
-	}
-	for _, f := range c.Seen {
-		if t := p.standingTable(f, false); t >= 0 {
-			from = max(from, asked(p.since(t, p.tables[t].seen.all, windows.W7d), w))
+	for k, fields := range c.Standing {
+		for _, f := range fields {
+			from = max(from, p.completeFact(Fact(k), f, w))
 		}
 	}
 	return from
 }
 
-// completeKnown is for known of a field of the events in a window.
-func (p *Plan) completeKnown(f event.Field, w windows.Window) int64 {
-	t := p.standingTable(f, true)
-	if t < 0 {
-		return 0
+// completeFact is for a fact of a field of the events in a window.
+func (p *Plan) completeFact(k Fact, f event.Field, w windows.Window) int64 {
+	for t := range p.tables {
+		tb := &p.tables[t]
+		if len(tb.fields) == 1 && tb.fields[0] == f && tb.standing[k] != nil {
+			return asked(p.sinceRead(t, tb.standing[k]), w)
+		}
 	}
-	k := p.tables[t].known
-	return asked(max(p.since(t, k.success, windows.W7d), p.since(t, k.failure, windows.W7d)), w)
+	return 0
 }
 
 // asked returns when a window has only events whose standing rests on seven
@@ -148,16 +146,4 @@ func asked(since int64, w windows.Window) int64 {
 		return 0
 	}
 	return wholeFrom(since, windows.W7d) + 3600 + int64(w)
-}
-
-// standingTable returns the table behind known, or seen, of a field; -1 where
-// there is none.
-func (p *Plan) standingTable(f event.Field, known bool) int {
-	for t := range p.tables {
-		tb := &p.tables[t]
-		if len(tb.fields) == 1 && tb.fields[0] == f && (known && tb.known != nil || !known && tb.seen != nil) {
-			return t
-		}
-	}
-	return -1
 }

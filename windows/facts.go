@@ -17,7 +17,7 @@ type Fact struct {
 
 const (
 	// MaxFacts is how many facts of the keys of a table can be told apart.
-	MaxFacts = 3
+	MaxFacts = 4
 	week     = uint32(W7d) / secondsOfHour // in hours
 )
 

@@ -8,20 +8,20 @@ import (
 )
 
 // testFacts are of the addresses of testLayout: more with bit 1 than with bit 0,
-// any, and a few of them with bit 1.
+// more with bit 0, any, and a few of them with bit 1.
 func testFacts() [][]Fact {
-	return [][]Fact{{{More: 1, Than: 0, Of: -1}, {More: 0, Than: -1, Of: -1}, {More: 1, Than: -1, Of: 0, Least: 3}}, nil, nil}
+	return [][]Fact{{{More: 1, Than: 0, Of: -1}, {More: 0, Than: 1, Of: -1}, {More: 0, Than: -1, Of: -1}, {More: 1, Than: -1, Of: 0, Least: 3}}, nil, nil}
 }
 
 // factsOf returns what the unit says as of an hour, sorted.
 func factsOf(t *testing.T, u *Unit, tick int64) []string {
 	t.Helper()
 	var all []string
-	u.Facts(tick, []uint8{7, 0, 0}, func(table int, key uint64, facts uint8) {
-		if facts == 0 || facts > 7 {
+	u.Facts(tick, []uint8{1<<MaxFacts - 1, 0, 0}, func(table int, key uint64, facts uint8) {
+		if facts == 0 || facts >= 1<<MaxFacts {
 			t.Fatalf("facts %b of a key", facts)
 		}
-		all = append(all, fmt.Sprintf("%d %016x %03b", table, key, facts))
+		all = append(all, fmt.Sprintf("%d %016x %04b", table, key, facts))
 	})
 	slices.Sort(all)
 	return all
@@ -45,7 +45,7 @@ func plainFacts(u *Unit, tick int64) []string {
 				}
 			}
 			if holds != 0 {
-				all = append(all, fmt.Sprintf("%d %016x %03b", t, u.KeyOf(slot).Lo, holds))
+				all = append(all, fmt.Sprintf("%d %016x %04b", t, u.KeyOf(slot).Lo, holds))
 			}
 			return false
 		})
@@ -176,7 +176,7 @@ func TestNotesAreFoundUntilTheyAreDropped(t *testing.T) {
 		switch rng.IntN(3) {
 		case 0, 1:
 			if len(want[key]) < 5 {
-				n := newNote(key, 700_000, uint8(rng.IntN(8)), 1+uint8(rng.IntN(7)), 200, 201+uint32(len(want[key])))
+				n := newNote(key, 700_000, uint8(rng.IntN(8)), 1+uint8(rng.IntN(1<<MaxFacts-1)), 200, 201+uint32(len(want[key])))
 				x.add(n)
 				want[key] = append(want[key], n)
 			}
@@ -290,7 +290,7 @@ func TestOtherFactsDoNotGiveNotesMoreRoom(t *testing.T) {
 		t.Fatalf("%d keys in memory, %d bytes of notes", u.index.keys, u.noting.held())
 	}
 	want := len(factsOf(t, u, hour))
-	u.Keep([][]Fact{testFacts()[0][:2], nil, nil})
+	u.Keep([][]Fact{testFacts()[0][:3], nil, nil})
 	if got := len(factsOf(t, u, hour)); got != want {
 		t.Errorf("facts of %d keys, want %d", got, want)
 	}

@@ -8,17 +8,19 @@ import "math/bits"
 type note struct {
 	key  uint64 // Key.Lo, which tells the keys of a table apart
 	last uint32 // the tick of its last touch; 0: this place is free
-	what uint32 // from bit 0 on facts (3), class (3), the hours from (8) and until (8)
+	what uint32 // from bit 0 on facts (4), class (3), the hours from (8) and until (8)
 }
 
 const (
 	noteBytes  = 16
+	noteFrom   = MaxFacts + 3
+	noteUntil  = noteFrom + 8
 	leastNotes = 16
 )
 
 func newNote(key uint64, last uint32, class, facts uint8, from, until uint32) note {
 	n := note{key: key, last: last, what: uint32(facts) | uint32(class)<<MaxFacts}
-	n.what |= (from-n.base())<<6 | (until-n.base())<<14
+	n.what |= (from-n.base())<<noteFrom | (until-n.base())<<noteUntil
 	return n
 }
 
@@ -29,8 +31,8 @@ func (n *note) class() uint8 { return uint8(n.what >> MaxFacts & (riskClasses - 
 // lies further back than the hour before that of its key's last second.
 func (n *note) base() uint32 { return (n.last-1)/secondsOfHour - 1 }
 
-func (n *note) from() uint32  { return n.base() + n.what>>6&0xff }
-func (n *note) until() uint32 { return n.base() + n.what>>14&0xff }
+func (n *note) from() uint32  { return n.base() + n.what>>noteFrom&0xff }
+func (n *note) until() uint32 { return n.base() + n.what>>noteUntil&0xff }
 
 // notes are those of a table: open addressing with linear probing, so that what
 // a key has stands together. Keys are keyed hashes.

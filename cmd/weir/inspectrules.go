@@ -67,7 +67,7 @@ func sights(conds ...*rules.EventCond) (out []condSight) {
 			continue
 		}
 		for _, part := range c.Conjuncts {
-			out = append(out, condSight{cond: part, standing: len(part.Known)+len(part.Seen) > 0})
+			out = append(out, condSight{cond: part, standing: part.AsksStanding()})
 		}
 	}
 	return out

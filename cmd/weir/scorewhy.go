@@ -129,7 +129,7 @@ func (m *misses) chosen() (out []keysOfRule) {
 // explainMisses says which rules came nearest to what passed. For each rule the
 // log is read once more, and only the requests of a few keys are shown to it:
 // all that their windows would hold, so the figures are those of a replay. What
-// is known of values (known, seen) is known from these requests alone.
+// is known of values (known, denied, seen) is known from these requests alone.
 func (e *environment) explainMisses(ctx context.Context, o *scoreOptions, m *misses, found *scoring.Result) error {
 	for _, w := range m.chosen() {
 		near, err := e.watchKeys(ctx, o, &w)

@@ -70,14 +70,15 @@ func clock(sent []*request, marks []mark) {
 }
 
 // facts is what is known of addresses in each hour: who succeeded, more often
-// than not, in the seven days before the hour before, and who was there at all.
+// than not, in the seven days before the hour before, who failed more often, and
+// who was there at all.
 type facts struct {
 	begun int64 // the first second
 	rows  index // by address
 	hours map[string]standing
 }
 
-type standing struct{ known, seen bool }
+type standing struct{ known, denied, seen bool }
 
 func (f *facts) of(r *request) (s standing, defined bool) {
 	own := r.second - r.second%hour
@@ -99,7 +100,7 @@ func (f *facts) of(r *request) (s standing, defined bool) {
 				balance--
 			}
 		}
-		s.known = balance > 0
+		s.known, s.denied = balance > 0, balance < 0
 		f.hours[id] = s
 	}
 	return s, true
@@ -113,6 +114,11 @@ func (f *facts) known(r *request) bool {
 func (f *facts) strange(r *request) bool {
 	s, defined := f.of(r)
 	return defined && !s.known
+}
+
+func (f *facts) denied(r *request) bool {
+	s, defined := f.of(r)
+	return defined && s.denied
 }
 
 func (f *facts) seen(r *request) bool {

@@ -165,6 +165,7 @@ func exact() []*rule {
 			feature: []feature{
 				{"regular", `count("24h", known(ip))`, day, counting((*facts).known)},
 				{"strange", `count("24h", not known(ip))`, day, counting((*facts).strange)},
+				{"again", `count("24h", denied(ip))`, day, counting((*facts).denied)},
 				{"met", `count("24h", seen(ip))`, day, counting((*facts).seen)},
 			},
 			when: "regular + strange >= 1", holds: func(v []float64) bool { return v[0]+v[1] >= 1 }, lasts: []int64{1},
