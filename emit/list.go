@@ -77,7 +77,7 @@ func (c *compiler) take(in *InForce) {
 	if !until.After(c.now) {
 		return
 	}
-	action, ok := c.caps.realises(in.Action)
+	action, ok := c.caps.Realises(in.Action)
 	if !ok {
 		c.report.Others++
 		return
@@ -119,11 +119,11 @@ func (c *compiler) take(in *InForce) {
 	c.found = append(c.found, &c.room[len(c.room)-1]) // there is room for all: it does not move
 }
 
-// realises says what the point does about an entry with this action; ok is false
+// Realises says what the point does about an entry with this action; ok is false
 // where it does nothing. Who is to be deceived is blocked where nobody can
 // deceive him: both pass the same guards and let nothing through. So a rule may
 // ask for a deception, and no site is less protected for it.
-func (c *Capabilities) realises(a event.Action) (as event.Action, ok bool) {
+func (c *Capabilities) Realises(a event.Action) (as event.Action, ok bool) {
 	if slices.Contains(c.Actions, a) {
 		return a, true
 	}

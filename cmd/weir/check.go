@@ -292,6 +292,9 @@ func (e *environment) checkPoints(ctx context.Context, c *checklist, g *engine) 
 			c.fault("point "+p.Name(), err)
 		}
 	}
+	for _, text := range g.undone(points) {
+		c.note("points", "%s", text)
+	}
 }
 
 // ignoreEmpty makes a source without lines no error here: it is new.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -123,7 +124,7 @@ func (l *liveRun) take(ctx context.Context, r *reload) error {
 	if err := forgetConfigs(l.dir.path, keptHashes(l.eras)); err != nil {
 		l.env.log.Warn("old copies of rules stay on disk", "error", err)
 	}
-	text := describeReload(before, l.by, l.resume.Tick)
+	text := strings.Join(append([]string{describeReload(before, l.by, l.resume.Tick)}, l.by.undone(l.points)...), "\n")
 	l.env.log.Info("other rules decide", "from", time.Unix(l.resume.Tick, 0).UTC().Format(time.RFC3339), "what", text)
 	r.done <- reloaded{text: text}
 	return nil

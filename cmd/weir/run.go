@@ -355,4 +355,7 @@ func (l *liveRun) announce() {
 	} else if len(l.points) == 0 {
 		log.Warn("there are no points: decisions are written to the state's directory only")
 	}
+	for _, text := range l.undone(l.points) {
+		log.Warn(text)
+	}
 }

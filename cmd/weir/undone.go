@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"weir/emit"
+	"weir/event"
+	"weir/rules"
+)
+
+// undone says what enforced rules ask for that none of the points can do: by an
+// action that none takes, or of somebody whom those that take it cannot tell. Such
+// a decision is written down, and nothing happens. Without points it says nothing.
+func (g *engine) undone(points []emit.Point) (out []string) {
+	if len(points) == 0 {
+		return nil
+	}
+	for _, a := range []event.Action{event.Challenge, event.Limit, event.Block, event.Deceive} {
+		takes := slices.DeleteFunc(slices.Clone(points), func(p emit.Point) bool {
+			c := p.Capabilities()
+			_, ok := c.Realises(a)
+			return !ok
+		})
+		ids := g.asking(a, func(c *rules.Consequence) bool {
+			return !slices.ContainsFunc(takes, func(p emit.Point) bool { return tells(p.Capabilities(), c) })
+		})
+		switch {
+		case len(ids) == 0:
+		case len(takes) == 0:
+			out = append(out, fmt.Sprintf("no point takes %s: what %s for by it (%s) is only written down; where a proxy can do it, name it beside the others, actions: [block, %s] (a file takes one action: give it a point of its own)", a, asking(len(ids)), someOf(ids), a))
+		default:
+			out = append(out, fmt.Sprintf("no point can tell whom %s to %s (%s): a target without an address, or one that spares who is known, goes to Kafka topics only; elsewhere it is only written down", asking(len(ids)), a, someOf(ids)))
+		}
+	}
+	return out
+}
+
+// asking lists the enforced rules that ask for an action in a way.
+func (g *engine) asking(a event.Action, in func(c *rules.Consequence) bool) (ids []string) {
+	for _, r := range g.plan.Rules {
+		if g.stageOf(r) == event.Enforce && slices.ContainsFunc(r.Then, func(c rules.Consequence) bool { return c.Action == a && in(&c) }) {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
+// tells reports whether a point can tell whom a consequence is about: addresses, at
+// an endpoint perhaps, unless it takes everything.
+func tells(c emit.Capabilities, of *rules.Consequence) bool {
+	if c.Any {
+		return true
+	}
+	address := false
+	for _, f := range of.Dims {
+		switch f {
+		case event.FieldIP, event.FieldNet:
+			address = true
+		case event.FieldEndpoint:
+		default:
+			return false
+		}
+	}
+	return address && of.Except == event.NoField
+}
+
+func asking(rules int) string {
+	if rules == 1 {
+		return "one rule asks"
+	}
+	return fmt.Sprintf("%d rules ask", rules)
+}
+
+// someOf lists a few names, and how many there are besides.
+func someOf(ids []string) string {
+	const few = 3
+	if len(ids) <= few {
+		return strings.Join(ids, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(ids[:few], ", "), len(ids)-few)
+}
