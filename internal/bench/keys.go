@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,7 +105,7 @@ func (f keysFigures) faults() error {
 }
 
 func (k *keyed) run(ctx context.Context) (f keysFigures, err error) {
-	if k.sample, err = newRowSample(); err != nil {
+	if k.sample, err = newRowSample(ctx, k.dir+".sample", sampleScale); err != nil {
 		return f, err
 	}
 	if k.store, err = storeOf(ctx, k.dir); err != nil {
@@ -141,11 +140,11 @@ func (k *keyed) run(ctx context.Context) (f keysFigures, err error) {
 }
 
 func (k *keyed) tell() {
-	fmt.Fprintf(k.out, "%s keys of the rules that ship (%s): ", thousands(int(k.keys)), strings.Join(k.sample.names, ", "))
-	for _, c := range classes {
-		fmt.Fprintf(k.out, "%d %% touched %d times a day, ", c.percent, c.touches)
+	fmt.Fprintf(k.out, "%s keys of the rules that ship, each fed as one of a generated log that is touched about as often:\n", thousands(int(k.keys)))
+	for i, c := range classes {
+		fmt.Fprintf(k.out, "  %d %% touched %d times a day (%s)\n", c.percent, c.touches, k.sample.names[i])
 	}
-	fmt.Fprintf(k.out, "%d days in ticks of %d minutes, a checkpoint each %d hours, behind which %d MiB of keys stay in memory\n",
+	fmt.Fprintf(k.out, "  %d days in ticks of %d minutes, a checkpoint each %d hours, behind which %d MiB of keys stay in memory\n",
 		k.days, 1440/ticksADay, 24/cutsADay, k.memory>>20)
 	for _, c := range classes {
 		if c.touches > k.most {
@@ -162,11 +161,11 @@ func (k *keyed) fold(n int64) {
 			k.rows[u] = k.rows[u][:0]
 		}
 		from := int64(0)
-		for _, c := range classes {
+		for i, c := range classes {
 			size := k.keys * int64(c.percent) / 100
 			touches := min(c.touches, k.most)
 			for j := n * touches * size / ticksADay; j < (n+1)*touches*size/ticksADay; j++ {
-				k.touch(uint64(from+j%size), uint64(j), first, end)
+				k.touch(i, uint64(from+j%size), uint64(j/size), first, end)
 			}
 			from += size
 		}
@@ -178,8 +177,8 @@ func (k *keyed) fold(n int64) {
 }
 
 // touch adds the row of a touch, if its key is of these units.
-func (k *keyed) touch(id, touch uint64, first, end int) {
-	if r := k.sample.row(id, touch); int(r.Unit) >= first && int(r.Unit) < end {
+func (k *keyed) touch(class int, id, touch uint64, first, end int) {
+	if r := k.sample.row(class, id, touch); int(r.Unit) >= first && int(r.Unit) < end {
 		k.rows[r.Unit] = append(k.rows[r.Unit], r)
 	}
 }
@@ -303,8 +302,13 @@ func (k *keyed) sparse(ctx context.Context, f *keysFigures) error {
 			for u := first; u < end; u++ {
 				k.rows[u] = k.rows[u][:0]
 			}
-			for id := round * 37 % 100; id < k.keys; id += 100 {
-				k.touch(uint64(id), uint64(id+round), first, end)
+			from := int64(0)
+			for i, c := range classes {
+				size := k.keys * int64(c.percent) / 100
+				for id := from + round*37%100; id < from+size; id += 100 {
+					k.touch(i, uint64(id), uint64(k.days*min(c.touches, k.most)+round), first, end)
+				}
+				from += size
 			}
 			k.foldUnits(first, end)
 			return nil
