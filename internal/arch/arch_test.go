@@ -40,7 +40,7 @@ var imports = map[string][]string{
 	"internal/proxytest":       {},
 	"internal/kafkatest":       {},
 	"internal/kafkatest/fetch": {"internal/kafkatest"},
-	"internal/bench":           {"event", "ingest", "enrich", "windows", "rules", "pipeline", "archive", "state", "rulesets", "internal/testkit"},
+	"internal/bench":           {"event", "ingest", "enrich", "windows", "rules", "pipeline", "archive", "state", "rulesets", "simulate", "internal/testkit"},
 	"internal/testkit":         {"event", "ingest"},
 	"internal/scoring":         {"simulate", "simulate/score"},
 }
