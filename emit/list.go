@@ -160,6 +160,14 @@ func place(t event.Target) (prefix netip.Prefix, endpoint, why string) {
 	return prefix, endpoint, ""
 }
 
+// Tells reports whether the point can tell the requests that targets with these
+// fields are about, but for those whom an exception spares: what place says of a
+// target, before there is one.
+func (c *Capabilities) Tells(fields []string, except bool) bool {
+	plain := func(f string) bool { return isAddress(f) || f == "endpoint" }
+	return c.Any || !except && slices.ContainsFunc(fields, isAddress) && !slices.ContainsFunc(fields, func(f string) bool { return !plain(f) })
+}
+
 // harmless says what of an entry could be more than an address, an id and a
 // number in somebody's configuration. It reads the limit.
 func (e *candidate) harmless() (why string) {

@@ -75,12 +75,6 @@ func (f *siteFile) tables(lib *Library) (*enrich.Tables, error) {
 	for name := range lib.Lookups {
 		opt.Lookups = append(opt.Lookups, name)
 	}
-	cfg.Compile = func(text string) (func(*event.Event) bool, error) {
-		cond, err := rules.CompileEvent(text, opt)
-		if err != nil {
-			return nil, err
-		}
-		return func(ev *event.Event) bool { return cond.Match(ev, &rules.Facts{Lookups: lib.Lookups}) }, nil
-	}
+	cfg.Compile = rules.Compiler(opt, lib.Lookups)
 	return enrich.New(cfg)
 }

@@ -69,7 +69,7 @@ var aggregateNames = func() []string {
 	return s
 }()
 
-var conditionFunctions = []string{"known", "denied", "seen", "lookup", "inside"}
+var conditionFunctions = slices.Concat(factNames[:], []string{"lookup", "inside"})
 
 var functionNames = slices.Concat(aggregateNames, conditionFunctions, []string{"signal"})
 

@@ -28,9 +28,10 @@ func (c *checker) call(n *ast.CallNode) *node {
 	case slices.Contains(conditionFunctions, callee.Value) && c.feat != nil:
 		return c.bad(n, `%s is about events; use it inside an aggregate: count("10m", %s)`, callee.Value, usage[callee.Value])
 	}
+	if k := slices.Index(factNames[:], callee.Value); k >= 0 {
+		return c.standing(n, Fact(k))
+	}
 	switch callee.Value {
-	case "known", "denied", "seen":
-		return c.standing(n, callee.Value)
 	case "lookup":
 		return c.lookup(n)
 	case "inside":
@@ -100,7 +101,8 @@ func (c *checker) signal(n *ast.CallNode) *node {
 }
 
 // standing checks known(field), denied(field) and seen(field).
-func (c *checker) standing(n *ast.CallNode, name string) *node {
+func (c *checker) standing(n *ast.CallNode, k Fact) *node {
+	name := k.String()
 	if !c.arguments(n, name, 1) {
 		return badNode
 	}
@@ -111,7 +113,7 @@ func (c *checker) standing(n *ast.CallNode, name string) *node {
 	if !f.Keyable() {
 		return c.bad(n.Arguments[0], "%s of %s: %s", name, f, notKeyable)
 	}
-	return &node{op: opStanding, typ: tBool, index: slices.Index(factNames[:], name), field: f, text: name + "(" + c.opt.Extras.Name(f) + ")"}
+	return &node{op: opStanding, typ: tBool, index: int(k), field: f, text: name + "(" + c.opt.Extras.Name(f) + ")"}
 }
 
 // lookup checks lookup("name", field).

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"slices"
 	"time"
 
 	"weir/windows"
@@ -38,7 +37,7 @@ func (st *State) judgeRule(i int, done []bool) int64 {
 			from = max(from, wholeFrom(st.blind, windows.W7d))
 		}
 		from = max(from, wholeFrom(st.blind, rp.longest))
-		if fields := standingFields(r); len(slices.Concat(fields[:]...)) > 0 {
+		if standingFields(r).any() {
 			// What is published at an hour is used for the events of the next one.
 			from = max(from, wholeFrom(st.blind, windows.W7d)+3600+int64(rp.longest))
 		}

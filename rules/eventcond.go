@@ -21,6 +21,18 @@ func CompileEvent(text string, opt Options) (*EventCond, error) {
 	return newEventCond(n), nil
 }
 
+// Compiler returns what makes the conditions of a site file, with the lookups that
+// they may ask.
+func Compiler(opt Options, lookups map[string]func(string) bool) func(text string) (func(ev *event.Event) bool, error) {
+	return func(text string) (func(ev *event.Event) bool, error) {
+		c, err := CompileEvent(text, opt)
+		if err != nil {
+			return nil, err
+		}
+		return func(ev *event.Event) bool { return c.Match(ev, &Facts{Lookups: lookups}) }, nil
+	}
+}
+
 // And returns the condition that both hold. One that is nil says nothing.
 func And(a, b *EventCond) *EventCond {
 	switch {
@@ -71,7 +83,7 @@ func newEventCond(n *node) *EventCond {
 }
 
 // AsksStanding reports whether the condition reads a standing fact.
-func (e *EventCond) AsksStanding() bool { return len(slices.Concat(e.Standing[:]...)) > 0 }
+func (e *EventCond) AsksStanding() bool { return e.Standing.any() }
 
 // compileMatch returns the condition as a function; facts says that it uses
 // them, be it to note that it read what is not there.

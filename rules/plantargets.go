@@ -78,7 +78,7 @@ func (p *planner) vouched() int {
 func (p *planner) hit(except event.Field) int {
 	good := p.conds[p.vouched()]
 	return p.cond(&EventCond{
-		Text: good.Text + " of none known(" + p.extras.Name(except) + ")", Kinds: good.Kinds, Standing: [numFacts][]event.Field{Known: {except}},
+		Text: good.Text + " of none known(" + p.extras.Name(except) + ")", Kinds: good.Kinds, Standing: askedFacts{Known: {except}},
 		Match: func(ev *event.Event, f *Facts) bool {
 			return f != nil && f.Standing.Tells(Known, except) && good.Match(ev, f) && !f.Standing.Is(Known, ev, except)
 		},
@@ -249,7 +249,7 @@ func (p *planner) planSite() {
 }
 
 // standingFields lists by fact the fields of which a rule reads it.
-func standingFields(r *Rule) (fields [numFacts][]event.Field) {
+func standingFields(r *Rule) (fields askedFacts) {
 	add := func(c *EventCond) {
 		if c != nil {
 			for k := range fields {

@@ -117,7 +117,7 @@ type EventCond struct {
 	// Fields are those it reads, ascending.
 	Fields []event.Field
 	// Standing has by Fact the fields of which it reads it, ascending.
-	Standing [numFacts][]event.Field
+	Standing askedFacts
 	// Conjuncts are the conditions that all must hold, where it is an "and" of
 	// several; otherwise the condition itself alone.
 	Conjuncts []*EventCond

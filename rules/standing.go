@@ -25,6 +25,18 @@ func (k Fact) String() string { return factNames[k] }
 // byFact has something for each field of each fact.
 type byFact[T any] [numFacts][event.NumFields]T
 
+// askedFacts has the fields of which each fact is asked.
+type askedFacts [numFacts][]event.Field
+
+func (a askedFacts) any() bool {
+	for _, fields := range a {
+		if len(fields) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Standing holds the facts about values that were published at one whole hour.
 // Once published it does not change.
 type Standing struct {

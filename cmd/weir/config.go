@@ -333,13 +333,7 @@ func (c *config) tablesWith(site *enrich.Site, k *event.Key, opt rules.Options) 
 	ec := enrich.Config{
 		ASN: c.optionalPath(c.Enrich.ASN), Crawlers: c.crawlers(), Lookups: map[string]string{},
 		Key: k, Site: site,
-		Compile: func(text string) (func(*event.Event) bool, error) {
-			cond, err := rules.CompileEvent(text, opt)
-			if err != nil {
-				return nil, err
-			}
-			return func(ev *event.Event) bool { return cond.Match(ev, &rules.Facts{}) }, nil
-		},
+		Compile: rules.Compiler(opt, nil),
 	}
 	for name, p := range c.Enrich.Lookups {
 		ec.Lookups[name] = c.path(p)

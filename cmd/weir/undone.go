@@ -24,7 +24,14 @@ func (g *engine) undone(points []emit.Point) (out []string) {
 			return !ok
 		})
 		ids := g.asking(a, func(c *rules.Consequence) bool {
-			return !slices.ContainsFunc(takes, func(p emit.Point) bool { return tells(p.Capabilities(), c) })
+			var fields []string
+			for _, f := range c.Dims {
+				fields = append(fields, f.String())
+			}
+			return !slices.ContainsFunc(takes, func(p emit.Point) bool {
+				can := p.Capabilities()
+				return can.Tells(fields, c.Except != event.NoField)
+			})
 		})
 		switch {
 		case len(ids) == 0:
@@ -45,25 +52,6 @@ func (g *engine) asking(a event.Action, in func(c *rules.Consequence) bool) (ids
 		}
 	}
 	return ids
-}
-
-// tells reports whether a point can tell whom a consequence is about: addresses, at
-// an endpoint perhaps, unless it takes everything.
-func tells(c emit.Capabilities, of *rules.Consequence) bool {
-	if c.Any {
-		return true
-	}
-	address := false
-	for _, f := range of.Dims {
-		switch f {
-		case event.FieldIP, event.FieldNet:
-			address = true
-		case event.FieldEndpoint:
-		default:
-			return false
-		}
-	}
-	return address && of.Except == event.NoField
 }
 
 func asking(rules int) string {

@@ -94,13 +94,7 @@ func tablesOf(dir string) (*enrich.Tables, error) {
 	}
 	return enrich.New(enrich.Config{
 		ASN: filepath.Join(dir, "networks.csv"), Crawlers: []string{filepath.Join(dir, "ranges")}, Site: site, Key: event.FixedKey(),
-		Compile: func(text string) (func(*event.Event) bool, error) {
-			cond, err := rules.CompileEvent(text, rules.Options{})
-			if err != nil {
-				return nil, err
-			}
-			return func(ev *event.Event) bool { return cond.Match(ev, nil) }, nil
-		},
+		Compile: rules.Compiler(rules.Options{}, nil),
 	})
 }
 

@@ -24,8 +24,12 @@ func (r *run) volumeOf(g *simulate.Goal, ys []*tally) *volume {
 		}
 	}
 	v.hours = make([][2]int64, len(v.there))
+	var with []*tally
+	if g.With != "" {
+		with = r.labelled(g.With)
+	}
 	for _, y := range r.tallies {
-		if !slices.Contains(ys, y) && !(g.With != "" && slices.Contains(r.labelled(g.With), y)) {
+		if !slices.Contains(ys, y) && !slices.Contains(with, y) {
 			continue
 		}
 		for h := range y.hourly {
