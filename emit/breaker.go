@@ -97,6 +97,27 @@ func (b *breaker) leave(e *entry) {
 // over reports whether so many regulars are too many.
 func (b *breaker) over(sum float64) bool { return sum >= tripLeast && sum > tripShare*b.site }
 
+// most is how many are not yet too many, or just are.
+func (b *breaker) most() float64 { return max(tripLeast, tripShare*b.site) }
+
+// tooMany reports whether an entry about one address alone hits too many. It must
+// not stand, but says nothing of its rule: behind a carrier's exit are as many as
+// that, and who attacks from there must not disarm what stops everybody else.
+func (b *breaker) tooMany(e *entry) bool {
+	about := slices.ContainsFunc(e.d.Target, func(v event.Value) bool { return isAddress(v.Field) })
+	return b.known && about && b.over(e.weight()*e.hits)
+}
+
+// alone is the reason why an entry is held that hits too many.
+func (b *breaker) alone(e *entry) string {
+	counts := ""
+	if w := e.weight(); w != 1 {
+		counts = " (challenged, they count as " + figure(w*e.hits) + ")"
+	}
+	return fmt.Sprintf("%s regulars stand behind it alone%s, of %s accounts that succeeded in 7 days: more than %s",
+		figure(e.hits), counts, figure(b.site), figure(b.most()))
+}
+
 // wouldTrip reports whether a rule may not have this entry too.
 func (b *breaker) wouldTrip(e *entry) (sum float64, trips bool) {
 	if !e.touches() {
@@ -136,7 +157,7 @@ func (l *Ledger) trip(rule string, sum float64) {
 	}
 	line := Line{Event: LineTripped, Rule: rule, Sum: sum, Site: l.breaker.site, Entries: len(out), Reason: fmt.Sprintf(
 		"%s regulars stand behind its entries, of %s accounts that succeeded in 7 days: more than %s; %d entries of the last 10 minutes are withdrawn",
-		figure(sum), figure(l.breaker.site), figure(max(tripLeast, tripShare*l.breaker.site)), len(out))}
+		figure(sum), figure(l.breaker.site), figure(l.breaker.most()), len(out))}
 	r := l.breaker.rule(rule)
 	r.trip = &line
 	l.write(line)

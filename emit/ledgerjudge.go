@@ -116,6 +116,10 @@ const noAction = "none"
 // enforce puts an entry into force, unless that trips its rule.
 func (l *Ledger) enforce(e *entry) {
 	if e.by == "" {
+		if l.breaker.tooMany(e) {
+			l.hold(&e.d, GuardCrowd, l.breaker.alone(e))
+			return
+		}
 		if sum, trips := l.breaker.wouldTrip(e); trips {
 			l.trip(e.d.Rule, sum)
 			_, reason := l.breaker.objects(&e.d)
@@ -155,8 +159,16 @@ func (l *Ledger) renew(e *entry, d *event.Decision) {
 	l.note(e)
 	l.until(e, later(d.Until, e.d.Until))
 	l.write(Line{Event: d.Step.String(), Decision: *d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason, By: e.by})
+	l.spare(e)
 	if sum, trips := l.breaker.tripped(d.Rule); trips {
 		l.trip(d.Rule, sum)
+	}
+}
+
+// spare withdraws an entry behind which too many turned out to be.
+func (l *Ledger) spare(e *entry) {
+	if l.breaker.tooMany(e) {
+		l.withdraw(e, string(GuardCrowd)+": "+l.breaker.alone(e), "")
 	}
 }
 

@@ -14,7 +14,9 @@ func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 	for i, e := range l.unseen[:first] {
 		l.unseen[i], e.unseen = nil, false
 		l.look(e, figures)
-		l.takeTurn(e)
+		if !e.over {
+			l.takeTurn(e)
+		}
 		rules[e.d.Rule] = true
 	}
 	l.unseen = l.unseen[first:]
@@ -65,6 +67,7 @@ func (l *Ledger) look(e *entry, figures func(*event.Asked) (f event.Figures, ok 
 		e.public, l.dirty = nil, true
 		l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
 	}
+	l.spare(e)
 }
 
 // takeTurn has an entry of which only its first review could tell that it hurts

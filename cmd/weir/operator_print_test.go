@@ -154,6 +154,51 @@ func TestWhyTellsAStrangerWhatHappened(t *testing.T) {
 	narrow(t, page.String())
 }
 
+// What hits too many alone is held or taken back by itself, and the advice on how to allow it works.
+func TestWhyTellsHowToAllowWhatHitsACrowd(t *testing.T) {
+	l := newTold(t)
+	behind := map[string]float64{}
+	figures := func(a *event.Asked) (event.Figures, bool) {
+		if a.Decision == nil {
+			return event.Figures{Good: 1000, Tried: 1000, Regulars: 1000}, true
+		}
+		n := behind[a.Decision.ID]
+		return event.Figures{Good: n, Tried: 500, Regulars: n}, true
+	}
+	if err := l.Review(l.now, figures); err != nil {
+		t.Fatal(err)
+	}
+	held := stuffing(7, l.now.Add(-2*time.Second), time.Hour)
+	held.Good, held.Regulars = 77, 77
+	held = l.decide(t, held)
+	taken := l.decide(t, stuffing(8, l.now.Add(-2*time.Second), time.Hour))
+	behind[taken.ID] = 77
+	if err := l.Review(l.now, figures); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		target, says string
+		d            event.Decision
+	}{
+		{"192.0.2.7", "held by crowd: 77 regulars stand behind it alone (challenged, they count as 7.7), of 1000 accounts", held},
+		{"192.0.2.8", "withdrawn by weir itself: crowd: 77 regulars stand behind it alone", taken},
+	} {
+		var page bytes.Buffer
+		a := l.answer(t, c.target, func(*emit.InForce) []api.Where { return nil })
+		a.explain = explainer(t)
+		if err := printWhy(&page, a); err != nil {
+			t.Fatal(err)
+		}
+		must(t, strings.Join(strings.Fields(page.String()), " "), c.says, "to allow it weir approve "+c.d.ID)
+		if err := l.Approve(c.d.ID, "ann"); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(l.InForce().Entries); n != 2 {
+		t.Errorf("%d entries in force, want both", n)
+	}
+}
+
 // narrow complains about lines that a terminal would break.
 func narrow(t *testing.T, text string) {
 	t.Helper()

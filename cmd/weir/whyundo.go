@@ -21,16 +21,21 @@ func (a *whyAnswer) printUndo(p *page, s *story) {
 	case watched:
 		p.wrapped("to enforce", whyIndent, "stage: enforce in the configuration, for the rule too where it does not ask for it (rules: set:)")
 	case heldBack:
-		what := s.id
-		if s.held.Guard == emit.GuardBreaker {
-			what = s.line.Decision.Rule
-		}
-		if s.held.Guard == emit.GuardBreaker || s.held.Guard == emit.GuardQueue {
-			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(what)))
+		switch s.held.Guard {
+		case emit.GuardBreaker:
+			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.line.Decision.Rule)))
+		case emit.GuardCrowd, emit.GuardQueue:
+			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.id)))
 		}
 	case takenBack:
-		if w := s.withdrawn; w.By == "" && strings.HasPrefix(w.Reason, string(emit.GuardBreaker)+": ") {
+		by := func(g emit.Guard) bool {
+			return s.withdrawn.By == "" && strings.HasPrefix(s.withdrawn.Reason, string(g)+": ")
+		}
+		switch {
+		case by(emit.GuardBreaker):
 			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.line.Decision.Rule))+" lets the rule go on")
+		case by(emit.GuardCrowd):
+			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.id)))
 		}
 	}
 }
