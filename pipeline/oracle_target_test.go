@@ -66,11 +66,16 @@ func vouches(row *oracleRow) bool {
 // regulars is how many of the accounts that are good now may have been there
 // before a decision that was made at began: no more than were good then, and no
 // more than succeeded in the week up to an hour before it, as far as its
-// exception would not have spared them.
-func (o *oracle) regulars(target oracleKey, except event.Field, began int64, good float64) float64 {
+// exception would not have spared them. On the first day all are, but behind a
+// block where hardly any try had succeeded: there those who were good by then.
+func (o *oracle) regulars(target oracleKey, action event.Action, except event.Field, began int64, good float64) float64 {
 	const hour = 3600
 	wholeHour := func(t int64) int64 { return t - ((t%hour)+hour)%hour }
+	then, _, clean := o.goodTriedClean(target, began)
 	if wholeHour(began) < o.firstSecond()+24*hour {
+		if clean && (action == event.Block || action == event.Deceive) {
+			return min(good, then)
+		}
 		return good
 	}
 	n := 0
@@ -86,7 +91,6 @@ func (o *oracle) regulars(target oracleKey, except event.Field, began int64, goo
 		}
 		n++
 	}
-	then, _, _ := o.goodTriedClean(target, began)
 	return min(good, then, float64(n))
 }
 
@@ -122,7 +126,7 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	if g := o.inForce[id]; g != nil {
 		g.evidence = max(g.evidence, s.truth.tick)
 		if 2*(g.until-tick) < g.length {
-			d.Regulars = o.regulars(target, c.Except, g.began, d.Good)
+			d.Regulars = o.regulars(target, c.Action, c.Except, g.began, d.Good)
 			o.renew(g, d, tick+g.length)
 		}
 		return
@@ -143,7 +147,7 @@ func (o *oracle) decide(s *subject, i int, target oracleKey, tick int64) {
 	if c.Action == event.Alert && !slices.ContainsFunc(s.rule.Then, steps) {
 		began = tick
 	}
-	d.Regulars = o.regulars(target, c.Except, began, d.Good)
+	d.Regulars = o.regulars(target, c.Action, c.Except, began, d.Good)
 	length := int64(c.For[min(step, len(c.For)-1)].Seconds())
 	d.Until = time.Unix(tick+length, 0)
 	d.ID = decisionID(&d)
@@ -201,7 +205,7 @@ func (o *oracle) renewRefused(fresh []*oracleRow, tick int64) {
 				except = c.Except
 			}
 		}
-		d.Regulars = o.regulars(g.target, except, g.began, d.Good)
+		d.Regulars = o.regulars(g.target, d.Would, except, g.began, d.Good)
 		o.renew(g, d, until)
 	}
 }

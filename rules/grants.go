@@ -108,7 +108,7 @@ func (u *Unit) decide(w *walk, entry int, target windows.Key, f figures) {
 			}
 		}
 		g.length = e.seconds[min(before, len(e.seconds)-1)]
-		if g.made = append(g.made, made{w.tick, u.regularsAt(e.target, target, g.except, f.good, w.tick)}); len(g.made) > maxMade {
+		if g.made = append(g.made, made{w.tick, u.regularsAt(e.target, target, g, f, w.tick)}); len(g.made) > maxMade {
 			g.made = slices.Delete(g.made, 0, len(g.made)-maxMade)
 		}
 		if g.ended {
@@ -236,17 +236,22 @@ func (rp *rulePlan) counts() bool {
 
 // regularsAt returns how many regulars a decision hits that is made at a tick.
 // What decides later about the same is held against these: what the week before
-// it holds by then moves on, and may be the attacker's.
-func (u *Unit) regularsAt(table int, target windows.Key, except event.Field, good float64, tick int64) uint64 {
+// it holds by then moves on, and may be the attacker's. On the first day nobody
+// can tell who was there before; but where hardly any try succeeds, who succeeds
+// behind a block is no customer: he is the yield of what goes on.
+func (u *Unit) regularsAt(table int, target windows.Key, g *grant, f figures, tick int64) uint64 {
 	slot, ok := u.win.Find(target)
 	if !ok {
 		return everyone
 	}
-	n, known := u.before(table, slot, except, tick, tick)
-	if !known {
-		return everyone
+	n, known := u.before(table, slot, g.except, tick, tick)
+	switch {
+	case known:
+		return min(n, uint64(f.good))
+	case f.clean && (g.action == event.Block || g.action == event.Deceive):
+		return uint64(f.good)
 	}
-	return min(n, uint64(good))
+	return everyone
 }
 
 // onset returns the target's events in the ten minutes up to a tick.

@@ -132,6 +132,27 @@ func TestOnTheFirstDayAllThatSucceededAreRegulars(t *testing.T) {
 	}
 }
 
+// But where hardly any try had succeeded, who succeeds behind a block is its yield: he makes no regular.
+// Behind a challenge, which people pass, he may.
+func TestOnTheFirstDayTheYieldOfAnAttackIsNoRegular(t *testing.T) {
+	for action, want := range map[string]float64{"block": 1, "deceive": 1, "challenge": 5, "limit": 5} {
+		then := action + ": fingerprint"
+		if action == "limit" {
+			then += ", to: 10/1m"
+		}
+		h := newHistory(t, strings.Replace(failingTrait, "block: fingerprint", then, 1))
+		h.come(0, logIns(1, 0, "tool", event.Success)...)
+		h.come(1000, logIns(60, 3000, "tool", event.Failure)...)
+		if d := h.latest(t, "tool"); d.Good != 1 || !d.Clean || d.Regulars != 1 {
+			t.Errorf("%s: decided with %v good, clean %v, %v regulars; want 1, true and 1", action, d.Good, d.Clean, d.Regulars)
+		}
+		h.come(2000, logIns(4, 100, "tool", event.Success)...)
+		if got := h.figures(t, h.latest(t, "tool")); got.Good != 5 || got.Regulars != want {
+			t.Errorf("%s: later it stands at %+v, want 5 good and %v regulars", action, got, want)
+		}
+	}
+}
+
 // Regulars are whom a decision hits, not whom its exception spares.
 func TestAnExceptionSparesRegulars(t *testing.T) {
 	h := newHistory(t, `id: t.stranger
