@@ -50,6 +50,9 @@ func (e *entry) weight() float64 {
 	return challengeIs
 }
 
+// share is what an entry adds to its rule's sum.
+func (e *entry) share() float64 { return e.weight() * e.hits }
+
 // touches reports whether an entry hits a regular who would notice it.
 func (e *entry) touches() bool { return e.weight() > 0 && e.hits >= 1 }
 
@@ -80,13 +83,13 @@ func (b *breaker) rule(id string) *ruleState {
 // enter and leave count an entry in and out.
 func (b *breaker) enter(e *entry) {
 	r := b.rule(e.d.Rule)
-	r.sum += e.weight() * e.hits
+	r.sum += e.share()
 	r.entries++
 }
 
 func (b *breaker) leave(e *entry) {
 	r := b.rule(e.d.Rule)
-	r.sum -= e.weight() * e.hits
+	r.sum -= e.share()
 	if r.entries--; r.entries == 0 {
 		if r.sum = 0; r.trip == nil {
 			delete(b.rules, e.d.Rule)
@@ -97,25 +100,12 @@ func (b *breaker) leave(e *entry) {
 // over reports whether so many regulars are too many.
 func (b *breaker) over(sum float64) bool { return sum >= tripLeast && sum > tripShare*b.site }
 
-// most is how many are not yet too many, or just are.
-func (b *breaker) most() float64 { return max(tripLeast, tripShare*b.site) }
-
-// tooMany reports whether an entry about one address alone hits too many. It must
-// not stand, but says nothing of its rule: behind a carrier's exit are as many as
-// that, and who attacks from there must not disarm what stops everybody else.
-func (b *breaker) tooMany(e *entry) bool {
-	about := slices.ContainsFunc(e.d.Target, func(v event.Value) bool { return isAddress(v.Field) })
-	return b.known && about && b.over(e.weight()*e.hits)
-}
-
-// alone is the reason why an entry is held that hits too many.
-func (b *breaker) alone(e *entry) string {
-	counts := ""
-	if w := e.weight(); w != 1 {
-		counts = " (challenged, they count as " + figure(w*e.hits) + ")"
+// limit says from where on so many are too many.
+func (b *breaker) limit() string {
+	if most := tripShare * b.site; most >= tripLeast {
+		return "more than " + figure(most)
 	}
-	return fmt.Sprintf("%s regulars stand behind it alone%s, of %s accounts that succeeded in 7 days: more than %s",
-		figure(e.hits), counts, figure(b.site), figure(b.most()))
+	return "at least " + figure(tripLeast)
 }
 
 // wouldTrip reports whether a rule may not have this entry too.
@@ -126,7 +116,7 @@ func (b *breaker) wouldTrip(e *entry) (sum float64, trips bool) {
 	if r := b.rules[e.d.Rule]; r != nil {
 		sum = r.sum
 	}
-	sum += e.weight() * e.hits
+	sum += e.share()
 	return sum, b.over(sum)
 }
 
@@ -156,8 +146,8 @@ func (l *Ledger) trip(rule string, sum float64) {
 		}
 	}
 	line := Line{Event: LineTripped, Rule: rule, Sum: sum, Site: l.breaker.site, Entries: len(out), Reason: fmt.Sprintf(
-		"%s regulars stand behind its entries, of %s accounts that succeeded in 7 days: more than %s; %d entries of the last 10 minutes are withdrawn",
-		figure(sum), figure(l.breaker.site), figure(l.breaker.most()), len(out))}
+		"%s regulars stand behind its entries, of %s accounts that succeeded in 7 days: %s; %d entries of the last 10 minutes are withdrawn",
+		figure(sum), figure(l.breaker.site), l.breaker.limit(), len(out))}
 	r := l.breaker.rule(rule)
 	r.trip = &line
 	l.write(line)

@@ -54,52 +54,6 @@ func TestABreakerTripsAtItsThreshold(t *testing.T) {
 	}
 }
 
-// An entry about one address behind which too many are does not stand, whenever
-// that is seen; its rule goes on. One about what people have everywhere trips it.
-func TestAnAddressAloneDoesNotTripARule(t *testing.T) {
-	l := testLedger(t, &Guards{})
-	l.sited(1000)
-	nat := func(n, good float64) event.Decision {
-		return behind(ruled("r", dawn, "ip", fmt.Sprintf("198.51.100.%v", n)), good, 1000)
-	}
-	l.add(nat(1, 6), nat(2, 4))
-	l.wantForce("block 198.51.100.2 1h0m0s")
-	if held := l.Counts().Held[GuardCrowd]; held != 1 || len(l.Tripped()) != 0 {
-		t.Errorf("%d held, tripped %v", held, l.Tripped())
-	}
-	found := map[string]float64{}
-	review := func(tg event.Target) (float64, float64, bool) {
-		if len(tg) == 0 {
-			return 1000, 9000, true
-		}
-		good, ok := found[tg[0].Text]
-		return good, 1000, ok
-	}
-	found["198.51.100.2"] = 7
-	l.review(review)
-	l.wantForce()
-	if got := l.Recent(1)[0]; got.Event != LineWithdrawn || got.Reason != "crowd: 7 regulars stand behind it alone, of 1000 accounts that succeeded in 7 days: more than 5" {
-		t.Errorf("last line %+v", got)
-	}
-	clear(found)
-	l.review(review)
-	l.add(nat(3, 0))
-	renewal := nat(3, 8)
-	renewal.Step, renewal.Renews, renewal.ID = event.Renew, renewal.ID, "another"
-	renewal.Time, renewal.Until = renewal.Time.Add(40*time.Minute), renewal.Until.Add(40*time.Minute)
-	l.tick(40 * time.Minute)
-	l.add(renewal)
-	l.wantForce()
-	if len(l.Tripped()) != 0 {
-		t.Errorf("tripped %v", l.Tripped())
-	}
-	trait := behind(ruled("r", l.clock.now, "fingerprint", "t13d"), 6, 1000)
-	l.add(trait)
-	if len(l.Tripped()) != 1 || len(l.force()) != 0 {
-		t.Errorf("of a fingerprint: tripped %v, in force %v", l.Tripped(), l.force())
-	}
-}
-
 func TestARuleThatIsAlwaysTrueIsTripped(t *testing.T) {
 	l := testLedger(t, &Guards{})
 	warm := func(tg event.Target) (float64, float64, bool) {

@@ -62,9 +62,9 @@ const (
 	GuardEndpoint   Guard = "endpoint"   // a whole endpoint
 	GuardCredential Guard = "credential" // a bare account
 	GuardBreaker    Guard = "breaker"    // its rule is tripped
-	GuardCrowd      Guard = "crowd"      // about one address, it alone hits more regulars than a rule may
 	GuardShared     Guard = "shared"     // only made milder
 	GuardQueue      Guard = "queue"      // no room to wait
+	GuardCrowd      Guard = "crowd"      // behind its address alone are more regulars than a rule may hit
 	GuardFull       Guard = "full"       // as many in force as the ledger keeps
 )
 

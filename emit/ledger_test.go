@@ -593,6 +593,9 @@ func TestRandomStepsKeepTheLedgerWhole(t *testing.T) {
 			l.tick(time.Duration(r.IntN(600)) * time.Second)
 		case 5:
 			good := float64(r.IntN(4))
+			if r.IntN(4) == 0 {
+				good = float64(r.IntN(1000)) // more than a rule may hit, or a challenge
+			}
 			if err := l.Review(l.clock.now, standing(func(t event.Target) (float64, float64, bool) {
 				if len(t) == 0 {
 					return 10000, 20000, true
@@ -616,6 +619,15 @@ func TestRandomStepsKeepTheLedgerWhole(t *testing.T) {
 	}
 	if n := l.Counts().Decisions; n[DecisionCount{"r0", "end", "enforce"}] == 0 || n[DecisionCount{"r0", "withdrawn", "enforce"}] == 0 || n[DecisionCount{"r0", "renew", "enforce"}] == 0 {
 		t.Errorf("something never happened: %v", n)
+	}
+	words := map[string]int{}
+	for _, line := range l.Recent(maxRecent) {
+		if strings.Contains(line.Reason, "behind this address alone") {
+			words[line.Event]++
+		}
+	}
+	if words[LineMilder] == 0 || words[LineWithdrawn] == 0 {
+		t.Errorf("of a crowd there were %v", words)
 	}
 }
 

@@ -57,6 +57,9 @@ func (l *Ledger) judge(d *event.Decision) {
 	}
 	e := &entry{key: key, d: *d, action: d.Would, since: l.at}
 	e.stands(d)
+	if h := l.held.by[d.Renews]; h != nil && d.Step == event.Renew && e.good == 0 {
+		e.good, e.hits = number(h.Good), number(h.Regulars) // as in renew: of a sign-up a review told
+	}
 	e.soften(d)
 	if l.breaker.paced(e) && (len(l.queue.all) > 0 || l.mustWait() != "") {
 		l.wait(e)
@@ -116,8 +119,8 @@ const noAction = "none"
 // enforce puts an entry into force, unless that trips its rule.
 func (l *Ledger) enforce(e *entry) {
 	if e.by == "" {
-		if l.breaker.tooMany(e) {
-			l.hold(&e.d, GuardCrowd, l.breaker.alone(e))
+		if reason := l.relieve(e.d.Rule, e); reason != "" {
+			l.hold(&e.d, GuardCrowd, reason)
 			return
 		}
 		if sum, trips := l.breaker.wouldTrip(e); trips {
@@ -159,16 +162,9 @@ func (l *Ledger) renew(e *entry, d *event.Decision) {
 	l.note(e)
 	l.until(e, later(d.Until, e.d.Until))
 	l.write(Line{Event: d.Step.String(), Decision: *d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason, By: e.by})
-	l.spare(e)
+	l.relieve(d.Rule, nil)
 	if sum, trips := l.breaker.tripped(d.Rule); trips {
 		l.trip(d.Rule, sum)
-	}
-}
-
-// spare withdraws an entry behind which too many turned out to be.
-func (l *Ledger) spare(e *entry) {
-	if l.breaker.tooMany(e) {
-		l.withdraw(e, string(GuardCrowd)+": "+l.breaker.alone(e), "")
 	}
 }
 

@@ -14,9 +14,7 @@ func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 	for i, e := range l.unseen[:first] {
 		l.unseen[i], e.unseen = nil, false
 		l.look(e, figures)
-		if !e.over {
-			l.takeTurn(e)
-		}
+		l.takeTurn(e)
 		rules[e.d.Rule] = true
 	}
 	l.unseen = l.unseen[first:]
@@ -32,6 +30,7 @@ func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 		}
 	}
 	for _, rule := range sortedKeys(rules) {
+		l.relieve(rule, nil)
 		if sum, trips := l.breaker.tripped(rule); trips {
 			l.trip(rule, sum)
 		}
@@ -67,7 +66,6 @@ func (l *Ledger) look(e *entry, figures func(*event.Asked) (f event.Figures, ok 
 		e.public, l.dirty = nil, true
 		l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
 	}
-	l.spare(e)
 }
 
 // takeTurn has an entry of which only its first review could tell that it hurts

@@ -180,8 +180,8 @@ func TestWhyTellsHowToAllowWhatHitsACrowd(t *testing.T) {
 		target, says string
 		d            event.Decision
 	}{
-		{"192.0.2.7", "held by crowd: 77 regulars stand behind it alone (challenged, they count as 7.7), of 1000 accounts", held},
-		{"192.0.2.8", "withdrawn by weir itself: crowd: 77 regulars stand behind it alone", taken},
+		{"192.0.2.7", "held by crowd: 77 regulars stand behind this address alone (they count as 7.7), of 1000 accounts", held},
+		{"192.0.2.8", "withdrawn by weir itself: crowd: 77 regulars stand behind this address alone", taken},
 	} {
 		var page bytes.Buffer
 		a := l.answer(t, c.target, func(*emit.InForce) []api.Where { return nil })
@@ -189,7 +189,7 @@ func TestWhyTellsHowToAllowWhatHitsACrowd(t *testing.T) {
 		if err := printWhy(&page, a); err != nil {
 			t.Fatal(err)
 		}
-		must(t, strings.Join(strings.Fields(page.String()), " "), c.says, "to allow it weir approve "+c.d.ID)
+		must(t, strings.Join(strings.Fields(page.String()), " "), c.says, "to allow it weir approve "+c.d.ID+" enforces it on all of them as it was decided: block")
 		if err := l.Approve(c.d.ID, "ann"); err != nil {
 			t.Error(err)
 		}

@@ -126,7 +126,7 @@ const (
 	watched   // shadow
 	heldBack  // by a guard
 	tooLate   // over when it was made
-	takenBack // by a person or the breaker
+	takenBack // by a person, the breaker or the ledger
 	over
 )
 

@@ -24,8 +24,10 @@ func (a *whyAnswer) printUndo(p *page, s *story) {
 		switch s.held.Guard {
 		case emit.GuardBreaker:
 			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.line.Decision.Rule)))
-		case emit.GuardCrowd, emit.GuardQueue:
+		case emit.GuardQueue:
 			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.id)))
+		case emit.GuardCrowd:
+			a.printAllowCrowd(p, s)
 		}
 	case takenBack:
 		by := func(g emit.Guard) bool {
@@ -35,9 +37,14 @@ func (a *whyAnswer) printUndo(p *page, s *story) {
 		case by(emit.GuardBreaker):
 			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.line.Decision.Rule))+" lets the rule go on")
 		case by(emit.GuardCrowd):
-			p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.id)))
+			a.printAllowCrowd(p, s)
 		}
 	}
+}
+
+// printAllowCrowd says how to enforce what hits too many, and that it is not softened then.
+func (a *whyAnswer) printAllowCrowd(p *page, s *story) {
+	p.wrapped("to allow it", whyIndent+2, a.order("approve "+quoted(s.id))+" enforces it on all of them as it was decided: "+s.line.Decision.Would.String())
 }
 
 // command is what a person is told to type.

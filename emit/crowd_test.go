@@ -1,0 +1,221 @@
+package emit
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/event"
+)
+
+// crowd is a site of so many good accounts of which so many are behind an address.
+func crowd(site float64, behind map[string]float64) func(event.Target) (float64, float64, bool) {
+	return func(tg event.Target) (float64, float64, bool) {
+		if len(tg) == 0 {
+			return site, 9 * site, true
+		}
+		good, ok := behind[address(tg)]
+		return good, 1000, ok
+	}
+}
+
+// What is asked of an address behind which too many are is made milder or spared,
+// whenever that is seen; its rule goes on, and so does what it asks of others.
+func TestAnAddressAloneDoesNotTripARule(t *testing.T) {
+	const one, other = "198.51.100.1", "198.51.100.99"
+	nat := func(good float64, fields ...string) event.Decision {
+		return behind(ruled("r", dawn, fields...), good, 1000)
+	}
+	for name, c := range map[string]struct {
+		target         []string
+		first, found   float64 // by the decision, by a review or renewal
+		want, why, end string
+	}{
+		"decided":                {[]string{"ip", one}, 6, 6, "challenge", "6 regulars stand behind this address alone, of 1000 accounts that succeeded in 7 days: more than 5; challenged instead", "new"},
+		"decided, a carrier":     {[]string{"ip", one}, 60, 60, "", "60 regulars stand behind this address alone (they count as 6), of 1000 accounts that succeeded in 7 days: more than 5", "held"},
+		"of a net":               {[]string{"net", "198.51.100.0/24"}, 6, 6, "challenge", "6 regulars stand behind this address", "new"},
+		"at an endpoint":         {[]string{"endpoint", "POST /login", "ip", one}, 60, 60, "", "60 regulars stand behind this address", "held"},
+		"found later":            {[]string{"ip", one}, 0, 7, "challenge", "7 regulars stand behind this address alone, of 1000", "milder"},
+		"found later, a carrier": {[]string{"ip", one}, 0, 70, "", "crowd: 70 regulars stand behind this address alone (they count as 7), of 1000", "withdrawn"},
+		"not too many":           {[]string{"ip", one}, 4, 4, "block", "", "new"},
+	} {
+		for _, by := range []string{"review", "renewal"} {
+			l := testLedger(t, &Guards{})
+			l.sited(1000)
+			d := nat(c.first, c.target...)
+			bystander := ruled("r", dawn, "ip", other)
+			l.add(bystander, d)
+			if c.found != c.first {
+				if by == "review" {
+					l.review(crowd(1000, map[string]float64{one: c.found, other: 0}))
+				} else {
+					l.tick(40 * time.Minute)
+					l.add(behind(renewal(d, l.clock.now), c.found, 1000))
+				}
+			}
+			l.whole(t)
+			got, last := "", Line{}
+			for _, e := range l.InForce().Entries {
+				if e.Decision.ID == d.ID {
+					got = e.Action.String()
+				}
+			}
+			for _, line := range l.Recent(maxRecent) {
+				if line.Event == c.end && line.Decision.ID == d.ID {
+					last = line
+				}
+			}
+			if got != c.want || !strings.HasPrefix(last.Reason, c.why) || c.why == "" != (last.Reason == "") {
+				t.Errorf("%s by %s: in force %q, want %q; said %q", name, by, got, c.want, last.Reason)
+			}
+			if len(l.Tripped()) != 0 || l.entries[forceKey(&bystander)] == nil {
+				t.Errorf("%s by %s: tripped %v, in force %v", name, by, l.Tripped(), l.force())
+			}
+		}
+	}
+}
+
+// Several entries at one address are one crowd; at several addresses, or about
+// what people have everywhere, they trip their rule.
+func TestACrowdIsOfOneAddress(t *testing.T) {
+	at := func(ip, endpoint string) event.Decision {
+		return behind(ruled("r", dawn, "endpoint", endpoint, "ip", ip), 6, 1000)
+	}
+	l := testLedger(t, &Guards{})
+	l.sited(2000)
+	l.add(at("198.51.100.1", "POST /login"), at("198.51.100.1", "POST /api/login"))
+	l.wantForce("challenge POST /login,198.51.100.1 1h0m0s", "challenge POST /api/login,198.51.100.1 1h0m0s")
+	l.add(at("198.51.100.2", "POST /login"))
+	if len(l.Tripped()) != 0 {
+		t.Errorf("tripped %v by 7.2 of 10", l.Tripped())
+	}
+	l.add(at("198.51.100.3", "POST /login"))
+	if len(l.Tripped()) != 1 || len(l.force()) != 0 {
+		t.Errorf("by three addresses: tripped %v, in force %v", l.Tripped(), l.force())
+	}
+	// What is over is of no crowd any more.
+	l = testLedger(t, &Guards{})
+	l.sited(1000)
+	first := ruled("r", dawn, "endpoint", "POST /login", "ip", "198.51.100.1")
+	l.add(first, behind(renewal(first, dawn.Add(time.Second)), 60, 1000), at("198.51.100.1", "POST /api/login"))
+	l.whole(t)
+	l.wantForce("challenge POST /api/login,198.51.100.1 1h0m0s")
+
+	l = testLedger(t, &Guards{})
+	l.sited(1000)
+	l.add(behind(ruled("r", dawn, "fingerprint", "t13d"), 6, 1000))
+	if len(l.Tripped()) != 1 {
+		t.Error("a fingerprint of six does not trip its rule")
+	}
+}
+
+// What is too much depends on the site, too, and on whether it is known.
+func TestACrowdIsSeenWhenTheSiteChanges(t *testing.T) {
+	const one, other = "198.51.100.1", "198.51.100.99"
+	check := func(l *tester) {
+		t.Helper()
+		l.whole(t)
+		if len(l.Tripped()) != 0 {
+			t.Errorf("tripped %v", l.Tripped())
+		}
+		l.wantForce("challenge "+one+" 1h0m0s", "block "+other+" 1h0m0s")
+	}
+	l := testLedger(t, &Guards{})
+	l.sited(2000)
+	l.add(behind(ruled("r", dawn, "ip", one), 9, 1000), ruled("r", dawn, "ip", other))
+	l.review(crowd(2000, map[string]float64{one: 9}))
+	l.wantForce("block "+one+" 1h0m0s", "block "+other+" 1h0m0s")
+	l.review(crowd(1700, map[string]float64{one: 9}))
+	check(l)
+
+	// A renewal says so before a weir that began again has seen the site.
+	path, clock := filepath.Join(t.TempDir(), "ledger.jsonl"), &testClock{dawn}
+	l = reopened(t, path, clock, &Guards{})
+	l.sited(1000)
+	d := ruled("r", dawn, "ip", one)
+	l.add(d, ruled("r", dawn, "ip", other))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = reopened(t, path, clock, &Guards{})
+	l.add(behind(renewal(d, clock.now), 8, 1000))
+	l.wantForce("block "+one+" 1h0m0s", "block "+other+" 1h0m0s")
+	l.review(crowd(1000, map[string]float64{one: 8}))
+	check(l)
+}
+
+// What a review found of a sign-up is not forgotten with a renewal, which cannot tell.
+func TestARenewalDoesNotForgetACrowd(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.sited(1000)
+	d := ruled("r", dawn, "endpoint", "POST /signup", "ip", "198.51.100.1")
+	figures := crowd(1000, map[string]float64{"198.51.100.1": 60})
+	l.add(d)
+	for range 3 {
+		l.tick(10 * time.Second)
+		l.review(figures)
+		l.wantForce()
+		l.tick(31 * time.Minute)
+		l.add(renewal(d, l.clock.now))
+		l.wantForce()
+	}
+}
+
+// One that must take its turn and hits too many is withdrawn once.
+func TestACrowdWithoutPaceIsWithdrawnOnce(t *testing.T) {
+	l := testLedger(t, &Guards{})
+	l.sited(1e6)
+	for i := range maxPace {
+		l.add(behind(ruled(fmt.Sprintf("q%d", i), dawn, "n", fmt.Sprint(i)), 1, 1000))
+	}
+	l.add(ruled("r", dawn, "ip", "198.51.100.1"), ruled("r", dawn, "ip", "198.51.100.2"))
+	l.review(crowd(1000, map[string]float64{"198.51.100.1": 80}))
+	l.whole(t)
+	if got := l.Counts().Decisions[DecisionCount{"r", "withdrawn", "enforce"}]; got != 1 {
+		t.Errorf("withdrawn %d times", got)
+	}
+}
+
+// A restart knows what was softened, held and withdrawn, and a person may allow it.
+func TestACrowdOutlivesARestart(t *testing.T) {
+	path, clock := filepath.Join(t.TempDir(), "ledger.jsonl"), &testClock{dawn}
+	l := reopened(t, path, clock, &Guards{})
+	l.sited(1000)
+	ds := []event.Decision{
+		behind(ruled("r", dawn, "ip", "198.51.100.1"), 80, 1000), ruled("r", dawn, "ip", "198.51.100.2"),
+		ruled("r", dawn, "ip", "198.51.100.3"), ruled("r", dawn, "ip", "198.51.100.4"),
+	}
+	l.add(ds...)
+	figures := crowd(1000, map[string]float64{"198.51.100.2": 80, "198.51.100.4": 8})
+	l.review(figures)
+	l.tick(2 * time.Minute)
+	l.add(behind(renewal(ds[2], l.clock.now), 90, 1000))
+	again := func() {
+		t.Helper()
+		l.breaker.pace.times = nil // whose turn it was in the last minute is not in the file
+		want := l.state()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = reopened(t, path, clock, &Guards{})
+		if got := l.state(); got != want {
+			t.Error(differ(want, got))
+		}
+	}
+	again()
+	l.wantForce("challenge 198.51.100.4 1h0m0s")
+	for _, d := range ds[:3] {
+		if err := l.Approve(d.ID, "ann"); err != nil {
+			t.Error(err)
+		}
+	}
+	l.review(figures)
+	again()
+	l.review(figures)
+	l.whole(t)
+	if n := len(l.force()); n != 4 || len(l.Tripped()) != 0 {
+		t.Errorf("in force %v, tripped %v", l.force(), l.Tripped())
+	}
+}
