@@ -67,13 +67,13 @@ func vouches(row *oracleRow) bool {
 // before a decision that was made at began: no more than were good then, and no
 // more than succeeded in the week up to an hour before it, as far as its
 // exception would not have spared them. On the first day all are, but behind a
-// block where hardly any try had succeeded: there those who were good by then.
+// block where ten had tried and hardly one succeeded: there those who were good by then.
 func (o *oracle) regulars(target oracleKey, action event.Action, except event.Field, began int64, good float64) float64 {
 	const hour = 3600
 	wholeHour := func(t int64) int64 { return t - ((t%hour)+hour)%hour }
-	then, _, clean := o.goodTriedClean(target, began)
+	then, tried, clean := o.goodTriedClean(target, began)
 	if wholeHour(began) < o.firstSecond()+24*hour {
-		if clean && (action == event.Block || action == event.Deceive) {
+		if clean && tried >= 10 && (action == event.Block || action == event.Deceive) {
 			return min(good, then)
 		}
 		return good

@@ -38,6 +38,10 @@ type made struct {
 	regulars uint64 // as of that tick, everyone where nobody could tell
 }
 
+// enoughTried is how many actors must have tried with a target until their
+// failures tell something.
+const enoughTried = 10
+
 // everyone is more regulars than there are good accounts.
 const everyone = math.MaxUint64
 
@@ -237,8 +241,9 @@ func (rp *rulePlan) counts() bool {
 // regularsAt returns how many regulars a decision hits that is made at a tick.
 // What decides later about the same is held against these: what the week before
 // it holds by then moves on, and may be the attacker's. On the first day nobody
-// can tell who was there before; but where hardly any try succeeds, who succeeds
-// behind a block is no customer: he is the yield of what goes on.
+// can tell who was there before; but where enough was tried and hardly anything
+// succeeded, who succeeds behind a block is no customer: he is the yield of what
+// goes on.
 func (u *Unit) regularsAt(table int, target windows.Key, g *grant, f figures, tick int64) uint64 {
 	slot, ok := u.win.Find(target)
 	if !ok {
@@ -248,7 +253,7 @@ func (u *Unit) regularsAt(table int, target windows.Key, g *grant, f figures, ti
 	switch {
 	case known:
 		return min(n, uint64(f.good))
-	case f.clean && (g.action == event.Block || g.action == event.Deceive):
+	case f.clean && f.tried >= enoughTried && (g.action == event.Block || g.action == event.Deceive):
 		return uint64(f.good)
 	}
 	return everyone

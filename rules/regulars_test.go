@@ -153,6 +153,26 @@ func TestOnTheFirstDayTheYieldOfAnAttackIsNoRegular(t *testing.T) {
 	}
 }
 
+// Where nobody had tried, nothing had failed: a rule that is simply wrong hits all that come.
+func TestOnTheFirstDayAWrongRuleHitsRegulars(t *testing.T) {
+	for tried, want := range map[int]float64{0: 50, 9: 50, 10: 0} {
+		h := newHistory(t, strings.NewReplacer(`count("1h", outcome == "failure")`, `count("1h")`, ">= 20", fmt.Sprint(">= ", max(tried, 1))).Replace(failingTrait))
+		if tried == 0 {
+			h.come(0, person{n: 9999, ip: 1, fingerprint: "chrome", kind: event.Login})
+		} else {
+			h.come(0, logIns(tried, 3000, "chrome", event.Failure)...)
+		}
+		d := h.latest(t, "chrome")
+		if !d.Clean || d.Tried != float64(tried) {
+			t.Fatalf("decided clean %v, %v tried; want true and %d", d.Clean, d.Tried, tried)
+		}
+		h.come(600, logIns(50, 0, "chrome", event.Success)...)
+		if got := h.figures(t, d); got.Good != 50 || got.Regulars != want {
+			t.Errorf("%d had tried: later it stands at %+v, want 50 good and %v regulars", tried, got, want)
+		}
+	}
+}
+
 // Regulars are whom a decision hits, not whom its exception spares.
 func TestAnExceptionSparesRegulars(t *testing.T) {
 	h := newHistory(t, `id: t.stranger
