@@ -39,7 +39,7 @@ func busy(r *rig) {
 	}
 	r.add(decided("ato.stuffing_source", ip("192.0.2.7")), decided("ato.stuffing_source", ip("10.1.2.3")), decided("ops.probe", ip("192.0.2.250")))
 	// The log says more people succeed there than a rule may hit.
-	d := decided("ato.low_and_slow", ip("192.0.2.8"))
+	d := decided("ato.low_and_slow", event.Target{{Field: "fingerprint", Text: "t13d"}})
 	d.Good, d.Tried, d.Regulars = 50, 1000, 50
 	if err := r.ledger.Review(now, func(a *event.Asked) (event.Figures, bool) {
 		if a.Decision == nil {
