@@ -100,6 +100,10 @@ func (b *breaker) leave(e *entry) {
 // over reports whether so many regulars are too many.
 func (b *breaker) over(sum float64) bool { return sum >= tripLeast && sum > tripShare*b.site }
 
+// crowded reports whether so many regulars behind one address are half of what a
+// rule may hit, or more.
+func (b *breaker) crowded(sum float64) bool { return 2*sum >= max(tripLeast, tripShare*b.site) }
+
 // limit says from where on so many are too many.
 func (b *breaker) limit() string {
 	if most := tripShare * b.site; most >= tripLeast {

@@ -43,7 +43,7 @@ func TestABreakerTripsAtItsThreshold(t *testing.T) {
 		l := testLedger(t, &Guards{})
 		l.sited(c.site)
 		for i, good := range c.goods {
-			l.add(behind(ruled("r", dawn, "ip", fmt.Sprintf("198.51.100.%d", i)), good, 1000))
+			l.add(behind(ruled("r", dawn, "fingerprint", fmt.Sprint("f", i)), good, 1000))
 		}
 		if got := len(l.Tripped()) == 1; got != c.trips {
 			t.Errorf("%+v: tripped %v", c, got)

@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,10 +10,10 @@ import (
 )
 
 // relieve takes from a rule that is about to be tripped what it asks of addresses
-// behind each of which alone too many are: they are challenged instead, or where
-// that is too much, too, spared. It says nothing of the rule: behind a carrier's
-// exit are as many as that, and who attacks from there must not disarm what stops
-// everybody else. Of an entry that is about to come into force (or nil) it returns
+// behind each of which alone are half of what it may hit, or more: they are
+// challenged instead, or where that is as much, spared. It says nothing of the
+// rule: behind a carrier's exit are as many as that, and who attacks from there must
+// not disarm what stops everybody else. Of an entry that is about to come into force (or nil) it returns
 // why it must not.
 func (l *Ledger) relieve(rule string, coming *entry) (held string) {
 	r := l.breaker.rules[rule]
@@ -42,10 +43,10 @@ func (l *Ledger) relieve(rule string, coming *entry) (held string) {
 		gather(coming)
 	}
 	for _, a := range slices.Sorted(maps.Keys(crowds)) {
-		if crowd := crowds[a]; l.breaker.over(shares(crowd)) {
+		if crowd := crowds[a]; l.breaker.crowded(shares(crowd)) {
 			l.calm(crowd, coming)
-			if reason := l.breaker.crowded(crowd); l.breaker.over(shares(crowd)) {
-				held = l.clear(crowd, coming, reason)
+			if l.breaker.crowded(shares(crowd)) {
+				held = cmp.Or(l.clear(crowd, coming), held)
 			}
 		}
 	}
@@ -54,7 +55,7 @@ func (l *Ledger) relieve(rule string, coming *entry) (held string) {
 
 // calm makes what is asked of an address milder.
 func (l *Ledger) calm(crowd []*entry, coming *entry) {
-	reason := l.breaker.crowded(crowd) + "; challenged instead"
+	reason := l.breaker.behind(crowd) + "; challenged instead"
 	for _, e := range crowd {
 		to := milder(e.action)
 		switch {
@@ -73,7 +74,8 @@ func (l *Ledger) calm(crowd []*entry, coming *entry) {
 
 // clear withdraws what is asked of an address, and returns the reason if what is
 // coming is of it.
-func (l *Ledger) clear(crowd []*entry, coming *entry, reason string) (held string) {
+func (l *Ledger) clear(crowd []*entry, coming *entry) (held string) {
+	reason := l.breaker.behind(crowd)
 	for _, e := range crowd {
 		if e == coming {
 			held = reason
@@ -101,8 +103,8 @@ func shares(es []*entry) (sum float64) {
 	return sum
 }
 
-// crowded says how many are behind an address, of which a challenge counts less.
-func (b *breaker) crowded(crowd []*entry) string {
+// behind says how many are behind an address, of which a challenge counts less.
+func (b *breaker) behind(crowd []*entry) string {
 	most, counts := 0.0, ""
 	for _, e := range crowd {
 		most = max(most, e.hits)
@@ -110,7 +112,7 @@ func (b *breaker) crowded(crowd []*entry) string {
 	if sum := shares(crowd); sum != most {
 		counts = " (they count as " + figure(sum) + ")"
 	}
-	return fmt.Sprintf("%s regulars stand behind this address alone%s, of %s accounts that succeeded in 7 days: %s",
+	return fmt.Sprintf("%s regulars stand behind this address alone%s, of %s accounts that succeeded in 7 days, and %s trip its rule",
 		figure(most), counts, figure(b.site), b.limit())
 }
 

@@ -33,8 +33,8 @@ func TestAnAddressAloneDoesNotTripARule(t *testing.T) {
 		first, found   float64 // by the decision, by a review or renewal
 		want, why, end string
 	}{
-		"decided":                {[]string{"ip", one}, 6, 6, "challenge", "6 regulars stand behind this address alone, of 1000 accounts that succeeded in 7 days: more than 5; challenged instead", "new"},
-		"decided, a carrier":     {[]string{"ip", one}, 60, 60, "", "60 regulars stand behind this address alone (they count as 6), of 1000 accounts that succeeded in 7 days: more than 5", "held"},
+		"decided":                {[]string{"ip", one}, 6, 6, "challenge", "6 regulars stand behind this address alone, of 1000 accounts that succeeded in 7 days, and more than 5 trip its rule; challenged instead", "new"},
+		"decided, a carrier":     {[]string{"ip", one}, 60, 60, "", "60 regulars stand behind this address alone (they count as 6), of 1000 accounts that succeeded in 7 days, and more than 5 trip its rule", "held"},
 		"of a net":               {[]string{"net", "198.51.100.0/24"}, 6, 6, "challenge", "6 regulars stand behind this address", "new"},
 		"at an endpoint":         {[]string{"endpoint", "POST /login", "ip", one}, 60, 60, "", "60 regulars stand behind this address", "held"},
 		"found later":            {[]string{"ip", one}, 0, 7, "challenge", "7 regulars stand behind this address alone, of 1000", "milder"},
@@ -80,20 +80,28 @@ func TestAnAddressAloneDoesNotTripARule(t *testing.T) {
 // Several entries at one address are one crowd; at several addresses, or about
 // what people have everywhere, they trip their rule.
 func TestACrowdIsOfOneAddress(t *testing.T) {
-	at := func(ip, endpoint string) event.Decision {
-		return behind(ruled("r", dawn, "endpoint", endpoint, "ip", ip), 6, 1000)
+	some := func(ip, endpoint string, good float64) event.Decision {
+		return behind(ruled("r", dawn, "endpoint", endpoint, "ip", ip), good, 1000)
 	}
+	at := func(ip, endpoint string) event.Decision { return some(ip, endpoint, 6) }
 	l := testLedger(t, &Guards{})
 	l.sited(2000)
 	l.add(at("198.51.100.1", "POST /login"), at("198.51.100.1", "POST /api/login"))
 	l.wantForce("challenge POST /login,198.51.100.1 1h0m0s", "challenge POST /api/login,198.51.100.1 1h0m0s")
-	l.add(at("198.51.100.2", "POST /login"))
-	if len(l.Tripped()) != 0 {
-		t.Errorf("tripped %v by 7.2 of 10", l.Tripped())
+	// A challenge of just less than half of what is too much stands, one of half does not.
+	l.add(some("198.51.100.2", "POST /login", 49))
+	l.wantForce("challenge POST /login,198.51.100.1 1h0m0s", "challenge POST /api/login,198.51.100.1 1h0m0s", "challenge POST /login,198.51.100.2 1h0m0s")
+	l.add(some("198.51.100.3", "POST /login", 50))
+	if held := l.Counts().Held[GuardCrowd]; held != 1 || len(l.force()) != 3 || len(l.Tripped()) != 0 {
+		t.Errorf("%d held, in force %v, tripped %v", held, l.force(), l.Tripped())
 	}
-	l.add(at("198.51.100.3", "POST /login"))
+	l.add(some("198.51.100.4", "POST /login", 3.9))
+	if len(l.Tripped()) != 0 {
+		t.Errorf("tripped %v by 10 of 10", l.Tripped())
+	}
+	l.add(some("198.51.100.5", "POST /login", 4))
 	if len(l.Tripped()) != 1 || len(l.force()) != 0 {
-		t.Errorf("by three addresses: tripped %v, in force %v", l.Tripped(), l.force())
+		t.Errorf("by several addresses: tripped %v, in force %v", l.Tripped(), l.force())
 	}
 	// What is over is of no crowd any more.
 	l = testLedger(t, &Guards{})
