@@ -80,6 +80,19 @@ func (b *breaker) rule(id string) *ruleState {
 	return r
 }
 
+// sum is what a rule hits.
+func (b *breaker) sum(rule string) float64 {
+	if r := b.rules[rule]; r != nil {
+		return r.sum
+	}
+	return 0
+}
+
+func (b *breaker) isTripped(rule string) bool {
+	r := b.rules[rule]
+	return r != nil && r.trip != nil
+}
+
 // enter and leave count an entry in and out.
 func (b *breaker) enter(e *entry) {
 	r := b.rule(e.d.Rule)
@@ -117,10 +130,7 @@ func (b *breaker) wouldTrip(e *entry) (sum float64, trips bool) {
 	if !e.touches() {
 		return 0, false
 	}
-	if r := b.rules[e.d.Rule]; r != nil {
-		sum = r.sum
-	}
-	sum += e.share()
+	sum = b.sum(e.d.Rule) + e.share()
 	return sum, b.over(sum)
 }
 

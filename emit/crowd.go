@@ -5,33 +5,77 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"weir/event"
 )
+
+// crowds is what was found behind addresses whose entries were withdrawn, by what
+// was in force: a renewal of a sign-up's cannot tell. It is forgotten after
+// crowdFor, that a review looks again, and when weir begins again.
+type crowds map[string]crowdSeen
+
+type crowdSeen struct {
+	good, hits float64
+	at         time.Time
+}
+
+const (
+	crowdFor  = 6 * time.Hour
+	maxCrowds = 10000
+	warnEvery = time.Hour
+)
+
+// remember notes who is behind what is withdrawn.
+func (c crowds) remember(e *entry, at time.Time) {
+	if len(c) >= maxCrowds {
+		clear(c)
+	}
+	c[e.key] = crowdSeen{e.good, e.hits, at}
+}
+
+// recall gives an entry the figures that were found, where its decision has none.
+func (c crowds) recall(e *entry, at time.Time) {
+	seen, ok := c[e.key]
+	switch {
+	case !ok || e.good > 0:
+	case at.Sub(seen.at) >= crowdFor:
+		delete(c, e.key)
+	default:
+		e.good, e.hits = seen.good, seen.hits
+		e.d.Good, e.d.Regulars = e.good, e.hits // it may have to wait
+	}
+}
 
 // relieve takes from a rule that is about to be tripped what it asks of addresses
 // behind each of which alone are half of what it may hit, or more: they are
 // challenged instead, or where that is as much, spared. It says nothing of the
 // rule: behind a carrier's exit are as many as that, and who attacks from there must
-// not disarm what stops everybody else. Of an entry that is about to come into force (or nil) it returns
-// why it must not.
+// not disarm what stops everybody else. Of an entry that is about to come into
+// force (or nil) it returns why it must not.
 func (l *Ledger) relieve(rule string, coming *entry) (held string) {
-	r := l.breaker.rules[rule]
-	sum := 0.0
-	if r != nil {
-		sum = r.sum
-	}
+	sum, share := l.breaker.sum(rule), 0.0
 	if coming != nil {
-		sum += coming.share()
+		share = coming.share()
 	}
-	// Of a rule that is tripped nothing comes into force, and each renewal would look at all that is.
-	if !l.breaker.known || !l.breaker.over(sum) || r != nil && r.trip != nil {
+	switch {
+	case !l.breaker.known || !l.breaker.over(sum+share) || coming != nil && share == 0:
 		return ""
+	case l.breaker.isTripped(rule): // nothing comes into force, and each renewal would look at all that is
+		return ""
+	case coming != nil && !l.breaker.over(sum) && address(coming.d.Target) != "" && l.breaker.crowded(coming.mildly()):
+		// As often as it comes, without a look at all that is in force.
+		l.warn(rule)
+		coming.action = milder(coming.action)
+		return l.breaker.behind([]*entry{coming})
 	}
-	crowds := map[string][]*entry{}
+	at := map[string][]*entry{}
 	gather := func(e *entry) {
-		if a := address(e.d.Target); a != "" && e.share() > 0 {
-			crowds[a] = append(crowds[a], e)
+		if e.share() == 0 {
+			return
+		}
+		if a := address(e.d.Target); a != "" {
+			at[a] = append(at[a], e)
 		}
 	}
 	for _, e := range l.order {
@@ -42,15 +86,49 @@ func (l *Ledger) relieve(rule string, coming *entry) (held string) {
 	if coming != nil {
 		gather(coming)
 	}
-	for _, a := range slices.Sorted(maps.Keys(crowds)) {
-		if crowd := crowds[a]; l.breaker.crowded(shares(crowd)) {
-			l.calm(crowd, coming)
-			if l.breaker.crowded(shares(crowd)) {
-				held = cmp.Or(l.clear(crowd, coming), held)
+	tooMuch := func() bool {
+		sum := l.breaker.sum(rule)
+		if coming != nil && held == "" {
+			sum += coming.share()
+		}
+		return l.breaker.over(sum)
+	}
+	heaviest := func(a, b string) int {
+		return cmp.Or(cmp.Compare(shares(at[b]), shares(at[a])), cmp.Compare(a, b))
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(at), heaviest) {
+		crowd := at[a]
+		if !tooMuch() || !l.breaker.crowded(shares(crowd)) {
+			break
+		}
+		l.calm(crowd, coming)
+		slices.SortStableFunc(crowd, func(a, b *entry) int { return cmp.Compare(b.share(), a.share()) })
+		if i := slices.Index(crowd, coming); i > 0 { // what comes must not free what is there
+			crowd = slices.Insert(slices.Delete(crowd, i, i+1), 0, coming)
+		}
+		for tooMuch() && l.breaker.crowded(shares(crowd)) {
+			l.warn(rule)
+			reason := l.breaker.behind(crowd)
+			if crowd[0] == coming {
+				held = reason
+			} else {
+				l.crowds.remember(crowd[0], l.at)
+				l.withdraw(crowd[0], string(GuardCrowd)+": "+reason, "")
 			}
+			crowd = crowd[1:]
 		}
 	}
 	return held
+}
+
+// warn says, once an hour for each rule, that it is not what it asks for everywhere.
+func (l *Ledger) warn(rule string) {
+	if last, ok := l.warned[rule]; ok && l.at.Sub(last) < warnEvery {
+		return
+	}
+	l.warned[rule] = l.at
+	l.log.Warn("the breaker: behind single addresses are too many who log in well; what a rule asks of these is held or withdrawn",
+		"rule", rule, "see", "weir decisions --all")
 }
 
 // calm makes what is asked of an address milder.
@@ -72,28 +150,17 @@ func (l *Ledger) calm(crowd []*entry, coming *entry) {
 	}
 }
 
-// clear withdraws what is asked of an address, and returns the reason if what is
-// coming is of it.
-func (l *Ledger) clear(crowd []*entry, coming *entry) (held string) {
-	reason := l.breaker.behind(crowd)
-	for _, e := range crowd {
-		if e == coming {
-			held = reason
-			continue
-		}
-		e.d = e.told().d // for its renewals, see judge; a restart forgets it until the next review
-		l.log.Warn("the breaker: too many are behind one address; what a rule asked of it is withdrawn",
-			"rule", e.d.Rule, "target", string(e.d.Target.AppendJSON(nil)), "regulars", e.hits)
-		l.withdraw(e, string(GuardCrowd)+": "+reason, "")
-	}
-	return held
-}
-
 // told is an entry whose decision says who is behind it by now.
 func (e *entry) told() *entry {
 	now := *e
 	now.d.Good, now.d.Regulars = e.good, e.hits
 	return &now
+}
+
+// mildly is its share as the milder action that it may become.
+func (e *entry) mildly() float64 {
+	m := entry{d: e.d, action: milder(e.action), hits: e.hits, by: e.by, excused: e.excused}
+	return m.share()
 }
 
 func shares(es []*entry) (sum float64) {

@@ -154,20 +154,119 @@ func TestACrowdIsSeenWhenTheSiteChanges(t *testing.T) {
 	check(l)
 }
 
-// What a review found of a sign-up is not forgotten with a renewal, which cannot tell.
+// What comes does not free what is there: it is held. What was there goes from the heaviest on, until
+// the rest is no crowd.
+func TestACrowdIsThinned(t *testing.T) {
+	const one, two = "198.51.100.1", "198.51.100.2"
+	asks := func(would event.Action, good float64, fields ...string) event.Decision {
+		d := behind(ruled("r", dawn, fields...), good, 1000)
+		d.Would = would
+		return d
+	}
+	l := testLedger(t, &Guards{})
+	l.sited(2000)
+	l.add(asks(event.Challenge, 40, "endpoint", "POST /login", "ip", one), asks(event.Challenge, 40, "endpoint", "POST /api/login", "ip", one))
+	l.wantForce("challenge POST /login,"+one+" 1h0m0s", "challenge POST /api/login,"+one+" 1h0m0s")
+	l.add(asks(event.Challenge, 40, "endpoint", "POST /m/login", "ip", one))
+	l.wantForce("challenge POST /login,"+one+" 1h0m0s", "challenge POST /api/login,"+one+" 1h0m0s")
+	if held := l.Counts().Held[GuardCrowd]; held != 1 {
+		t.Errorf("%d held", held)
+	}
+
+	// A limit is not made milder, a block with an exception is; of both the limit goes.
+	l = testLedger(t, &Guards{})
+	l.sited(2000)
+	strangers := asks(event.Block, 4, "ip", one)
+	strangers.Except = "known(credential)"
+	l.add(strangers, asks(event.Block, 3, "endpoint", "POST /login", "ip", one))
+	limit := ruled("r", dawn, "endpoint", "POST /api/login", "ip", one)
+	limit.Would = event.Limit
+	l.add(limit)
+	l.review(func(tg event.Target) (float64, float64, bool) {
+		if len(tg) == 0 {
+			return 2000, 9000, true
+		}
+		_, api := value(tg, "endpoint")
+		return map[bool]float64{true: 11, false: 4}[api], 1000, true
+	})
+	l.whole(t)
+	if len(l.Tripped()) != 0 {
+		t.Errorf("tripped %v", l.Tripped())
+	}
+	l.wantForce("challenge "+one+" 1h0m0s", "challenge POST /login,"+one+" 1h0m0s")
+
+	// A crowd elsewhere, which nobody saw yet, does not let in what is held here.
+	l = testLedger(t, &Guards{})
+	l.sited(1e6)
+	l.add(behind(ruled("r", dawn, "ip", two), 90, 1000))
+	l.breaker.site = 1000
+	l.add(behind(ruled("r", dawn, "ip", one), 90, 1000))
+	l.whole(t)
+	if len(l.Tripped()) != 0 || len(l.force()) != 0 {
+		t.Errorf("tripped %v, in force %v", l.Tripped(), l.force())
+	}
+}
+
+// What a review found of a sign-up is remembered for its renewals, which cannot tell: for a while, and
+// no longer; what other guards held is no crowd's.
 func TestARenewalDoesNotForgetACrowd(t *testing.T) {
 	l := testLedger(t, &Guards{})
 	l.sited(1000)
 	d := ruled("r", dawn, "endpoint", "POST /signup", "ip", "198.51.100.1")
-	figures := crowd(1000, map[string]float64{"198.51.100.1": 60})
+	found := map[string]float64{"198.51.100.1": 60}
 	l.add(d)
 	for range 3 {
 		l.tick(10 * time.Second)
-		l.review(figures)
+		l.review(crowd(1000, found))
 		l.wantForce()
 		l.tick(31 * time.Minute)
 		l.add(renewal(d, l.clock.now))
 		l.wantForce()
+	}
+	told := behind(renewal(d, l.clock.now.Add(time.Second)), 1, 1000)
+	l.add(told) // it says who is behind it itself
+	if len(l.force()) != 1 {
+		t.Errorf("in force %v", l.force())
+	}
+	l.tick(2 * time.Hour)
+	l.wantForce()
+	l.tick(crowdFor)
+	l.add(renewal(d, l.clock.now))
+	if len(l.force()) != 1 {
+		t.Error("what was found six hours ago is not forgotten")
+	}
+
+	// Where it has to wait, it waits with what was found.
+	l = testLedger(t, &Guards{})
+	l.sited(1000)
+	l.add(d)
+	l.review(crowd(1000, found))
+	l.tick(31 * time.Minute)
+	for i := range maxPace {
+		l.add(behind(ruled(fmt.Sprintf("q%d", i), l.clock.now, "n", fmt.Sprint(i)), 1, 1000))
+	}
+	l.add(renewal(d, l.clock.now))
+	if len(l.queue.all) != 1 {
+		t.Fatalf("%d wait", len(l.queue.all))
+	}
+	l.tick(2 * time.Minute)
+	l.review(crowd(1000, nil))
+	if got := l.Counts(); got.Queue != 0 || got.Held[GuardCrowd] != 1 {
+		t.Errorf("%d wait, %d held", got.Queue, got.Held[GuardCrowd])
+	}
+
+	// Held while it was unblocked, and in force when that is over.
+	l = testLedger(t, &Guards{})
+	l.sited(1000)
+	if _, err := l.Unblock(targetOf("ip", "198.51.100.1"), time.Minute, "ann", "x"); err != nil {
+		t.Fatal(err)
+	}
+	first := behind(ruled("r", dawn, "ip", "198.51.100.1"), 60, 1000)
+	l.add(first)
+	l.tick(40 * time.Minute)
+	l.add(behind(renewal(first, l.clock.now), 0, 1000))
+	if len(l.force()) != 1 {
+		t.Errorf("in force %v", l.force())
 	}
 }
 

@@ -64,7 +64,7 @@ const (
 	GuardBreaker    Guard = "breaker"    // its rule is tripped
 	GuardShared     Guard = "shared"     // only made milder
 	GuardQueue      Guard = "queue"      // no room to wait
-	GuardCrowd      Guard = "crowd"      // behind its address alone are more regulars than a rule may hit
+	GuardCrowd      Guard = "crowd"      // its rule hits too many, half of them behind this address
 	GuardFull       Guard = "full"       // as many in force as the ledger keeps
 )
 

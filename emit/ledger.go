@@ -68,6 +68,8 @@ type Ledger struct {
 	ends    endQueue
 	queue   waiting
 	breaker breaker
+	crowds  crowds
+	warned  map[string]time.Time // of which rule, that it hits crowds
 	seen    seen
 	newest  time.Time // of the engine's decisions in the files when they were opened: what is before it was seen, even if its id is forgotten
 	held    heldMemory
@@ -176,7 +178,7 @@ func newLedger(cfg LedgerConfig) *Ledger {
 			inForce: maxInForce, queue: maxQueue, seen: maxSeen, held: maxHeld, unblocks: maxUnblocks, pending: maxPending,
 			fileBytes: ledgerFileBytes, files: ledgerFiles,
 		},
-		entries: map[string]*entry{}, breaker: breaker{rules: map[string]*ruleState{}},
+		entries: map[string]*entry{}, breaker: breaker{rules: map[string]*ruleState{}}, crowds: crowds{}, warned: map[string]time.Time{},
 		count: newCounts(),
 	}
 	if l.log == nil {

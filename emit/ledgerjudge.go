@@ -57,9 +57,7 @@ func (l *Ledger) judge(d *event.Decision) {
 	}
 	e := &entry{key: key, d: *d, action: d.Would, since: l.at}
 	e.stands(d)
-	if h := l.held.by[d.Renews]; h != nil && d.Step == event.Renew && e.good == 0 {
-		e.good, e.hits = number(h.Good), number(h.Regulars) // as in renew: of a sign-up a review told
-	}
+	l.crowds.recall(e, l.at)
 	e.soften(d)
 	if l.breaker.paced(e) && (len(l.queue.all) > 0 || l.mustWait() != "") {
 		l.wait(e)
@@ -116,7 +114,7 @@ func (l *Ledger) hold(d *event.Decision, guard Guard, reason string) {
 // noAction is what is done about a decision that is not enforced.
 const noAction = "none"
 
-// enforce puts an entry into force, unless that trips its rule.
+// enforce puts an entry into force, unless that trips its rule or hits a crowd.
 func (l *Ledger) enforce(e *entry) {
 	if e.by == "" {
 		if reason := l.relieve(e.d.Rule, e); reason != "" {

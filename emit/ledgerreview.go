@@ -9,13 +9,11 @@ import "weir/event"
 // what was there when it began, else it could follow for ever those that come.
 func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 	l.compact()
-	rules := map[string]bool{}
 	first := min(maxReview/2, len(l.unseen))
 	for i, e := range l.unseen[:first] {
 		l.unseen[i], e.unseen = nil, false
 		l.look(e, figures)
 		l.takeTurn(e)
-		rules[e.d.Rule] = true
 	}
 	l.unseen = l.unseen[first:]
 	for range min(maxReview-first, len(l.order)) {
@@ -26,10 +24,9 @@ func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 		l.next++
 		if e.by == "" && !e.over { // one that waits for its turn now is over
 			l.look(e, figures)
-			rules[e.d.Rule] = true
 		}
 	}
-	for _, rule := range sortedKeys(rules) {
+	for _, rule := range sortedKeys(l.breaker.rules) {
 		l.relieve(rule, nil)
 		if sum, trips := l.breaker.tripped(rule); trips {
 			l.trip(rule, sum)
