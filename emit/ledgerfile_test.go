@@ -25,13 +25,13 @@ func story(l *tester) {
 		}
 	}
 	fatal(l.Review(dawn, accounts(100)))
-	hurts := ruled("hurts", dawn, "ip", "198.51.100.1")
+	hurts := ruled("hurts", dawn, "fingerprint", "f1")
 	hurts = behind(hurts, 3, 100)
 	held := ruled("r", dawn, "ip", "10.0.0.1")
 	l.add(ruled("r", dawn, "ip", "198.51.100.7"), ruled("r", dawn, "agent", "x\xff\u202e\"", "endpoint", "POST /login"), hurts, held)
 	l.tick(time.Minute)
 	l.add(renewal(ruled("r", dawn, "ip", "198.51.100.7"), l.clock.now))
-	trips := ruled("hurts", l.clock.now, "ip", "198.51.100.2")
+	trips := ruled("hurts", l.clock.now, "fingerprint", "f2")
 	trips = behind(trips, 3, 100)
 	l.add(trips)
 	_, err := l.Block(targetOf("ip", "198.51.100.20"), event.Challenge, "", time.Hour, "ann", "told so")
