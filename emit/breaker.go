@@ -38,11 +38,14 @@ type ruleState struct {
 
 // weight is how much of an account's trouble an entry is. A challenge alone can
 // be passed, and one that spares who is known asks only strangers.
-func (e *entry) weight() float64 {
+func (e *entry) weight() float64 { return e.weightAs(e.action) }
+
+// weightAs is its weight if it asked for that action.
+func (e *entry) weightAs(a event.Action) float64 {
 	switch {
 	case e.by != "" || e.excused:
 		return 0
-	case e.action != event.Challenge:
+	case a != event.Challenge:
 		return 1
 	case e.d.Except != "":
 		return 0
@@ -136,11 +139,19 @@ func (b *breaker) wouldTrip(e *entry) (sum float64, trips bool) {
 
 // tripped reports whether a rule that is not tripped must be.
 func (b *breaker) tripped(rule string) (sum float64, trips bool) {
-	r := b.rules[rule]
-	if r == nil || r.trip != nil || !b.known {
+	if !b.known || b.isTripped(rule) {
 		return 0, false
 	}
-	return r.sum, b.over(r.sum)
+	sum = b.sum(rule)
+	return sum, b.over(sum)
+}
+
+// restrain trips a rule that hits too many, crowds left out.
+func (l *Ledger) restrain(rule string) {
+	l.relieve(rule, nil)
+	if sum, trips := l.breaker.tripped(rule); trips {
+		l.trip(rule, sum)
+	}
 }
 
 // objects says that a decision's rule is tripped.

@@ -63,7 +63,7 @@ func (l *Ledger) relieve(rule string, coming *entry) (held string) {
 		return ""
 	case l.breaker.isTripped(rule): // nothing comes into force, and each renewal would look at all that is
 		return ""
-	case coming != nil && !l.breaker.over(sum) && address(coming.d.Target) != "" && l.breaker.crowded(coming.mildly()):
+	case coming != nil && !l.breaker.over(sum) && address(coming.d.Target) != "" && l.breaker.crowded(coming.weightAs(milder(coming.action))*coming.hits):
 		// As often as it comes, without a look at all that is in force.
 		l.warn(rule)
 		coming.action = milder(coming.action)
@@ -144,23 +144,11 @@ func (l *Ledger) calm(crowd []*entry, coming *entry) {
 			l.breaker.leave(e)
 			e.action, e.reason = to, reason
 			l.breaker.enter(e)
-			e.public, l.dirty = nil, true
-			l.write(e.told().line(LineMilder, e.reason, ""))
+			d := e.d
+			d.Good, d.Regulars = e.good, e.hits
+			l.softened(e, d)
 		}
 	}
-}
-
-// told is an entry whose decision says who is behind it by now.
-func (e *entry) told() *entry {
-	now := *e
-	now.d.Good, now.d.Regulars = e.good, e.hits
-	return &now
-}
-
-// mildly is its share as the milder action that it may become.
-func (e *entry) mildly() float64 {
-	m := entry{d: e.d, action: milder(e.action), hits: e.hits, by: e.by, excused: e.excused}
-	return m.share()
 }
 
 func shares(es []*entry) (sum float64) {

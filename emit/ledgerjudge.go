@@ -160,10 +160,7 @@ func (l *Ledger) renew(e *entry, d *event.Decision) {
 	l.note(e)
 	l.until(e, later(d.Until, e.d.Until))
 	l.write(Line{Event: d.Step.String(), Decision: *d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason, By: e.by})
-	l.relieve(d.Rule, nil)
-	if sum, trips := l.breaker.tripped(d.Rule); trips {
-		l.trip(d.Rule, sum)
-	}
+	l.restrain(d.Rule)
 }
 
 func later(a, b time.Time) time.Time {

@@ -27,10 +27,7 @@ func (l *Ledger) review(figures func(*event.Asked) (f event.Figures, ok bool)) {
 		}
 	}
 	for _, rule := range sortedKeys(l.breaker.rules) {
-		l.relieve(rule, nil)
-		if sum, trips := l.breaker.tripped(rule); trips {
-			l.trip(rule, sum)
-		}
+		l.restrain(rule)
 	}
 }
 
@@ -60,9 +57,14 @@ func (l *Ledger) look(e *entry, figures func(*event.Asked) (f event.Figures, ok 
 		e.public = nil // seen with the next change; not a change by itself
 	}
 	if softened {
-		e.public, l.dirty = nil, true
-		l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
+		l.softened(e, d)
 	}
+}
+
+// softened shows that an entry became milder, with what is known of it by now.
+func (l *Ledger) softened(e *entry, d event.Decision) {
+	e.public, l.dirty = nil, true
+	l.write(Line{Event: LineMilder, Decision: d, Mode: event.Enforce.String(), Action: e.action.String(), Reason: e.reason})
 }
 
 // takeTurn has an entry of which only its first review could tell that it hurts
