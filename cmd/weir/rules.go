@@ -23,7 +23,7 @@ func rulesCommand(e *environment) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(rulesCheckCommand(e), rulesTestCommand(e), rulesExplainCommand(e), rulesStageCommand(e), rulesReportCommand(e))
+	cmd.AddCommand(rulesCheckCommand(e), rulesTestCommand(e), rulesExplainCommand(e), rulesStageCommand(e), rulesReportCommand(e), rulesAllowCommand(e))
 	return cmd
 }
 

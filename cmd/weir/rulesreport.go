@@ -27,8 +27,8 @@ func rulesReportCommand(e *environment) *cobra.Command {
 		Short: "Say what rules did or would have done, and whom they would have hurt",
 		Long: "report reads decisions.jsonl and the ledger of a replay (--from its --out directory) or of\n" +
 			"a run (its state's directory, from the configuration) and says for each rule how much it\n" +
-			"decided, what came of that, whom it would have hurt, what allow entries hid, and how to make\n" +
-			"an exception of the worst of it.",
+			"decided, what came of that, whom it would have hurt, what allow entries hid, and the command\n" +
+			"that makes an exception of the worst of it.",
 		Example: "  weir rules report -c weir.yaml\n  weir rules report --from found/ 'ato.*'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -57,7 +57,7 @@ type ruleReport struct {
 	Hidden    map[string]int64 `json:"hidden,omitempty"`  // by allow entries, each by what it says
 	Worst     []reportedTarget `json:"worst,omitempty"`   // those with the most good accounts behind them
 	First     []reportedTarget `json:"first,omitempty"`
-	Exception string           `json:"exception,omitempty"` // for the site file
+	Exception string           `json:"exception,omitempty"` // the command that makes it
 	Tripped   bool             `json:"tripped,omitempty"`   // the breaker holds it
 }
 
@@ -108,7 +108,7 @@ func (e *environment) rulesReport(config, from, pattern string, asJSON bool) err
 		}
 		from = c.path(c.State.Dir)
 	}
-	r := reporter{pattern: pattern, rules: map[string]*ruleReport{}}
+	r := reporter{pattern: pattern, config: cmp.Or(config, "weir.yaml"), rules: map[string]*ruleReport{}}
 	if err := r.readDir(from); err != nil {
 		return err
 	}
@@ -129,6 +129,7 @@ func (e *environment) rulesReport(config, from, pattern string, asJSON bool) err
 // reporter adds up lines.
 type reporter struct {
 	pattern    string
+	config     string // that the exception is made for
 	rules      map[string]*ruleReport
 	unreadable int64
 	others     int64 // lines of rules for which there was no room

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"weir/api"
 	"weir/event"
 )
 
@@ -21,24 +21,16 @@ func (r *reporter) sorted() []*ruleReport {
 	})
 	for _, rr := range all {
 		if len(rr.Worst) > 0 {
-			rr.Exception = exceptionOf(&rr.Worst[0].decision)
+			rr.Exception = r.exceptionOf(&rr.Worst[0].decision)
 		}
 	}
 	return all
 }
 
-// exceptionFor is how long the exception that is shown lasts.
-const exceptionFor = 90 * 24 * time.Hour
-
-// exceptionOf writes the entry of the site file's allow: that spares a
-// decision's target its rule.
-func exceptionOf(d *event.Decision) string {
-	var match []string
-	for _, v := range d.Target {
-		match = append(match, v.Field+": "+strconv.Quote(v.Text))
-	}
-	return fmt.Sprintf("- {match: {%s}, actions: [%s], rules: [%q], owner: YOUR NAME, reason: WHY, until: %s}",
-		strings.Join(match, ", "), d.Would, d.Rule, d.Time.Add(exceptionFor).UTC().Format(time.DateOnly))
+// exceptionOf writes the command that makes the exception which spares a
+// decision's target its rule. The entry that it adds spares as little as will do.
+func (r *reporter) exceptionOf(d *event.Decision) string {
+	return fmt.Sprintf("weir rules allow -c %s %s %s --actions %s --reason '…'", quoted(r.config), d.Rule, quoted(api.FormatTarget(d.Target)), d.Would)
 }
 
 func (r *reporter) print(p *page, all []*ruleReport) {
@@ -96,9 +88,8 @@ func (rr *ruleReport) print(p *page) {
 		rr.First[i].print(p, "  first", indent)
 	}
 	if rr.Exception != "" {
-		p.wrapped("  to spare it", indent, "below allow: in the site file")
-		p.line("    %s", rr.Exception)
-		p.wrapped("", indent, "or in a run, for a while: weir unblock "+unblockTarget(rr.Worst[0].decision.Target))
+		p.line("    to spare it %s", rr.Exception)
+		p.line("                or in a run, for a while: weir unblock %s --reason '…'", quoted(api.FormatTarget(rr.Worst[0].decision.Target)))
 	}
 }
 
@@ -108,18 +99,6 @@ func (x *reportedTarget) print(p *page, label string, indent int) {
 		clean = ", not clean"
 	}
 	p.wrapped(label, indent, fmt.Sprintf("%s %s %s (good %s of %s%s) %s", x.Time, x.Action, x.Target, figure(x.Good), figure(x.Tried), clean, evidenceText(&x.decision)))
-}
-
-// unblockTarget writes a target as weir unblock takes it.
-func unblockTarget(t event.Target) string {
-	if len(t) == 1 && t[0].Field == "ip" {
-		return t[0].Text
-	}
-	var parts []string
-	for _, v := range t {
-		parts = append(parts, v.Field+"="+strconv.Quote(v.Text))
-	}
-	return "'" + strings.ReplaceAll(strings.Join(parts, ","), "'", `'\''`) + "'"
 }
 
 func figure(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

@@ -22,15 +22,9 @@ var errEdit = errors.New("the file is written in a way that is not changed by a 
 // is, letter by letter; what comes out is read again and held to that. Where at
 // is not negative it is that entry of set that changes, else one is added.
 func setStage(src []byte, set []stageSet, at int, pattern, stage string) ([]byte, error) {
-	file, err := parser.ParseBytes(src, parser.ParseComments)
-	if err != nil || len(file.Docs) != 1 {
-		return nil, errEdit
-	}
-	e := editor{lines: strings.SplitAfter(string(src), "\n")}
-	if n := len(e.lines); e.lines[n-1] == "" {
-		e.lines = e.lines[:n-1]
-	} else {
-		e.lines[n-1] += "\n"
+	root, e, err := edit(src)
+	if err != nil {
+		return nil, err
 	}
 	want := slices.Clone(set)
 	if at >= 0 {
@@ -39,7 +33,7 @@ func setStage(src []byte, set []stageSet, at int, pattern, stage string) ([]byte
 		want = append(want, stageSet{pattern, stage})
 	}
 	entry := fmt.Sprintf("{rule: %q, stage: %s}", pattern, stage)
-	switch rules := member(file.Docs[0].Body, "rules"); {
+	switch rules := member(root, "rules"); {
 	case rules == nil:
 		e.lines = append(e.lines, "rules: {set: ["+entry+"]}\n")
 	case member(rules, "set") == nil:
@@ -49,7 +43,7 @@ func setStage(src []byte, set []stageSet, at int, pattern, stage string) ([]byte
 	default:
 		e.addItem(member(rules, "set"), entry)
 	}
-	out := []byte(strings.Join(e.lines, ""))
+	out := e.text()
 	var was, is config
 	err = errors.Join(yaml.UnmarshalWithOptions(src, &was, yaml.Strict()), yaml.UnmarshalWithOptions(out, &is, yaml.Strict()))
 	was.Rules.Set = want
@@ -81,6 +75,27 @@ func membersOf(n ast.Node) []*ast.MappingValueNode {
 
 // editor changes lines of a text at places that its syntax tree names.
 type editor struct{ lines []string }
+
+// edit begins to change a text of one document; root is nil where it says nothing.
+func edit(src []byte) (root ast.Node, e *editor, err error) {
+	file, err := parser.ParseBytes(src, parser.ParseComments)
+	if err != nil || len(file.Docs) > 1 {
+		return nil, nil, errEdit
+	}
+	e = &editor{lines: strings.SplitAfter(string(src), "\n")}
+	if n := len(e.lines); e.lines[n-1] == "" {
+		e.lines = e.lines[:n-1]
+	} else {
+		e.lines[n-1] += "\n"
+	}
+	if len(file.Docs) == 1 {
+		root = file.Docs[0].Body
+	}
+	return root, e, nil
+}
+
+// text returns what became of it.
+func (e *editor) text() []byte { return []byte(strings.Join(e.lines, "")) }
 
 // insert puts text in front of a token.
 func (e *editor) insert(at *token.Token, text string) {

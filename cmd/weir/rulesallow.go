@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"weir/api"
+	"weir/enrich"
+	"weir/event"
+	"weir/rules"
+)
+
+// allowOptions are the flags of weir rules allow.
+type allowOptions struct {
+	config  string
+	actions []string
+	owner   string
+	reason  string
+	until   string
+	dry     bool
+}
+
+// allowedFor is how long an exception lasts that does not say it.
+const allowedFor = 90 * 24 * time.Hour
+
+func rulesAllowCommand(e *environment) *cobra.Command {
+	var o allowOptions
+	cmd := &cobra.Command{
+		Use:   "allow -c weir.yaml ID|PATTERN TARGET --reason TEXT",
+		Short: "Make an exception: spare a target what rules ask for",
+		Long: "allow adds an entry to allow: in the site file that the configuration names, and makes that\n" +
+			"file where there is none yet. The rest of it, its comments too, stays as it is. What an entry\n" +
+			"hides is counted (weir rules report). In a pattern * stands for anything: ato.*\n" +
+			targetHelp,
+		Example: "  weir rules allow -c weir.yaml ato.stuffing_source 198.51.100.2 --reason 'our load test'\n" +
+			"  weir rules allow -c weir.yaml 'scraping.*' asn=64500 --actions block --until 2027-03-31 --reason 'price comparison, by contract' --dry-run",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usagef("needs a rule and a target (weir rules allow -c weir.yaml ID 192.0.2.7 --reason TEXT); put fields with spaces between single quotes")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			return e.rulesAllow(&o, args[0], args[1], time.Now())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.config, "config", "c", "", "configuration, whose site file is changed")
+	f.StringSliceVar(&o.actions, "actions", nil, "what it spares from: block, limit, challenge, deceive (all, unless said)")
+	f.StringVar(&o.owner, "owner", "", "who answers for it (who calls, unless said)")
+	f.StringVar(&o.reason, "reason", "", "why; whoever reads it later will ask (required)")
+	f.StringVar(&o.until, "until", "", "its last day, such as 2027-03-31, or never (90 days from now, unless said)")
+	f.BoolVar(&o.dry, "dry-run", false, "only show what would be added")
+	return cmd
+}
+
+func (e *environment) rulesAllow(o *allowOptions, pattern, target string, now time.Time) error {
+	entry, want, err := o.entry(pattern, target, now)
+	if err != nil {
+		return err
+	}
+	s, err := chooseRules(o.config, nil)
+	if err != nil {
+		return err
+	}
+	if faults := s.load(); len(faults) > 0 {
+		return e.found(faults)
+	}
+	if len(s.matching(pattern)) == 0 {
+		var ids []string
+		for _, r := range s.rules {
+			ids = append(ids, r.ID)
+		}
+		return usagef("there is no rule %s%s", pattern, rules.DidYouMean(pattern, ids))
+	}
+	if s.cfg.Site == "" {
+		return usagef("%s names no site file for exceptions to stand in; add this line to it, and call this again: site: site.yaml", o.config)
+	}
+	name := s.cfg.path(s.cfg.Site)
+	src, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return usagef("site: %w", err)
+	}
+	was, err := enrich.ParseSite(name, src)
+	if err != nil {
+		return usagef("%w", err)
+	}
+	if line, ok := covered(was.Allow, want); ok {
+		fmt.Fprintf(e.out, "%s:%d says so already\n", name, line)
+		return nil
+	}
+	out, err := addAllow(src, entry)
+	if err == nil {
+		_, err = enrich.ParseSite(name, out)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w; add by hand, below allow:\n- %s", name, err, entry)
+	}
+	fmt.Fprintf(e.out, "%s: allow\n  - %s\n", name, entry)
+	if o.dry {
+		fmt.Fprintf(e.out, "%s is not changed\n", name)
+		return nil
+	}
+	if err := replaceFile(name, out); err != nil {
+		return fmt.Errorf("site: %w", err)
+	}
+	fmt.Fprintf(e.out, "%s is written; a replay takes it at once, a run when it is started again.\nUntil then: weir unblock %s --reason '…'\n", name, quoted(api.FormatTarget(want.Match)))
+	return nil
+}
+
+// entry returns the text of the exception, on one line, and what it says.
+func (o *allowOptions) entry(pattern, target string, now time.Time) (text string, a enrich.Allow, err error) {
+	if o.config == "" {
+		return "", a, usagef("needs the configuration whose site file is to be changed (-c weir.yaml)")
+	}
+	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+		return "", a, usagef("rule %q, must be an id such as ato.stuffing_source or a pattern such as ato.*", pattern)
+	}
+	t, err := api.ParseTarget(target)
+	if err != nil {
+		return "", a, usageError{err}
+	}
+	if strings.TrimSpace(o.reason) == "" {
+		return "", a, usagef("--reason: missing; whoever reads the exception later will ask")
+	}
+	a = enrich.Allow{Match: t, Rules: []string{pattern}, Owner: o.owner, Reason: o.reason}
+	if strings.TrimSpace(o.owner) == "" {
+		a.Owner = operatorName()
+	}
+	var b bytes.Buffer
+	b.WriteString("{match: {")
+	for i, v := range t {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s: %s", v.Field, event.AppendJSONString(nil, v.Text))
+	}
+	b.WriteString("}")
+	if len(o.actions) > 0 {
+		for _, name := range o.actions {
+			act, ok := event.ActionByName(name)
+			if !ok || act == event.NoAction || act == event.Alert {
+				return "", a, usagef("--actions %s, must be block, limit, challenge or deceive", name)
+			}
+			a.Actions = append(a.Actions, act)
+		}
+		fmt.Fprintf(&b, ", actions: [%s]", strings.Join(o.actions, ", "))
+	}
+	fmt.Fprintf(&b, ", rules: [%s], owner: %s, reason: %s", event.AppendJSONString(nil, pattern), event.AppendJSONString(nil, a.Owner), event.AppendJSONString(nil, a.Reason))
+	switch o.until {
+	case "never":
+	case "":
+		a.Until = now.Add(allowedFor).UTC().Truncate(24 * time.Hour)
+	default:
+		if a.Until, err = time.Parse(time.DateOnly, o.until); err != nil || !a.Until.After(now) {
+			return "", a, usagef("--until %s, must be a day to come, such as %s, or never", o.until, now.Add(allowedFor).Format(time.DateOnly))
+		}
+	}
+	if !a.Until.IsZero() {
+		fmt.Fprintf(&b, ", until: %s", a.Until.Format(time.DateOnly))
+	}
+	b.WriteString("}")
+	return b.String(), a, nil
+}
+
+// covered returns the line of the entry that spares the same target the same
+// rules at least as much and as long.
+func covered(all []enrich.Allow, a enrich.Allow) (line int, ok bool) {
+	i := slices.IndexFunc(all, func(b enrich.Allow) bool {
+		lasts := b.Until.IsZero() || !a.Until.IsZero() && !b.Until.Before(a.Until)
+		actions := a.Actions
+		if len(actions) == 0 {
+			actions = []event.Action{event.Block, event.Limit, event.Challenge, event.Deceive}
+		}
+		spares := func(act event.Action) bool { return slices.Contains(b.Actions, act) }
+		return lasts && slices.Equal(a.Match, b.Match) && slices.Contains(b.Rules, a.Rules[0]) && !slices.ContainsFunc(actions, func(act event.Action) bool { return !spares(act) })
+	})
+	if i < 0 {
+		return 0, false
+	}
+	return all[i].Line, true
+}
