@@ -128,7 +128,7 @@ func (l *Ledger) warn(rule string) {
 	}
 	l.warned[rule] = l.at
 	l.log.Warn("the breaker: behind single addresses are too many who log in well; what a rule asks of these is held or withdrawn",
-		"rule", rule, "see", "weir decisions --all")
+		"rule", rule, "see", "weir decisions")
 }
 
 // calm makes what is asked of an address milder.

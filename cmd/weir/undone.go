@@ -36,7 +36,7 @@ func (g *engine) undone(points []emit.Point) (out []string) {
 		switch {
 		case len(ids) == 0:
 		case len(takes) == 0:
-			out = append(out, fmt.Sprintf("no point takes %s: what %s for by it (%s) is only written down; where a proxy can do it, name it among its point's actions: (a file takes one action: give it a point of its own)", a, asking(len(ids)), someOf(ids)))
+			out = append(out, fmt.Sprintf("no point takes %s: what %s for by it (%s) is only written down; where a proxy can do it, name it under actions: of its point (of a file, which takes one action, make a point of its own)", a, asking(len(ids)), someOf(ids)))
 		default:
 			out = append(out, fmt.Sprintf("no point can tell whom %s to %s (%s): a target without an address, or one that spares who is known, goes to Kafka topics only; elsewhere it is only written down", asking(len(ids)), a, someOf(ids)))
 		}
