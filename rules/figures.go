@@ -171,7 +171,7 @@ func (st *State) figuresAt(at *place, m *places, tick int64) (f event.Figures, o
 // nobody: the rules see no others, or that is all that succeeded there.
 func (st *State) provesNothing(at *place, tick int64) bool {
 	tr := st.plan.tables[at.table].target
-	if tr.kinds&^(vouchless|namely) == 0 {
+	if tr.kinds&^(event.Vouchless|event.Namely) == 0 {
 		return true
 	}
 	u := st.units[at.key.Unit(len(st.units))]

@@ -36,27 +36,6 @@ func (p *planner) succeeded() int {
 	})
 }
 
-// vouchless are the kinds of endpoints where success proves nothing about who
-// had it: anybody can make an account, or ask for a new password. Whoever makes
-// accounts by the thousand would else be a good customer.
-const vouchless uint32 = 1<<event.Signup | 1<<event.Reset
-
-// namely are those where it does only of whom the event names. They answer
-// strangers too, and where outcomes are guessed by the status, what they answer
-// is a success: whoever has no account would be a good customer for asking.
-const namely uint32 = 1<<event.Balance | 1<<event.Checkout | 1<<event.Giftcard | 1<<event.Transfer
-
-// vouches reports whether an event that succeeded proves that a customer did it.
-func vouches(ev *event.Event) bool {
-	switch kind := uint32(1) << ev.Kind; {
-	case kind&vouchless != 0:
-		return false
-	case kind&namely != 0:
-		return ev.Credential != "" || ev.Consumer != ""
-	}
-	return true
-}
-
 // vouched returns the condition that it succeeded where only a customer can, or
 // that a visitor did it.
 func (p *planner) vouched() int {
@@ -68,7 +47,7 @@ func (p *planner) vouched() int {
 	return p.cond(&EventCond{
 		Text: text + " or unjudged and visited", Kinds: allKinds,
 		Match: func(ev *event.Event, f *Facts) bool {
-			return ev.Outcome == event.Success && vouches(ev) || ev.Unjudged && f != nil && f.Standing.Visited(ev)
+			return ev.Outcome == event.Success && ev.Vouches() || ev.Unjudged && f != nil && f.Standing.Visited(ev)
 		},
 	})
 }
@@ -104,7 +83,7 @@ func (p *planner) targetOf(t int, r *Rule, except event.Field) {
 	if except != event.NoField && !tr.spares(except) {
 		tr.spared = append(tr.spared, exceptReads{field: except})
 	}
-	if who := whoOf(p.tables[t].fields); kinds&^(vouchless|namely) == 0 && len(who) > 0 {
+	if who := whoOf(p.tables[t].fields); kinds&^(event.Vouchless|event.Namely) == 0 && len(who) > 0 {
 		w := p.table(who, -1)
 		p.targetOf(w, r, except)
 		p.tables[w].remote = true

@@ -13,8 +13,8 @@ const (
 )
 
 // standing works out which values are known, as the engine does: those that
-// succeeded in the seven days before the last whole hour but one, more often
-// than they failed; of nobody in the first day.
+// succeeded where only a customer can in the seven days before the last whole
+// hour but one, more often than they failed; of nobody in the first day.
 type standing struct {
 	key     *event.Key
 	fields  []event.Field
@@ -49,7 +49,7 @@ func (s *standing) add(ev *event.Event) {
 	unjudged := ev.Unjudged && ev.Outcome == event.NoOutcome
 	var good, bad uint32
 	switch {
-	case ev.Outcome == event.Success:
+	case ev.Outcome == event.Success && ev.Vouches():
 		good = 1
 	case ev.Outcome == event.Failure:
 		bad = 1

@@ -103,3 +103,23 @@ func TestLinesFromTheFutureDoNotMoveTheClock(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlySuccessesOfCustomersMakeKnown(t *testing.T) {
+	for _, c := range []struct {
+		path, user string
+		must       int64
+	}{
+		{"/login", "", 0},
+		{"/signup", "", 1},   // anybody can make an account
+		{"/checkout", "", 1}, // and buy as a guest
+		{"/checkout", "ann", 0},
+	} {
+		r := newRig(t, honest)
+		r.send(honest, 0, request{ip: "192.0.2.1", path: c.path, user: c.user, status: 200})
+		r.send(honest, 26*time.Hour, request{ip: "192.0.2.1", path: "/about", status: 404})
+		d := decision(0, 48*time.Hour, event.Challenge, "endpoint", "POST /about")
+		d.Except = "known(ip)"
+		r.decide(d)
+		eq(t, c.path+" by "+c.user, people(t, r.must(), honest).Hurt[byWeir].Requests.Challenged, c.must)
+	}
+}
