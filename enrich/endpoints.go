@@ -117,11 +117,21 @@ func (r *router) name(method, pattern string) string {
 	return r.strings.text(r.text)
 }
 
-// match asks the site's ServeMux.
+// match asks the site's ServeMux. A page and the same with a slash at its end are one
+// page to whoever writes a site file, so where nothing is for the one, what is for the
+// other counts.
 func (r *router) match(method, host, path string) *Endpoint {
 	if r.site == nil || method == http.MethodConnect {
 		return nil
 	}
+	e := r.matchOnly(method, host, path)
+	if plain := strings.TrimSuffix(path, "/"); e == nil && plain != "" && plain != path {
+		e = r.matchOnly(method, host, plain)
+	}
+	return e
+}
+
+func (r *router) matchOnly(method, host, path string) *Endpoint {
 	r.url = url.URL{Path: path}
 	if strings.IndexByte(path, '%') >= 0 {
 		decoded, err := url.PathUnescape(path)

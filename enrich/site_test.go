@@ -92,6 +92,8 @@ func TestEndpointsFollowTheSiteFile(t *testing.T) {
 		{"POST", "", "/login", 401, "POST /login|login||failure"},
 		{"POST", "", "/login", 200, "POST /login|login||success"},
 		{"POST", "", "/login", 302, "POST /login|login||success"},
+		{"POST", "", "/login/", 401, "POST /login|login||failure"}, // as whoever writes the file sees it
+		{"GET", "", "/products/12/", 200, "GET /products/{id}|product|12|"},
 		{"POST", "", "/login", 500, "POST /login|login||"},
 		{"POST", "", "/login", 0, "POST /login|login||"},
 		{"GET", "", "/login", 200, "GET /login|||"},
