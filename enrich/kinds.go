@@ -133,6 +133,7 @@ func (p *names) sent() event.Kind {
 	case signupNames[p.last], p.last == "createpost" && p.prev == "account":
 		return event.Signup
 	case loginNames[p.last], loginSteps[p.last] && loginNames[p.prev],
+		p.last == "my-account" && p.count == 1, // WooCommerce; what is below it is for who is in
 		tokenNames[p.last] && (tokenUnder[p.prev] || p.count == 1):
 		return event.Login
 	case orderNames[p.last]:

@@ -38,6 +38,7 @@ var applications = []struct {
 	{"/xmlrpc.php", rpcLogin},                     // WordPress
 	{"/user/login", formLogin},                    // Drupal
 	{"/user/register", formLogin},                 // Drupal
+	{"/my-account", formLogin},                    // WooCommerce
 	{"/users/sign_in", formLogin},                 // Rails, Devise
 	{"/accounts/login", formLogin},                // Django
 	{"/admin/login", formLogin},                   // Django
