@@ -134,7 +134,8 @@ func TestALogInAtWhichNobodyEverFailsIsDoubted(t *testing.T) {
 		{"one in fifty is the form", 3, 147, 0, true},
 		{"fewer are something else", 2, 148, 0, false},
 		{"few tries", 45, 45, 0, false},
-		{"some are refused", 60, 60, 1, false},
+		{"one in a hundred is refused", 60, 60, 2, true},
+		{"some are refused", 60, 60, 3, false},
 		{"one answer", 200, 0, 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -148,6 +149,9 @@ func TestALogInAtWhichNobodyEverFailsIsDoubted(t *testing.T) {
 			doubt := in.Endpoints.Shown[0].Doubt
 			if (doubt != "") != c.doubted || c.doubted && !strings.Contains(doubt, "failure: status == 200") {
 				t.Errorf("doubt %q", doubt)
+			}
+			if says := strings.Contains(in.SiteFile, "or status == 200"); says != c.doubted {
+				t.Errorf("the site file is\n%s", in.SiteFile)
 			}
 		})
 	}

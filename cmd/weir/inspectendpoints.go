@@ -187,27 +187,37 @@ func (e *oneEndpoint) facts(matters bool) endpointFacts {
 	if tryKinds>>e.kind&1 == 0 || !matters {
 		return f
 	}
-	for _, a := range e.answers {
-		for o, n := range a.outcomes {
-			if n > 0 {
-				f.Answers = append(f.Answers, answerFact{a.status, event.Outcome(o).String(), n})
-			}
-		}
+	f.Answers = e.answered()
+	if form, ok := e.formAgain(); ok {
+		f.Doubt = fmt.Sprintf("of %s hardly anybody fails: is %d the form again, with a word about the password? Then say failure: status == %d in the site file; until then no rule sees a wrong password",
+			count(e.n), form, form)
 	}
-	slices.SortStableFunc(f.Answers, func(a, b answerFact) int { return cmp.Compare(b.N, a.N) })
-	f.Doubt = e.doubt(f.Answers)
 	return f
 }
 
-// doubt says why answers of a log-in were likely taken for what they are not:
-// people mistype one password in ten, so where in a hundred tries nobody did and
+// answered returns how often the endpoint gave which answer, the most frequent first.
+func (e *oneEndpoint) answered() (all []answerFact) {
+	for _, a := range e.answers {
+		for o, n := range a.outcomes {
+			if n > 0 {
+				all = append(all, answerFact{a.status, event.Outcome(o).String(), n})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b answerFact) int { return cmp.Compare(b.N, a.N) })
+	return all
+}
+
+// formAgain returns the answer of a log-in that was likely taken for what it is not:
+// people mistype one password in ten, so where in a hundred tries not two did and
 // the log-in has two answers, one of them is the form again.
-func (e *oneEndpoint) doubt(answers []answerFact) string {
-	if e.kind != event.Login || e.outcomes[event.Failure] > 0 || e.outcomes[event.Success] < 100 || !strings.HasPrefix(e.explained.Outcome, "guessed") {
-		return ""
+func (e *oneEndpoint) formAgain() (status int32, ok bool) {
+	right := e.outcomes[event.Success]
+	if e.kind != event.Login || right < 100 || e.outcomes[event.Failure]*50 >= right || !strings.HasPrefix(e.explained.Outcome, "guessed") {
+		return 0, false
 	}
 	var form, redirect answerFact
-	for _, a := range answers {
+	for _, a := range e.answered() {
 		switch {
 		case a.N*50 < e.n:
 		case a.Status/100 == 2:
@@ -216,9 +226,5 @@ func (e *oneEndpoint) doubt(answers []answerFact) string {
 			redirect = a
 		}
 	}
-	if form.N == 0 || redirect.N == 0 {
-		return ""
-	}
-	return fmt.Sprintf("nobody of %s ever fails: is %d the form again, with a word about the password? Then say failure: status == %d in the site file; until then no rule sees a wrong password",
-		count(e.n), form.Status, form.Status)
+	return form.Status, form.N > 0 && redirect.N > 0
 }
