@@ -235,7 +235,7 @@ func noneRead(format, reason string) error {
 }
 
 // maxWhy is how many reasons are given why rules cannot work.
-const maxWhy = 5
+const maxWhy = 8
 
 // checkRules names the rules that cannot work on the lines, by what they lack.
 func (c *checklist) checkRules(what string, in *inspection) {

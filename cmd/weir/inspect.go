@@ -15,7 +15,6 @@ import (
 	"weir/archive"
 	"weir/event"
 	"weir/ingest"
-	"weir/rules"
 )
 
 // inspectOptions are the flags of weir inspect.
@@ -220,8 +219,7 @@ func (s *survey) add(r *ingest.Records) {
 		}
 	}
 	s.worker.Enrich(&s.batch)
-	var facts rules.Facts
-	facts.Lookups = s.lookups
+	facts := ofStrangers(s.lookups)
 	for i := range s.batch.Events {
 		ev := &s.batch.Events[i]
 		if src.Only != nil && !src.Only.Match(ev, &facts) {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -331,4 +332,19 @@ func write(t *testing.T, dir, name, text string) (path string) {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// What asks of nobody that he was refused before can be asked where no account is named, too.
+func TestARuleThatAsksAboutStrangersIsNotBlindWithoutAccounts(t *testing.T) {
+	var log strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&log, "192.0.2.%d - - [02/Mar/2026:10:%02d:%02d +0000] \"POST /login HTTP/1.1\" %d 512 \"-\" \"Mozilla/5.0\"\n", i%200+1, i/60, i%60, []int{401, 200}[i%2])
+	}
+	in := inspected(t, write(t, t.TempDir(), "access.log", log.String()))
+	for rule, blind := range map[string]bool{"ato.strangers_fail": false, "ato.listed_source": false, "ato.account_under_fire": true} {
+		at := slices.IndexFunc(in.Rules, func(r ruleFacts) bool { return r.Rule == rule })
+		if at < 0 || (in.Rules[at].State == ruleBlind) != blind {
+			t.Errorf("%s is %+v, blind must be %v", rule, in.Rules[at], blind)
+		}
+	}
 }

@@ -153,8 +153,8 @@ func (s *ruleSight) darkness(aggs []aggSight, all *surveyed) (dark, late map[int
 			if c.standing && !all.long {
 				late[i] = ""
 			}
-			if c.held > 0 && !c.standing {
-				continue
+			if c.held > 0 {
+				continue // also who lacks a field may be a stranger
 			}
 			for _, f := range c.cond.Fields {
 				if s.filled(f) == 0 && f != event.FieldDeprecated && f != event.FieldRefused {

@@ -21,8 +21,14 @@ type ruleSight struct {
 // condSight is one conjunct of a condition.
 type condSight struct {
 	cond     *rules.EventCond
-	standing bool // asks what is known of a value, which a single look cannot say
-	held     int64
+	standing bool  // asks what is known of a value, which a single look cannot say
+	held     int64 // for how many events; of one that asks what is known, as if nothing were
+}
+
+// ofStrangers returns facts by which nothing is known of anybody.
+func ofStrangers(lookups map[string]func(string) bool) rules.Facts {
+	nobody := func(*event.Event, event.Field) (uint64, bool) { return 0, false }
+	return rules.Facts{Standing: rules.NewStanding(true, nobody), Lookups: lookups}
 }
 
 // need is a field that the rule reads, and how many events that it sees have it.
@@ -114,11 +120,9 @@ func holds(conds []condSight, ev *event.Event, facts *rules.Facts) bool {
 	all := true
 	for i := range conds {
 		c := &conds[i]
-		switch {
-		case c.standing:
-		case c.cond.Match(ev, facts):
+		if c.cond.Match(ev, facts) {
 			c.held++
-		default:
+		} else if !c.standing {
 			all = false
 		}
 	}

@@ -49,7 +49,7 @@ func (e *environment) explainCosts(ctx context.Context, s *chosenRules, chosen [
 	}
 	in.source = in.sources[0]
 	lookups := in.tables.Lookups().Funcs()
-	facts := rules.Facts{Lookups: lookups}
+	facts := ofStrangers(lookups)
 	var sample []event.Event
 	addresses := map[netip.Addr]struct{}{}
 	met := &onLog{fields: newFieldTally(key, in.extras)}

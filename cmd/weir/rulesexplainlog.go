@@ -39,7 +39,7 @@ func (e *environment) explainLogs(ctx context.Context, s *chosenRules, plan *rul
 	}
 	in.source = in.sources[0]
 	met := &onLog{sight: newRuleSight(x.Rule, in.extras), fields: newFieldTally(key, in.extras), decisions: map[event.Step]int64{}}
-	facts := rules.Facts{Lookups: in.tables.Lookups().Funcs()}
+	facts := ofStrangers(in.tables.Lookups().Funcs())
 	only := in.source.Only
 	in.source.Adjust = func(b *event.Batch) {
 		for i := range b.Events {

@@ -17,7 +17,7 @@ func TestCheckSaysWhatNoPointDoes(t *testing.T) {
 		says          []string
 	}{
 		{"enforce", "[{name: proxy, file: {path: b}}]", []string{
-			"no point takes challenge: what 6 rules ask for by it (own.a, own.b, own.c and 3 more) is only written down; where a proxy can do it, name it among its point's actions:",
+			"no point takes challenge: what 6 rules ask for by it (own.a, own.b, own.c and 3 more) is only written down; where a proxy can do it, name it under actions: of its point",
 			"no point takes limit: what one rule asks for by it (own.e) is only written down;",
 		}},
 		{"enforce", "[{name: proxy, file: {path: b}}, {name: edge, actions: [challenge], file: {path: c}}]", []string{
@@ -25,7 +25,7 @@ func TestCheckSaysWhatNoPointDoes(t *testing.T) {
 			"no point takes limit: what one rule asks for by it (own.e) is only written down;",
 		}},
 		{"enforce", "[{name: edge, actions: [limit], file: {path: c}}]", []string{
-			"no point takes challenge: what 6 rules ask for by it (own.a, own.b, own.c and 3 more) is only written down; where a proxy can do it, name it among its point's actions:",
+			"no point takes challenge: what 6 rules ask for by it (own.a, own.b, own.c and 3 more) is only written down; where a proxy can do it, name it under actions: of its point",
 			"no point takes block: what one rule asks for by it (own.f) is only written down;",
 			"no point takes deceive: what one rule asks for by it (own.g) is only written down;",
 		}},
