@@ -19,6 +19,10 @@ func printScore(p *page, r *scoring.Result) error {
 	if r.Shed > 0 {
 		p.wrapped("", 2, fmt.Sprintf("INCOMPLETE: %s forgotten for want of room", plural(r.Shed, "value")))
 	}
+	if n := len(r.Unmet); n > 0 {
+		p.wrapped("", 2, fmt.Sprintf("DOUBTFUL: decisions are about %s that no line has, such as %s: was the replay made with another site file than the one beside the log?",
+			plural(int64(n), "endpoint"), shown(r.Unmet[0], labelWidth)))
+	}
 	if len(r.Campaigns) > 0 {
 		printStopped(p, r)
 		printBounds(p, r)

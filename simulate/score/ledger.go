@@ -56,6 +56,8 @@ type Ledger struct {
 	stops  []stretch        // when all blocking was stopped
 	limits []int32          // those about one request: memory for judge
 	first  [][]sampled      // by rule, its first decisions
+
+	unmet map[string]bool // endpoints of decisions that no line had yet
 }
 
 // act is a line that puts an entry into force or takes it out.

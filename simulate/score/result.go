@@ -2,6 +2,7 @@ package score
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,14 +21,15 @@ type Result struct {
 	From     time.Time `json:"from"`
 	Until    time.Time `json:"until"`
 
-	Lines    int64   `json:"lines"`
-	Events   int64   `json:"events"`
-	Broken   int64   `json:"broken"`             // lines that could not be read
-	Filtered int64   `json:"filtered,omitempty"` // events that the source's only passes by
-	Shed     int64   `json:"shed,omitempty"`     // values and rates that were forgotten for want of room: figures are too low
-	Delay    float64 `json:"delay_seconds"`
-	AsIf     bool    `json:"as_if_enforced,omitempty"`
-	Ledger   Lines   `json:"ledger"`
+	Lines    int64    `json:"lines"`
+	Events   int64    `json:"events"`
+	Broken   int64    `json:"broken"`                    // lines that could not be read
+	Filtered int64    `json:"filtered,omitempty"`        // events that the source's only passes by
+	Shed     int64    `json:"shed,omitempty"`            // values and rates that were forgotten for want of room: figures are too low
+	Unmet    []string `json:"unmet_endpoints,omitempty"` // of decisions, that no line has: the replay had another site file
+	Delay    float64  `json:"delay_seconds"`
+	AsIf     bool     `json:"as_if_enforced,omitempty"`
+	Ledger   Lines    `json:"ledger"`
 
 	Campaigns   []Campaign   `json:"campaigns"`         // the worst first
 	Honest      *Population  `json:"honest"`            // all populations together
@@ -184,6 +186,7 @@ func (r *run) result() *Result {
 	for by := byTen; by < contenders; by++ {
 		out.Lists = append(out.Lists, r.naive[by].list.size(names[by], t.Until.Sub(t.From)))
 	}
+	out.Unmet = slices.Sorted(maps.Keys(r.ledger.unmet))
 	out.Goals = r.verdicts()
 	out.Timeline = r.timeline()
 	return out

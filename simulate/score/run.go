@@ -102,7 +102,7 @@ func newRun(log Log, ledger *Ledger) (*run, error) {
 		r.rules = append(r.rules, RuleShare{Rule: name})
 	}
 	reads := log.Enrich.Reads
-	log.Enrich.Reads = func(f event.Field) bool { return ledger.reads(f) || reads != nil && reads(f) }
+	log.Enrich.Reads = func(f event.Field) bool { return f == event.FieldEndpoint || ledger.reads(f) || reads != nil && reads(f) }
 	r.worker = log.Tables.Worker(log.Enrich)
 	return r, nil
 }
@@ -210,6 +210,7 @@ func (r *run) judge(ev *event.Event, y *tally) {
 		return
 	}
 	r.events++
+	delete(r.ledger.unmet, ev.Endpoint)
 	ev.Unjudged = r.log.Unjudged && ev.Outcome == event.NoOutcome
 	r.standing.add(ev)
 	j := r.ledger.judge(ev, &r.text, r.standing, r.rates)

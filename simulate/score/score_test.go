@@ -234,3 +234,17 @@ func TestBrokenLinesAreCountedAndHaveLabels(t *testing.T) {
 	eq(t, "attack", part(t, out, attack).Requests, 1)
 	eq(t, "honest", people(t, out, honest).Requests, 1)
 }
+
+// With another site file the endpoints of the replay have other names, and nothing is stopped.
+func TestEndpointsThatNoLineHasAreTold(t *testing.T) {
+	r := newRig(t, honest)
+	r.send(honest, time.Minute, request{ip: "192.0.2.1"})
+	r.decide(decision(0, time.Hour, event.Block, "endpoint", "POST /login"))
+	if got := r.must().Unmet; len(got) > 0 {
+		t.Errorf("of an endpoint that is there: %q", got)
+	}
+	r.decide(decision(0, time.Hour, event.Block, "ip", "192.0.2.2", "endpoint", "POST /enter"))
+	if got := r.must().Unmet; len(got) != 1 || got[0] != "POST /enter" {
+		t.Errorf("of one that is not: %q", got)
+	}
+}

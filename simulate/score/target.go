@@ -18,6 +18,9 @@ type shape struct {
 	last   int64 // when the last one ends
 }
 
+// maxUnmet is how many endpoints of decisions are looked for in the log.
+const maxUnmet = 10_000
+
 // targetOf returns the shape of a target and the hash under which it is found.
 func (l *Ledger) targetOf(t event.Target) (shape uint16, hash uint64, err error) {
 	if len(t) == 0 {
@@ -41,6 +44,12 @@ func (l *Ledger) targetOf(t event.Target) (shape uint16, hash uint64, err error)
 			if p, err := netip.ParsePrefix(v.Text); err == nil && (p.Addr().Is4() || p.Bits() != 64) {
 				return 0, 0, fmt.Errorf("target: ip %s is a prefix, must be an address or a /64", v.Text)
 			}
+		}
+		if f == event.FieldEndpoint && len(l.unmet) < maxUnmet {
+			if l.unmet == nil {
+				l.unmet = map[string]bool{}
+			}
+			l.unmet[v.Text] = true
 		}
 		fields = append(fields, f)
 		text = append(append(text, v.Text...), 0)
