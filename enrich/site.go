@@ -121,7 +121,7 @@ func (s *Site) readEndpoint(n ast.Node) {
 		"kind": func(n ast.Node) {
 			name := d.text("kind", n)
 			k, ok := event.KindByName(name)
-			if !ok {
+			if !ok && name != "none" { // no kind, and none is guessed
 				d.fault(placeOf(n), "kind: there is no kind %s%s", name, hint(name, kindNames()))
 			}
 			e.Kind, e.Guess = k, false

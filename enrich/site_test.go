@@ -76,6 +76,7 @@ endpoints:
   - {pattern: "GET /shop/{$}", kind: listing}
   - {pattern: "GET /stock", kind: inventory, item: query.sku}
   - {pattern: "GET /lang/{lang}/p/{id}", item: lang, kind: ""}
+  - {pattern: "POST /queue/{n}/join", kind: none}
 `
 
 func TestEndpointsFollowTheSiteFile(t *testing.T) {
@@ -116,6 +117,8 @@ func TestEndpointsFollowTheSiteFile(t *testing.T) {
 		{"GET", "", "/shop/ab", 200, "GET /shop/ab|||"},
 		{"GET", "", "/stock?x=1&sku=A-1", 200, "GET /stock|inventory|A-1|"},
 		{"GET", "", "/stock", 200, "GET /stock|inventory||"},
+		{"POST", "", "/queue/7/join", 200, "POST /queue/{n}/join||7|"}, // by its name a sign-up
+		{"POST", "", "/team/7/join", 200, "POST /team/{n}/join|signup|7|success"},
 		{"GET", "", "/lang/de/p/7", 200, "GET /lang/{lang}/p/{id}||de|"},
 		{"DELETE", "", "/products/12", 200, "DELETE /products/{n}|product|12|"},
 		{"GET", "", "/products/%zz", 200, "GET /products/{slug}|product|%zz|"},
