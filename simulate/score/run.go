@@ -102,7 +102,9 @@ func newRun(log Log, ledger *Ledger) (*run, error) {
 		r.rules = append(r.rules, RuleShare{Rule: name})
 	}
 	reads := log.Enrich.Reads
-	log.Enrich.Reads = func(f event.Field) bool { return f == event.FieldEndpoint || ledger.reads(f) || reads != nil && reads(f) }
+	log.Enrich.Reads = func(f event.Field) bool {
+		return f == event.FieldEndpoint || ledger.reads(f) || reads != nil && reads(f)
+	}
 	r.worker = log.Tables.Worker(log.Enrich)
 	return r, nil
 }
