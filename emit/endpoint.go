@@ -151,7 +151,7 @@ func (e Endpoint) PathExpr() string {
 		case rest:
 			b.WriteString(".*")
 		}
-		plain = plain && s.kind == literal
+		plain = plain && (s.kind == literal || s.kind == placeholder)
 	}
 	if plain {
 		b.WriteString("/?") // decisions name a path with and without a slash at its end alike

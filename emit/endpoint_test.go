@@ -21,7 +21,7 @@ func TestPatternsThatAProxyCanBeTold(t *testing.T) {
 		{"POST /login", "POST /login", "^/login/?$"},
 		{"  POST   /login ", "POST /login", "^/login/?$"},
 		{"POST /wp-login.php", "POST /wp-login.php", "^/wp-login[.]php/?$"},
-		{"GET /products/{id}", "GET /products/{id}", "^/products/[^/]+$"},
+		{"GET /products/{id}", "GET /products/{id}", "^/products/[^/]+/?$"},
 		{"POST shop.example/login", "POST shop.example/login", "^/login/?$"},
 		{"POST /static/", "POST /static/", "^/static/.*$"},
 		{"POST /api/{rest...}", "POST /api/{rest...}", "^/api/.*$"},

@@ -17,7 +17,7 @@ func guessKind(method, path string, buf []byte) event.Kind {
 	if len(path) > maxGuess {
 		path = path[len(path)-maxGuess:] // the last segments decide
 	}
-	p := names{path: event.View(lowerInto(buf[:0], strings.TrimSuffix(path, "/")))}
+	p := names{path: event.View(lowerInto(buf[:0], strings.TrimSuffix(path, "/"))), slash: strings.HasSuffix(path, "/")}
 	p.split()
 	if p.count == 0 {
 		return event.NoKind
@@ -46,6 +46,7 @@ type names struct {
 	last, prev string    // the last segment without extension, and the one before
 	segs       [8]string // the last ones, without the last's extension
 	count      int
+	slash      bool // at its end
 }
 
 func (p *names) split() {
@@ -133,7 +134,7 @@ func (p *names) sent() event.Kind {
 	case signupNames[p.last], p.last == "createpost" && p.prev == "account":
 		return event.Signup
 	case loginNames[p.last], loginSteps[p.last] && loginNames[p.prev],
-		p.last == "my-account" && p.count == 1, // WooCommerce; what is below it is for who is in
+		p.last == "my-account" && p.count == 1 && p.slash, // WooCommerce; what is below it is for who is in
 		tokenNames[p.last] && (tokenUnder[p.prev] || p.count == 1):
 		return event.Login
 	case orderNames[p.last]:

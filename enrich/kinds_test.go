@@ -14,7 +14,7 @@ func TestKindsAreGuessedFromNames(t *testing.T) {
 		{"POST /api/v1/auth/token", "login"}, {"POST /oauth/token", "login"}, {"POST /csrf/token", ""}, {"POST /sessions", "login"},
 		{"POST /j_security_check", "login"}, {"POST /login/password", "login"}, {"POST /accounts/login/", "login"},
 		{"POST /customer/account/loginPost/", "login"}, {"POST /logout", ""}, {"DELETE /login", "login"},
-		{"POST /my-account/", "login"}, {"GET /my-account/", "account"}, {"POST /my-account/edit-account/", "account"},
+		{"POST /my-account/", "login"}, {"GET /my-account/", "account"}, {"POST /my-account", "account"}, {"POST /my-account/edit-account/", "account"},
 		{"POST /register", "signup"}, {"GET /register", ""}, {"POST /users/sign_up", "signup"}, {"POST /customer/account/createpost", "signup"},
 		{"POST /password/reset", "reset"}, {"POST /forgot-password", "reset"}, {"POST /password/email", "reset"}, {"POST /users/password", "reset"},
 		{"POST /api/reset-password/confirm", "reset"},
