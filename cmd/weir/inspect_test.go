@@ -130,14 +130,16 @@ func TestALogInAtWhichNobodyEverFailsIsDoubted(t *testing.T) {
 		form, opened int // answers with 200 and with 303
 		refused      int // with 401
 		doubted      bool
+		proposed     bool
 	}{
-		{"the form again", 60, 60, 0, true},
-		{"one in fifty is the form", 3, 147, 0, true},
-		{"fewer are something else", 2, 148, 0, false},
-		{"few tries", 45, 45, 0, false},
-		{"one in a hundred is refused", 60, 60, 2, true},
-		{"some are refused", 60, 60, 3, false},
-		{"one answer", 200, 0, 0, false},
+		{"the form again", 60, 60, 0, true, true},
+		{"one in fifty is the form", 3, 147, 0, true, true},
+		{"one in fifty is led on", 147, 3, 0, true, false},
+		{"fewer are something else", 2, 148, 0, false, false},
+		{"few tries", 45, 45, 0, false, false},
+		{"one in a hundred is refused", 60, 60, 2, true, true},
+		{"some are refused", 60, 60, 3, false, false},
+		{"one answer", 200, 0, 0, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log strings.Builder
@@ -151,7 +153,7 @@ func TestALogInAtWhichNobodyEverFailsIsDoubted(t *testing.T) {
 			if (doubt != "") != c.doubted || c.doubted && !strings.Contains(doubt, "failure: status == 200") {
 				t.Errorf("doubt %q", doubt)
 			}
-			if says := strings.Contains(in.SiteFile, "or status == 200"); says != c.doubted {
+			if says := strings.Contains(in.SiteFile, "or status == 200"); says != c.proposed {
 				t.Errorf("the site file is\n%s", in.SiteFile)
 			}
 		})

@@ -188,7 +188,7 @@ func (e *oneEndpoint) facts(matters bool) endpointFacts {
 		return f
 	}
 	f.Answers = e.answered()
-	if form, ok := e.formAgain(); ok {
+	if form, _ := e.formAgain(); form > 0 {
 		f.Doubt = fmt.Sprintf("of %s hardly anybody fails: is %d the form again, with a word about the password? Then say failure: status == %d in the site file; until then no rule sees a wrong password",
 			count(e.n), form, form)
 	}
@@ -210,8 +210,10 @@ func (e *oneEndpoint) answered() (all []answerFact) {
 
 // formAgain returns the answer of a log-in that was likely taken for what it is not:
 // people mistype one password in ten, so where in a hundred tries not two did and
-// the log-in has two answers, one of them is the form again.
-func (e *oneEndpoint) formAgain() (status int32, ok bool) {
+// the log-in has two answers, one of them is the form again. It is 0 where there is no
+// doubt, and sure where who gets in is led on in one try of ten or more: fewer redirects
+// may be something else.
+func (e *oneEndpoint) formAgain() (status int32, sure bool) {
 	right := e.outcomes[event.Success]
 	if e.kind != event.Login || right < 100 || e.outcomes[event.Failure]*50 >= right || !strings.HasPrefix(e.explained.Outcome, "guessed") {
 		return 0, false
@@ -220,11 +222,14 @@ func (e *oneEndpoint) formAgain() (status int32, ok bool) {
 	for _, a := range e.answered() {
 		switch {
 		case a.N*50 < e.n:
-		case a.Status/100 == 2:
+		case a.Status/100 == 2 && form.N == 0:
 			form = a
-		case a.Status/100 == 3:
+		case a.Status/100 == 3 && redirect.N == 0:
 			redirect = a
 		}
 	}
-	return form.Status, form.N > 0 && redirect.N > 0
+	if form.N == 0 || redirect.N == 0 {
+		return 0, false
+	}
+	return form.Status, redirect.N*10 >= e.n
 }

@@ -86,7 +86,7 @@ func (e *oneEndpoint) siteOutcomes() (failure, success string) {
 	if e.kind == event.Reset {
 		return failure, `"false"  # asking for a reset proves nothing`
 	}
-	if form, ok := e.formAgain(); ok {
+	if form, sure := e.formAgain(); sure {
 		return fmt.Sprintf("%s or status == %d  # if %d is the form again; where that is a success, it is for success:", failure, form, form), "status >= 300 and status < 400"
 	}
 	switch profile {

@@ -135,11 +135,15 @@ func operatorName() string {
 
 // needReason refuses an order without a reason.
 func (o *orderOptions) needReason() error {
-	if strings.TrimSpace(o.reason) == "" {
+	if noReason(o.reason) {
 		return usagef("--reason: missing; whoever reads the ledger later will ask")
 	}
 	return nil
 }
+
+// noReason reports whether a text says nothing: also what stands in its place in the
+// commands that weir prints.
+func noReason(text string) bool { return strings.Trim(text, " \t…") == "" }
 
 // answered turns what a weir answers to an order into this program's errors.
 func answered(err error, what string) error {

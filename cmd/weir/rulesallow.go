@@ -58,7 +58,7 @@ func rulesAllowCommand(e *environment) *cobra.Command {
 	f.StringSliceVar(&o.actions, "actions", nil, "what it spares from: block, limit, challenge, deceive (all, unless said)")
 	f.StringVar(&o.owner, "owner", "", "who answers for it (who calls, unless said)")
 	f.StringVar(&o.reason, "reason", "", "why; whoever reads it later will ask (required)")
-	f.StringVar(&o.until, "until", "", "its last day, such as 2027-03-31, or never (90 days from now, unless said)")
+	f.StringVar(&o.until, "until", "", "the day on which it ends, at 00:00 UTC, such as 2027-03-31, or never (90 days from now, unless said)")
 	f.BoolVar(&o.dry, "dry-run", false, "only show what would be added")
 	return cmd
 }
@@ -86,9 +86,12 @@ func (e *environment) rulesAllow(o *allowOptions, pattern, target string, now ti
 		return usagef("%s names no site file for exceptions to stand in; add this line to it, and call this again: site: site.yaml", o.config)
 	}
 	name := s.cfg.path(s.cfg.Site)
-	src, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return usagef("site: %w", err)
+	src, err := readSite(name)
+	if err != nil {
+		return err
+	}
+	if _, err := enrich.ParseSite("the entry", []byte("allow:\n  - "+entry+"\n")); err != nil {
+		return usagef("%w", err)
 	}
 	was, err := enrich.ParseSite(name, src)
 	if err != nil {
@@ -105,16 +108,35 @@ func (e *environment) rulesAllow(o *allowOptions, pattern, target string, now ti
 	if err != nil {
 		return fmt.Errorf("%s: %w; add by hand, below allow:\n- %s", name, err, entry)
 	}
-	fmt.Fprintf(e.out, "%s: allow\n  - %s\n", name, entry)
 	if o.dry {
-		fmt.Fprintf(e.out, "%s is not changed\n", name)
+		fmt.Fprintf(e.out, "%s: allow\n  - %s\n%s is not changed\n", name, entry, name)
 		return nil
+	}
+	if now, err := readSite(name); err != nil || !bytes.Equal(now, src) {
+		return fmt.Errorf("%s changed meanwhile; call this again", name)
 	}
 	if err := replaceFile(name, out); err != nil {
 		return fmt.Errorf("site: %w", err)
 	}
-	fmt.Fprintf(e.out, "%s is written; a replay takes it at once, a run when it is started again.\nUntil then: weir unblock %s --reason '…'\n", name, quoted(api.FormatTarget(want.Match)))
+	fmt.Fprintf(e.out, "%s: allow\n  - %s\n%s is written; a replay takes it at once, a run when it is started again.\nUntil then: weir unblock %s --reason '…'\n", name, entry, name, quoted(api.FormatTarget(want.Match)))
 	return nil
+}
+
+// readSite reads a site file; one that is not there yet says nothing.
+func readSite(name string) ([]byte, error) {
+	switch info, err := os.Stat(name); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, usagef("site: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, usagef("site: %s is not a plain file", name)
+	}
+	src, err := os.ReadFile(name)
+	if err != nil {
+		return nil, usagef("site: %w", err)
+	}
+	return src, nil
 }
 
 // entry returns the text of the exception, on one line, and what it says.
@@ -129,7 +151,7 @@ func (o *allowOptions) entry(pattern, target string, now time.Time) (text string
 	if err != nil {
 		return "", a, usageError{err}
 	}
-	if strings.TrimSpace(o.reason) == "" {
+	if noReason(o.reason) {
 		return "", a, usagef("--reason: missing; whoever reads the exception later will ask")
 	}
 	a = enrich.Allow{Match: t, Rules: []string{pattern}, Owner: o.owner, Reason: o.reason}

@@ -100,6 +100,8 @@ func TestAnExceptionIsRefusedWithoutHarm(t *testing.T) {
 	conf, site := allowWorld(t)
 	for _, bad := range [][]string{
 		{"ato.stuffing_source", "198.51.100.2"},
+		{"ato.stuffing_source", "198.51.100.2", "--reason", "…"}, // as a report prints it
+		{"ato.stuffing_source", "x.campaign=7", "--reason", "x"},
 		{"ato.stufing_source", "198.51.100.2", "--reason", "x"},
 		{"[", "198.51.100.2", "--reason", "x"},
 		{"ato.stuffing_source", "198.51.100", "--reason", "x"},
@@ -130,7 +132,7 @@ func TestTheCommandOfAReportMakesItsException(t *testing.T) {
 	conf, site := allowWorld(t)
 	d := event.Decision{Rule: "ato.stuffing_source", Would: event.Block, Target: event.Target{{Field: "endpoint", Text: `POST /it's "in"`}, {Field: "ip", Text: "198.51.100.2"}}}
 	r := reporter{config: conf}
-	words, err := exec.Command("sh", "-c", "printf '%s\\n' "+r.exceptionOf(&d)).Output()
+	words, err := exec.Command("sh", "-c", "printf '%s\\n' "+strings.Replace(r.exceptionOf(&d), "…", "our load test", 1)).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

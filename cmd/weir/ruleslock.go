@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"syscall"
 
 	"weir/rules"
 )
@@ -68,20 +69,26 @@ func (s *chosenRules) locks(write bool) (written []string, faults []error) {
 }
 
 // replaceFile puts a file in the place of another one, whole or not at all, and
-// keeps its mode.
+// keeps its mode and its owner.
 func replaceFile(name string, b []byte) error {
-	mode := fs.FileMode(0o644)
+	mode, uid, gid := fs.FileMode(0o644), -1, -1
 	if info, err := os.Lstat(name); err == nil {
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("%s is not a plain file: it is not written over", name)
 		}
 		mode = info.Mode().Perm()
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			uid, gid = int(stat.Uid), int(stat.Gid)
+		}
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".weir-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(b)
+	if uid >= 0 && (uid != os.Geteuid() || gid != os.Getegid()) { // whoever reads it must still be able to
+		err = errors.Join(err, f.Chown(uid, gid))
+	}
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)

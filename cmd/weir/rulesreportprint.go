@@ -30,7 +30,7 @@ func (r *reporter) sorted() []*ruleReport {
 // exceptionOf writes the command that makes the exception which spares a
 // decision's target its rule. The entry that it adds spares as little as will do.
 func (r *reporter) exceptionOf(d *event.Decision) string {
-	return fmt.Sprintf("weir rules allow -c %s %s %s --actions %s --reason '…'", quoted(r.config), d.Rule, quoted(api.FormatTarget(d.Target)), d.Would)
+	return fmt.Sprintf("weir rules allow -c %s %s %s --actions %s --reason '…'", quoted(r.config), quoted(d.Rule), quoted(api.FormatTarget(d.Target)), d.Would)
 }
 
 func (r *reporter) print(p *page, all []*ruleReport) {

@@ -72,5 +72,5 @@ func quoted(s string) string {
 	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/@+,=") == "" {
 		return s
 	}
-	return "'" + strings.ReplaceAll(s, "'", "") + "'"
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
