@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +16,6 @@ import (
 	"weir/api"
 	"weir/enrich"
 	"weir/event"
-	"weir/rules"
 )
 
 // allowOptions are the flags of weir rules allow.
@@ -64,24 +63,22 @@ func rulesAllowCommand(e *environment) *cobra.Command {
 }
 
 func (e *environment) rulesAllow(o *allowOptions, pattern, target string, now time.Time) error {
-	entry, want, err := o.entry(pattern, target, now)
+	if o.config == "" {
+		return usagef("needs the configuration whose site file is to be changed (-c weir.yaml)")
+	}
+	s, _, err := e.rulesMeant(o.config, pattern)
 	if err != nil {
 		return err
 	}
-	s, err := chooseRules(o.config, nil)
+	entry, err := o.entry(pattern, target, now)
 	if err != nil {
 		return err
 	}
-	if faults := s.load(); len(faults) > 0 {
-		return e.found(faults)
+	one, err := enrich.ParseSite("the exception", []byte("allow:\n  - "+entry+"\n"))
+	if err != nil {
+		return usagef("%w", err)
 	}
-	if len(s.matching(pattern)) == 0 {
-		var ids []string
-		for _, r := range s.rules {
-			ids = append(ids, r.ID)
-		}
-		return usagef("there is no rule %s%s", pattern, rules.DidYouMean(pattern, ids))
-	}
+	want := one.Allow[0]
 	if s.cfg.Site == "" {
 		return usagef("%s names no site file for exceptions to stand in; add this line to it, and call this again: site: site.yaml", o.config)
 	}
@@ -89,9 +86,6 @@ func (e *environment) rulesAllow(o *allowOptions, pattern, target string, now ti
 	src, err := readSite(name)
 	if err != nil {
 		return err
-	}
-	if _, err := enrich.ParseSite("the entry", []byte("allow:\n  - "+entry+"\n")); err != nil {
-		return usagef("%w", err)
 	}
 	was, err := enrich.ParseSite(name, src)
 	if err != nil {
@@ -139,59 +133,48 @@ func readSite(name string) ([]byte, error) {
 	return src, nil
 }
 
-// entry returns the text of the exception, on one line, and what it says.
-func (o *allowOptions) entry(pattern, target string, now time.Time) (text string, a enrich.Allow, err error) {
-	if o.config == "" {
-		return "", a, usagef("needs the configuration whose site file is to be changed (-c weir.yaml)")
-	}
-	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-		return "", a, usagef("rule %q, must be an id such as ato.stuffing_source or a pattern such as ato.*", pattern)
-	}
+// entry returns the text of the exception, on one line.
+func (o *allowOptions) entry(pattern, target string, now time.Time) (text string, err error) {
 	t, err := api.ParseTarget(target)
 	if err != nil {
-		return "", a, usageError{err}
+		return "", usageError{err}
 	}
 	if noReason(o.reason) {
-		return "", a, usagef("--reason: missing; whoever reads the exception later will ask")
+		return "", usagef("--reason: missing; whoever reads the exception later will ask")
 	}
-	a = enrich.Allow{Match: t, Rules: []string{pattern}, Owner: o.owner, Reason: o.reason}
-	if strings.TrimSpace(o.owner) == "" {
-		a.Owner = operatorName()
+	var match []string
+	for _, v := range t {
+		match = append(match, v.Field+": "+inYAML(v.Text))
 	}
-	var b bytes.Buffer
-	b.WriteString("{match: {")
-	for i, v := range t {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s: %s", v.Field, event.AppendJSONString(nil, v.Text))
-	}
-	b.WriteString("}")
+	text = "{match: {" + strings.Join(match, ", ") + "}"
 	if len(o.actions) > 0 {
-		for _, name := range o.actions {
-			act, ok := event.ActionByName(name)
-			if !ok || act == event.NoAction || act == event.Alert {
-				return "", a, usagef("--actions %s, must be block, limit, challenge or deceive", name)
-			}
-			a.Actions = append(a.Actions, act)
-		}
-		fmt.Fprintf(&b, ", actions: [%s]", strings.Join(o.actions, ", "))
+		text += ", actions: [" + inYAML(o.actions...) + "]"
 	}
-	fmt.Fprintf(&b, ", rules: [%s], owner: %s, reason: %s", event.AppendJSONString(nil, pattern), event.AppendJSONString(nil, a.Owner), event.AppendJSONString(nil, a.Reason))
+	text += fmt.Sprintf(", rules: [%s], owner: %s, reason: %s", inYAML(pattern), inYAML(cmp.Or(strings.TrimSpace(o.owner), operatorName())), inYAML(o.reason))
+	until := now.Add(allowedFor)
 	switch o.until {
-	case "never":
 	case "":
-		a.Until = now.Add(allowedFor).UTC().Truncate(24 * time.Hour)
+	case "never":
+		return text + "}", nil
 	default:
-		if a.Until, err = time.Parse(time.DateOnly, o.until); err != nil || !a.Until.After(now) {
-			return "", a, usagef("--until %s, must be a day to come, such as %s, or never", o.until, now.Add(allowedFor).Format(time.DateOnly))
+		if until, err = time.Parse(time.DateOnly, o.until); err != nil || !until.After(now) {
+			return "", usagef("--until %s, must be a day to come, such as %s, or never", o.until, now.Add(allowedFor).Format(time.DateOnly))
 		}
 	}
-	if !a.Until.IsZero() {
-		fmt.Fprintf(&b, ", until: %s", a.Until.Format(time.DateOnly))
+	return text + ", until: " + until.UTC().Format(time.DateOnly) + "}", nil
+}
+
+// inYAML writes texts as items of a list on one line. What is quoted for JSON means the
+// same in YAML.
+func inYAML(texts ...string) string {
+	var b []byte
+	for i, text := range texts {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = event.AppendJSONString(b, text)
 	}
-	b.WriteString("}")
-	return b.String(), a, nil
+	return string(b)
 }
 
 // covered returns the line of the entry that spares the same target the same
@@ -199,12 +182,9 @@ func (o *allowOptions) entry(pattern, target string, now time.Time) (text string
 func covered(all []enrich.Allow, a enrich.Allow) (line int, ok bool) {
 	i := slices.IndexFunc(all, func(b enrich.Allow) bool {
 		lasts := b.Until.IsZero() || !a.Until.IsZero() && !b.Until.Before(a.Until)
-		actions := a.Actions
-		if len(actions) == 0 {
-			actions = []event.Action{event.Block, event.Limit, event.Challenge, event.Deceive}
-		}
-		spares := func(act event.Action) bool { return slices.Contains(b.Actions, act) }
-		return lasts && slices.Equal(a.Match, b.Match) && slices.Contains(b.Rules, a.Rules[0]) && !slices.ContainsFunc(actions, func(act event.Action) bool { return !spares(act) })
+		spared := func(act event.Action) bool { return slices.Contains(b.Actions, act) }
+		return lasts && slices.Equal(a.Match, b.Match) && slices.Contains(b.Rules, a.Rules[0]) &&
+			!slices.ContainsFunc(a.Actions, func(act event.Action) bool { return !spared(act) })
 	})
 	if i < 0 {
 		return 0, false

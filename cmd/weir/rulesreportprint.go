@@ -28,8 +28,12 @@ func (r *reporter) sorted() []*ruleReport {
 }
 
 // exceptionOf writes the command that makes the exception which spares a
-// decision's target its rule. The entry that it adds spares as little as will do.
+// decision's target its rule; empty where none can be made. The entry that it adds
+// spares as little as will do.
 func (r *reporter) exceptionOf(d *event.Decision) string {
+	if slices.ContainsFunc(d.Target, func(v event.Value) bool { return strings.HasPrefix(v.Field, "x.") }) {
+		return "" // a site file knows nothing of extras
+	}
 	return fmt.Sprintf("weir rules allow -c %s %s %s --actions %s --reason '…'", quoted(r.config), quoted(d.Rule), quoted(api.FormatTarget(d.Target)), d.Would)
 }
 

@@ -45,23 +45,9 @@ func (e *environment) rulesStage(config, pattern, stage string, dry bool) error 
 	if !ok {
 		return usagef("stage %q, must be shadow, alert or enforce", stage)
 	}
-	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-		return usagef("rule %q, must be an id such as ato.stuffing_source or a pattern such as ato.*", pattern)
-	}
-	s, err := chooseRules(config, nil)
+	s, meant, err := e.rulesMeant(config, pattern)
 	if err != nil {
 		return err
-	}
-	if faults := s.load(); len(faults) > 0 {
-		return e.found(faults) // what the checker refuses is not promoted
-	}
-	meant := s.matching(pattern)
-	if len(meant) == 0 {
-		var ids []string
-		for _, r := range s.rules {
-			ids = append(ids, r.ID)
-		}
-		return usagef("there is no rule %s%s", pattern, rules.DidYouMean(pattern, ids))
 	}
 	if to == event.Enforce {
 		var faults []error
@@ -101,6 +87,28 @@ func (e *environment) rulesStage(config, pattern, stage string, dry bool) error 
 	}
 	fmt.Fprintf(e.out, "%s is written; a run takes it at its next reload (SIGHUP)\n", config)
 	return nil
+}
+
+// rulesMeant returns the configuration's rules and those of them that a pattern fits. It
+// refuses a set that the checker refuses, and a pattern that fits none.
+func (e *environment) rulesMeant(config, pattern string) (s *chosenRules, meant []*rules.Rule, err error) {
+	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+		return nil, nil, usagef("rule %q, must be an id such as ato.stuffing_source or a pattern such as ato.*", pattern)
+	}
+	if s, err = chooseRules(config, nil); err != nil {
+		return nil, nil, err
+	}
+	if faults := s.load(); len(faults) > 0 {
+		return nil, nil, e.found(faults)
+	}
+	if meant = s.matching(pattern); len(meant) == 0 {
+		var ids []string
+		for _, r := range s.rules {
+			ids = append(ids, r.ID)
+		}
+		return nil, nil, usagef("there is no rule %s%s", pattern, rules.DidYouMean(pattern, ids))
+	}
+	return s, meant, nil
 }
 
 // matching returns the rules that a pattern fits.
