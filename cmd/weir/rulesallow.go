@@ -191,3 +191,13 @@ func covered(all []enrich.Allow, a enrich.Allow) (line int, ok bool) {
 	}
 	return all[i].Line, true
 }
+
+// exceptionOf writes the command that makes the exception which spares a
+// decision's target its rule; empty where none can be made. The entry that it adds
+// spares as little as will do.
+func exceptionOf(d *event.Decision, config string) string {
+	if slices.ContainsFunc(d.Target, func(v event.Value) bool { return strings.HasPrefix(v.Field, "x.") }) {
+		return "" // a site file knows nothing of extras
+	}
+	return fmt.Sprintf("weir rules allow -c %s %s %s --actions %s --reason '…'", quoted(config), quoted(d.Rule), quoted(api.FormatTarget(d.Target)), d.Would)
+}

@@ -131,11 +131,10 @@ func TestAnExceptionIsRefusedWithoutHarm(t *testing.T) {
 func TestTheCommandOfAReportMakesItsException(t *testing.T) {
 	conf, site := allowWorld(t)
 	d := event.Decision{Rule: "ato.stuffing_source", Would: event.Block, Target: event.Target{{Field: "endpoint", Text: `POST /it's "in"`}, {Field: "ip", Text: "198.51.100.2"}}}
-	r := reporter{config: conf}
-	if got := r.exceptionOf(&event.Decision{Target: event.Target{{Field: "x.tenant", Text: "7"}}}); got != "" {
+	if got := exceptionOf(&event.Decision{Target: event.Target{{Field: "x.tenant", Text: "7"}}}, conf); got != "" {
 		t.Errorf("of an extra field, which no site file knows: %s", got)
 	}
-	words, err := exec.Command("sh", "-c", "printf '%s\\n' "+strings.Replace(r.exceptionOf(&d), "…", "our load test", 1)).Output()
+	words, err := exec.Command("sh", "-c", "printf '%s\\n' "+strings.Replace(exceptionOf(&d, conf), "…", "our load test", 1)).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

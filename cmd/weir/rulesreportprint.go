@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"weir/api"
-	"weir/event"
 )
 
 // sorted returns the reports, those with the most good accounts behind a target
@@ -21,20 +20,10 @@ func (r *reporter) sorted() []*ruleReport {
 	})
 	for _, rr := range all {
 		if len(rr.Worst) > 0 {
-			rr.Exception = r.exceptionOf(&rr.Worst[0].decision)
+			rr.Exception = exceptionOf(&rr.Worst[0].decision, r.config)
 		}
 	}
 	return all
-}
-
-// exceptionOf writes the command that makes the exception which spares a
-// decision's target its rule; empty where none can be made. The entry that it adds
-// spares as little as will do.
-func (r *reporter) exceptionOf(d *event.Decision) string {
-	if slices.ContainsFunc(d.Target, func(v event.Value) bool { return strings.HasPrefix(v.Field, "x.") }) {
-		return "" // a site file knows nothing of extras
-	}
-	return fmt.Sprintf("weir rules allow -c %s %s %s --actions %s --reason '…'", quoted(r.config), quoted(d.Rule), quoted(api.FormatTarget(d.Target)), d.Would)
 }
 
 func (r *reporter) print(p *page, all []*ruleReport) {

@@ -18,6 +18,7 @@ import (
 // whyOptions are the flags of weir why.
 type whyOptions struct {
 	config  string
+	from    string // a replay's directory, instead of a run's state
 	account string
 	target  string
 	json    bool
@@ -26,19 +27,24 @@ type whyOptions struct {
 func whyCommand(e *environment) *cobra.Command {
 	var o whyOptions
 	cmd := &cobra.Command{
-		Use:   "why TARGET [-c weir.yaml]",
+		Use:   "why TARGET [-c weir.yaml] [--from DIR]",
 		Short: "Say what was decided about an address, an account or any target, and why",
 		Long: "why finds every decision that covers a target, and says what is done, since when and how\n" +
 			"long, which rule saw what, where it is enforced, and how to undo it. " + targetHelp + "\n" +
-			"An account's name stays here: what is asked for is its pseudonym.",
-		Example: "  weir why 192.0.2.7\n  weir why --account alice@shop.example\n  weir why 'asn=64500,endpoint=\"POST /login\"'",
+			"An account's name stays here: what is asked for is its pseudonym. With --from it asks what a\n" +
+			"replay wrote (its --out directory), with the configuration of that replay if it had one.",
+		Example: "  weir why 192.0.2.7\n  weir why --account alice@shop.example\n  weir why 'asn=64500,endpoint=\"POST /login\"'\n  weir why 192.0.2.7 --from found/",
 		Args:    func(_ *cobra.Command, args []string) error { return oneTargetOr(o.account, args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.target = strings.Join(args, " ")
+			if o.from != "" {
+				return e.whyReplayed(&o)
+			}
 			return e.why(cmd.Context(), &o)
 		},
 	}
 	configFlag(cmd, &o.config)
+	cmd.Flags().StringVar(&o.from, "from", "", "directory that a replay wrote, instead of what runs")
 	cmd.Flags().StringVar(&o.account, "account", "", "the name of an account, instead of TARGET")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the lines of the ledger, a line each")
 	return cmd
@@ -47,11 +53,16 @@ func whyCommand(e *environment) *cobra.Command {
 // targetOf returns the target that a person names, in the form that weir asks
 // with. An account's name becomes its pseudonym here and goes nowhere.
 func (o *operator) targetOf(target, account string) (string, error) {
+	if account != "" && o.cfg.KeyFile == "" {
+		return "", usagef("--account: the configuration names no key_file, without which nobody's pseudonym is known")
+	}
+	return o.cfg.targetOf(target, account)
+}
+
+// targetOf is the operator's, for a configuration that may do without a key.
+func (c *config) targetOf(target, account string) (string, error) {
 	if account != "" {
-		if o.cfg.KeyFile == "" {
-			return "", usagef("--account: the configuration names no key_file, without which nobody's pseudonym is known")
-		}
-		key, _, err := o.cfg.key()
+		key, _, err := c.key()
 		if err != nil {
 			return "", err
 		}
@@ -92,15 +103,18 @@ func (e *environment) why(ctx context.Context, opt *whyOptions) error {
 		return answered(err, "why")
 	}
 	if opt.json {
-		for _, l := range w.Lines {
-			if err := printLine(e.out, l); err != nil {
-				return err
-			}
-		}
-		return nil
+		return e.printLines(w)
 	}
+	a := opt.answer(target, w, g, noRules)
+	a.running, a.config, a.names = running, opt.config, o.cfg.namesAccounts()
+	return printWhy(e.out, a)
+}
+
+// answer brings together what was asked and what was found. Without rules their
+// texts are not told.
+func (opt *whyOptions) answer(target string, w *api.Why, g *engine, noRules error) *whyAnswer {
 	a := &whyAnswer{
-		asked: cmp0(opt.target, target), now: w.Now, where: w.Where, running: running, stopped: w.Stopped, config: opt.config, names: o.cfg.namesAccounts(),
+		asked: cmp0(opt.target, target), now: w.Now, where: w.Where, stopped: w.Stopped,
 		explain: func(rule string) (*rules.Explanation, error) {
 			if noRules != nil {
 				return nil, noRules
@@ -114,7 +128,16 @@ func (e *environment) why(ctx context.Context, opt *whyOptions) error {
 		a.target = target
 	}
 	a.take(w)
-	return printWhy(e.out, a)
+	return a
+}
+
+func (e *environment) printLines(w *api.Why) error {
+	for _, l := range w.Lines {
+		if err := printLine(e.out, l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take takes over the lines of an answer.

@@ -26,6 +26,7 @@ type whyAnswer struct {
 	more    bool   // there may be older lines
 	names   bool   // the logs name accounts
 	config  string // that was named, for what people are told to type
+	replay  string // the directory, where it is a replay's ledger
 }
 
 // whyIndent is where the texts of a decision begin.
@@ -52,6 +53,12 @@ func printWhy(w io.Writer, a *whyAnswer) error {
 		para(p, fmt.Sprintf("Nothing was decided about %s in all that the ledger keeps.", name))
 		printHolds(p, held, a.now)
 		return p.err
+	case len(all) == 0 && a.replay != "":
+		para(p, "No decision of the replay in "+shown(a.replay, 200)+" covers "+name+".")
+		para(p, "What a rule needs to find it, and how near the log came: weir rules explain ID LOG.")
+		return p.err
+	case a.replay != "":
+		para(p, fmt.Sprintf("%s of the replay in %s %s, by the log's time:", several(len(all), "decision"), shown(a.replay, 200), covers(len(all), name)))
 	case len(all) == 0:
 		para(p, "Nothing in the ledger covers "+name+".")
 		para(p, "weir does nothing about it, and in all that the ledger keeps no rule has asked to. If its requests are "+
@@ -66,7 +73,7 @@ func printWhy(w io.Writer, a *whyAnswer) error {
 	if a.stopped {
 		para(p, "All blocking is stopped: the lists are empty, whatever is said below (weir stop-blocking --resume ends that).")
 	}
-	if !a.running {
+	if !a.running && a.replay == "" {
 		para(p, "weir is not running: this is what the ledger's files say, and whether the points hold it is not known.")
 	}
 	for i, s := range all {
@@ -85,6 +92,13 @@ func para(p *page, text string) {
 	for _, l := range wrap(text, screen) {
 		p.line("%s", l)
 	}
+}
+
+func covers(n int, name string) string {
+	if n == 1 {
+		return "covers " + name
+	}
+	return "cover " + name
 }
 
 // maxStories is how many decisions one answer tells in full.
@@ -138,6 +152,9 @@ func (a *whyAnswer) headline(s *story) string {
 	case takenBack:
 		return fmt.Sprintf("Was %s, and is not any more: it was withdrawn %s", done, ago(s.withdrawn.At, a.now))
 	}
+	if a.replay != "" {
+		return fmt.Sprintf("Would have been %s until %s", done, dayText(s.until, a.now))
+	}
 	return fmt.Sprintf("Was %s until %s", done, dayText(s.until, a.now))
 }
 
@@ -190,7 +207,9 @@ func (a *whyAnswer) printTimes(p *page, s *story) {
 	if s.line.Decision.Rule != operatorRule {
 		text += " by the log's time"
 	}
-	text += ", " + ago(s.made, a.now)
+	if a.replay == "" {
+		text += ", " + ago(s.made, a.now)
+	}
 	switch fate := s.fate(a.now); {
 	case fate == tooLate:
 		text += ", found " + dayText(s.line.At, a.now)

@@ -10,6 +10,12 @@ import (
 // printUndo says how to end it, or to begin it after all.
 func (a *whyAnswer) printUndo(p *page, s *story) {
 	target := api.FormatTarget(s.line.Decision.Target)
+	if a.replay != "" {
+		if text := exceptionOf(&s.line.Decision, a.config); text != "" {
+			p.wrapped("to except", whyIndent, text)
+		}
+		return
+	}
 	switch s.fate(a.now) {
 	case inForce, waiting:
 		text := a.command("unblock "+quoted(target)) + " --reason '…'"
