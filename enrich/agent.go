@@ -158,8 +158,13 @@ func parseAgent(agent string) client {
 		}
 	}
 	for _, k := range knownAgents {
-		if strings.Contains(lower, k.mark) {
-			return client{k.family, osOf(lower), k.kind}
+		if at := strings.Index(lower, k.mark); at >= 0 {
+			os := osOf(lower)
+			if k.kind == agentLibrary && at > 0 && (os == useragent.Android || os == useragent.IOS) {
+				// Shop/7.1 (Android 14; Pixel 8) okhttp/4.12.0: the library is what the app is built with.
+				return client{familyName(useragent.Parse(agent).Name), os, agentApp}
+			}
+			return client{k.family, os, k.kind}
 		}
 	}
 	ua := useragent.Parse(agent)
