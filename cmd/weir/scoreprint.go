@@ -23,6 +23,10 @@ func printScore(p *page, r *scoring.Result) error {
 		p.wrapped("", 2, fmt.Sprintf("DOUBTFUL: decisions are about %s that no line has, such as %s: was the replay made with another site file than the one beside the log?",
 			plural(int64(n), "endpoint"), shown(r.Unmet[0], labelWidth)))
 	}
+	for _, t := range r.Tripped {
+		p.wrapped("", 2, fmt.Sprintf("TRIPPED: from %s on the breaker held %s, which hit %s of the site's %s; a person would have to look (weir approve)",
+			t.At.UTC().Format("2006-01-02 15:04:05"), shown(t.Rule, 64), plural(int64(t.Regulars+0.5), "regular"), count(int64(t.Site+0.5))))
+	}
 	if len(r.Campaigns) > 0 {
 		printStopped(p, r)
 		printBounds(p, r)
@@ -180,6 +184,45 @@ func printRuleShares(p *page, r *scoring.Result) {
 		rows = append(rows, []string{shown(s.Rule, 40), count(s.Attacks.Hard()), count(s.Attacks.Milder()), count(s.Honest.Hard()), count(s.Honest.Milder())})
 	}
 	p.table("lrrrr", rows...)
+	for i := range r.Rules {
+		if text := honestText(&r.Rules[i]); text != "" {
+			p.wrapped("  honest, by "+shown(r.Rules[i].Rule, 40), 4, text)
+		}
+	}
+}
+
+// maxHurt is how many of those whom a rule hit are named.
+const maxHurt = 4
+
+// honestText says which honest people a rule hit; empty: none.
+func honestText(s *scoring.RuleShare) string {
+	var texts []string
+	more := 0
+	for i := range s.Labels {
+		l := &s.Labels[i]
+		name, honest := strings.CutPrefix(l.Label, "honest/")
+		if !honest || l.Requests.Stopped() == 0 {
+			continue
+		}
+		if len(texts) == maxHurt {
+			more++
+			continue
+		}
+		var what []string
+		for _, n := range []struct {
+			n    int64
+			what string
+		}{{l.Requests.Hard(), "blocked"}, {l.Requests.Milder(), "challenged or limited"}} {
+			if n.n > 0 {
+				what = append(what, count(n.n)+" "+n.what)
+			}
+		}
+		texts = append(texts, shown(name, 24)+" ("+strings.Join(what, ", ")+")")
+	}
+	if more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(texts, "; ")
 }
 
 func printGoals(p *page, r *scoring.Result) {

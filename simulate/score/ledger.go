@@ -45,9 +45,10 @@ type Lines struct {
 type Ledger struct {
 	Lines Lines
 
-	how   Reading
-	rules names
-	rates names
+	how     Reading
+	tripped []Trip
+	rules   names
+	rates   names
 	excepts
 	shapes []shape
 	acts   []act // until they are resolved
@@ -159,12 +160,43 @@ func (l *Ledger) add(line []byte) error {
 		return l.decision(line)
 	case emit.LineStopped, emit.LineResumed:
 		return l.stop(word, line)
-	case emit.LineTripped, emit.LineApproved, emit.LineUnblocked, emit.LineOpened:
+	case emit.LineTripped:
+		return l.trip(line)
+	case emit.LineApproved, emit.LineUnblocked, emit.LineOpened:
 		return nil // what follows from them stands in lines of decisions
 	case emit.LineClock:
 		return errors.New("the clock went back: this is a run's ledger, a replay's is needed")
 	}
 	return fmt.Errorf("event %q is none that a ledger has", word)
+}
+
+// Trip is a rule that the breaker held for everybody, as it hit too many regulars.
+type Trip struct {
+	Rule     string    `json:"rule"`
+	At       time.Time `json:"at"`
+	Regulars float64   `json:"regulars"`
+	Site     float64   `json:"site"` // regulars of the whole site
+}
+
+// maxTrips is how many of them are kept.
+const maxTrips = 1000
+
+// trip notes that the breaker held a rule. What follows from it stands in lines
+// of decisions.
+func (l *Ledger) trip(line []byte) error {
+	var t struct {
+		Rule string    `json:"rule"`
+		At   time.Time `json:"at"`
+		Sum  float64   `json:"sum"`
+		Site float64   `json:"site"`
+	}
+	if err := json.Unmarshal(line, &t); err != nil {
+		return err
+	}
+	if len(l.tripped) < maxTrips {
+		l.tripped = append(l.tripped, Trip{t.Rule, t.At, t.Sum, t.Site})
+	}
+	return nil
 }
 
 // stop notes when all blocking was stopped, and when it went on.

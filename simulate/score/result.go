@@ -35,6 +35,7 @@ type Result struct {
 	Honest      *Population  `json:"honest"`            // all populations together
 	Populations []Population `json:"populations"`       // those most hit first
 	Rules       []RuleShare  `json:"rules"`             // by what they did
+	Tripped     []Trip       `json:"tripped,omitempty"` // rules that the ledger's breaker held
 	Lists       []ListSize   `json:"lists"`             // weir's and the baselines'
 	Goals       []Verdict    `json:"goals"`             // the failed first
 	Timeline    *Timeline    `json:"timeline,omitzero"` // not in a merge
@@ -147,14 +148,33 @@ type RuleShare struct {
 	Rule    string `json:"rule"`
 	Attacks Hits   `json:"attack_requests"`
 	Honest  Hits   `json:"honest_requests"`
+
+	// Labels is whose requests they were, those most stopped first.
+	Labels []LabelShare `json:"labels"`
 }
 
-func (s *RuleShare) add(attack bool, f fate) {
+// LabelShare is what a rule did to the requests of one label.
+type LabelShare struct {
+	Label    string `json:"label"`
+	Requests Hits   `json:"requests"`
+}
+
+// ruleTally counts what a rule did.
+type ruleTally struct {
+	RuleShare
+	of []Hits // by the number of the tally; nil until there is one
+}
+
+func (t *ruleTally) add(tally, tallies int, attack bool, f fate) {
 	if attack {
-		s.Attacks.add(f, 1)
+		t.Attacks.add(f, 1)
 	} else {
-		s.Honest.add(f, 1)
+		t.Honest.add(f, 1)
 	}
+	if t.of == nil {
+		t.of = make([]Hits, tallies)
+	}
+	t.of[tally].add(f, 1)
 }
 
 // result puts together what was counted.
@@ -186,6 +206,7 @@ func (r *run) result() *Result {
 	for by := byTen; by < contenders; by++ {
 		out.Lists = append(out.Lists, r.naive[by].list.size(names[by], t.Until.Sub(t.From)))
 	}
+	out.Tripped = r.ledger.tripped
 	out.Unmet = slices.Sorted(maps.Keys(r.ledger.unmet))
 	out.Goals = r.verdicts()
 	out.Timeline = r.timeline()
@@ -194,11 +215,30 @@ func (r *run) result() *Result {
 
 // sortedRules returns the rules that did anything, the busiest first.
 func (r *run) sortedRules() []RuleShare {
-	rules := slices.DeleteFunc(slices.Clone(r.rules), func(s RuleShare) bool { return s.Attacks == Hits{} && s.Honest == Hits{} })
+	var rules []RuleShare
+	for i := range r.rules {
+		if s := &r.rules[i]; s.Attacks != (Hits{}) || s.Honest != (Hits{}) {
+			rules = append(rules, s.share(r.tallies))
+		}
+	}
 	slices.SortFunc(rules, func(a, b RuleShare) int {
 		return cmp.Or(cmp.Compare(b.Attacks.Stopped(), a.Attacks.Stopped()), cmp.Compare(b.Honest.Stopped(), a.Honest.Stopped()), strings.Compare(a.Rule, b.Rule))
 	})
 	return rules
+}
+
+// share returns what was counted, with the labels by their names.
+func (t *ruleTally) share(tallies []*tally) RuleShare {
+	s := t.RuleShare
+	for i := range t.of {
+		if t.of[i] != (Hits{}) {
+			s.Labels = append(s.Labels, LabelShare{tallies[i].label.Name, t.of[i]})
+		}
+	}
+	slices.SortFunc(s.Labels, func(a, b LabelShare) int {
+		return cmp.Or(cmp.Compare(b.Requests.Stopped(), a.Requests.Stopped()), strings.Compare(a.Label, b.Label))
+	})
+	return s
 }
 
 func (r *run) timeline() *Timeline {

@@ -63,7 +63,7 @@ type run struct {
 	standing *standing
 	rates    *buckets
 	naive    [contenders]*naive
-	rules    []RuleShare
+	rules    []ruleTally
 	text     []byte
 
 	lines, events, broken, filtered int64
@@ -99,7 +99,7 @@ func newRun(log Log, ledger *Ledger) (*run, error) {
 	r.naive = [contenders]*naive{byTen: newNaive(10, ledger.how.Delay), byFive: newNaive(5, ledger.how.Delay)}
 	r.standing = newStanding(ledger.how.Key, ledger.known, int64(log.Disorder), int64(log.Lateness/time.Second))
 	for _, name := range ledger.rules.all {
-		r.rules = append(r.rules, RuleShare{Rule: name})
+		r.rules = append(r.rules, ruleTally{RuleShare: RuleShare{Rule: name}})
 	}
 	reads := log.Enrich.Reads
 	log.Enrich.Reads = func(f event.Field) bool {
@@ -190,7 +190,7 @@ func (r *run) add() error {
 	}
 	r.worker.Enrich(&r.batch)
 	for i := range r.batch.Events {
-		r.judge(&r.batch.Events[i], r.tallies[r.of[i]])
+		r.judge(&r.batch.Events[i], r.of[i])
 	}
 	return nil
 }
@@ -206,7 +206,8 @@ func (r *run) label() (int, error) {
 }
 
 // judge says what becomes of a request.
-func (r *run) judge(ev *event.Event, y *tally) {
+func (r *run) judge(ev *event.Event, label int) {
+	y := r.tallies[label]
 	if r.log.Only != nil && !r.log.Only(ev) {
 		r.filtered++
 		return
@@ -229,7 +230,7 @@ func (r *run) judge(ev *event.Event, y *tally) {
 		miss(y.label.Name, ev)
 	}
 	if j.rule >= 0 {
-		r.rules[j.rule].add(y.label.Attack, j.fate)
+		r.rules[j.rule].add(label, len(r.tallies), y.label.Attack, j.fate)
 	}
 }
 

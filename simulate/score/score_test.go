@@ -170,7 +170,25 @@ func TestARuleIsCreditedWithTheStrongest(t *testing.T) {
 	r.decide(mild, decision(0, time.Hour, event.Block, "ip", "192.0.2.1"))
 	rules := r.must().Rules
 	eq(t, "rules", len(rules), 1)
-	eq(t, "rule", rules[0], RuleShare{"test.rule", Hits{Blocked: 1}, Hits{Blocked: 1}})
+	s := rules[0]
+	eq(t, "rule", s.Rule, "test.rule")
+	eq(t, "attacks", s.Attacks, Hits{Blocked: 1})
+	eq(t, "honest people", s.Honest, Hits{Blocked: 1})
+	eq(t, "labels", len(s.Labels), 2)
+	for i, label := range []string{attack, honest} { // as often stopped: by their names
+		eq(t, "label", s.Labels[i], LabelShare{label, Hits{Blocked: 1}})
+	}
+}
+
+func TestARuleThatTheBreakerHeldIsTold(t *testing.T) {
+	r := newRig(t, attack)
+	r.send(attack, time.Minute, request{ip: "192.0.2.1"})
+	r.decide(decision(0, time.Hour, event.Block, "ip", "192.0.2.1"))
+	at := began.Add(time.Minute)
+	fmt.Fprintf(&r.ledger, `{"v":1,"event":"tripped","rule":"ato.low_and_slow","sum":5,"site":572,"entries":0,"at":%q,"reason":"x"}`+"\n", at.Format(time.RFC3339))
+	out := r.must()
+	eq(t, "rules that were held", len(out.Tripped), 1)
+	eq(t, "the rule", out.Tripped[0], Trip{Rule: "ato.low_and_slow", At: at, Regulars: 5, Site: 572})
 }
 
 func TestTheTimelineAddsUp(t *testing.T) {
