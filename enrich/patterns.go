@@ -46,6 +46,10 @@ func (e *Endpoint) readPattern() (fault string) {
 func (s *Site) register() {
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
+		if strings.ContainsAny(e.Pattern, "?#") {
+			s.doc.fault(e.at, "pattern %q: has a query; endpoints are told apart by method, host and path, and only their outcomes also by query (failure: 'query contains \"…\"')", e.Pattern)
+			continue
+		}
 		if what := tryHandle(s.mux, e); what != "" {
 			for j := 0; j < i && tryHandle(http.NewServeMux(), e) == ""; j++ {
 				pair := http.NewServeMux()

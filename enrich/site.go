@@ -122,7 +122,7 @@ func (s *Site) readEndpoint(n ast.Node) {
 			name := d.text("kind", n)
 			k, ok := event.KindByName(name)
 			if !ok && name != "none" { // no kind, and none is guessed
-				d.fault(placeOf(n), "kind: there is no kind %s%s", name, hint(name, kindNames()))
+				d.fault(placeOf(n), "kind: there is no kind %s%s; those that there are: %s, or none", name, hint(name, kindNames()), strings.Join(kindNames()[1:], " "))
 			}
 			e.Kind, e.Guess = k, false
 		},

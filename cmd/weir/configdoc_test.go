@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"weir/enrich"
+	"weir/event"
 )
 
 // configKeys adds every key of a configuration's type, as weir.yaml nests them,
@@ -49,7 +52,8 @@ func TestEveryKeyOfTheConfigurationIsInItsReference(t *testing.T) {
 		t.Fatalf("%d keys", len(keys))
 	}
 	seen := map[string]bool{}
-	for line := range strings.Lines(string(src)) {
+	text, _, _ := strings.Cut(string(src), "## The site file")
+	for line := range strings.Lines(text) {
 		cells := strings.Split(strings.TrimSpace(line), " | ")
 		key, ok := strings.CutPrefix(cells[0], "| `")
 		if !ok {
@@ -103,5 +107,38 @@ func TestTheExampleOfTheReferenceIsAConfiguration(t *testing.T) {
 	}
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheSiteFileOfTheReferenceIsOne(t *testing.T) {
+	src, err := os.ReadFile("../../docs/CONFIG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(src), "## The site file")
+	_, rest, opened := strings.Cut(section, "```yaml\n")
+	text, _, closed := strings.Cut(rest, "```")
+	if !ok || !opened || !closed {
+		t.Fatal("there is no example")
+	}
+	s, err := enrich.ParseSite("site.yaml", []byte(text))
+	if err != nil || len(s.Endpoints) != 3 || len(s.Allow) != 2 {
+		t.Fatalf("%v", err)
+	}
+	for k := event.Kind(1); k < event.NumKinds; k++ {
+		if !strings.Contains(section, k.String()) {
+			t.Errorf("kind %s is not named", k)
+		}
+	}
+	// Each key that the table names is one, and none else.
+	for key, want := range map[string]bool{
+		"endpoints: [{pattern: /a, kind: none, failure: status == 1, success: status == 2, deprecated: true}]":                               true,
+		"endpoints: [{pattern: /a, item: query.b}]":                                                                                          true,
+		"allow: [{match: {ip: 203.0.113.0/24}, rules: [a.*], actions: [limit], owner: a, reason: b, until: 2027-01-31}]\nquery_secrets: [a]": true,
+		"endpoints: [{pattern: /a, query: b}]":                                                                                               false,
+	} {
+		if _, err := enrich.ParseSite("site.yaml", []byte(key)); (err == nil) != want {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
