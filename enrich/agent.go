@@ -160,7 +160,7 @@ func parseAgent(agent string) client {
 	for _, k := range knownAgents {
 		if at := strings.Index(lower, k.mark); at >= 0 {
 			os := osOf(lower)
-			if k.kind == agentLibrary && at > 0 && (os == useragent.Android || os == useragent.IOS) {
+			if k.kind == agentLibrary && named(lower[:at]) && (os == useragent.Android || os == useragent.IOS) {
 				// Shop/7.1 (Android 14; Pixel 8) okhttp/4.12.0: the library is what the app is built with.
 				return client{familyName(useragent.Parse(agent).Name), os, agentApp}
 			}
@@ -181,6 +181,13 @@ func parseAgent(agent string) client {
 		c.kind = agentApp
 	}
 	return c
+}
+
+// named reports whether what stands before a library's name in an agent is a
+// program's own: a name with a version, and neither a browser's nor a crawler's.
+func named(before string) bool {
+	name, _, ok := strings.Cut(before, "/")
+	return ok && name != "" && !strings.HasPrefix(name, " ") && name != "mozilla" && !containsAny(before, crawlerMarks)
 }
 
 func containsAny(s string, marks []string) bool {

@@ -20,6 +20,8 @@ func TestAgentsAreRecognised(t *testing.T) {
 		{"sqlmap/1.7#stable (https://sqlmap.org)", "sqlmap||tool"}, {"WPScan v3.8", "WPScan||tool"},
 		{"python-requests/2.31.0", "Python requests||library"}, {"Go-http-client/1.1", "Go||library"}, {"okhttp/4.12.0", "OkHttp||library"},
 		{"Shop/7.1.2 (Android 13; SM-A546B) okhttp/4.12.0", "Shop|Android|app"}, {"feeder 1.0 (linux) okhttp/4.12.0", "OkHttp|Linux|library"},
+		{"Mozilla/5.0 (Linux; Android 10) Chrome/99 python-requests/2.31", "Python requests|Android|library"}, {"Scraper/1.0 (compatible; bot; Android) okhttp/4", "OkHttp|Android|library"},
+		{" okhttp/4.12.0 (Android 13)", "OkHttp|Android|library"},
 		{"Java/17.0.1", "Java||library"}, {"libwww-perl/6.67", "libwww-perl||library"}, {"axios/1.6.2", "axios||library"},
 		{"Apache-HttpClient/4.5.13 (Java/11.0.1)", "Apache HttpClient||library"}, {"WordPress/4.4.2; http://blog.example", "WordPress||library"},
 		{"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "Googlebot||crawler-claim"},

@@ -47,7 +47,7 @@ func (s *Site) register() {
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
 		if strings.ContainsAny(e.Pattern, "?#") {
-			s.doc.fault(e.at, "pattern %q: has a query; endpoints are told apart by method, host and path, and only their outcomes also by query (failure: 'query contains \"…\"')", e.Pattern)
+			s.doc.fault(e.at, "pattern %q: has a query or a fragment; endpoints are told apart by method, host and path, and only their outcomes also by query (failure: 'query contains \"…\"')", e.Pattern)
 			continue
 		}
 		if what := tryHandle(s.mux, e); what != "" {

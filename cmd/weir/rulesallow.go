@@ -196,6 +196,9 @@ func covered(all []enrich.Allow, a enrich.Allow) (line int, ok bool) {
 // decision's target its rule; empty where none can be made. The entry that it adds
 // spares as little as will do.
 func exceptionOf(d *event.Decision, config string) string {
+	if d.Would == event.Alert { // nothing is done that anybody would have to be spared
+		return ""
+	}
 	if slices.ContainsFunc(d.Target, func(v event.Value) bool { return strings.HasPrefix(v.Field, "x.") }) {
 		return "" // a site file knows nothing of extras
 	}

@@ -134,6 +134,9 @@ func TestTheCommandOfAReportMakesItsException(t *testing.T) {
 	if got := exceptionOf(&event.Decision{Target: event.Target{{Field: "x.tenant", Text: "7"}}}, conf); got != "" {
 		t.Errorf("of an extra field, which no site file knows: %s", got)
 	}
+	if got := exceptionOf(&event.Decision{Would: event.Alert, Target: d.Target}, conf); got != "" {
+		t.Errorf("of an alert, of which nobody must be spared: %s", got)
+	}
 	words, err := exec.Command("sh", "-c", "printf '%s\\n' "+strings.Replace(exceptionOf(&d, conf), "…", "our load test", 1)).Output()
 	if err != nil {
 		t.Fatal(err)

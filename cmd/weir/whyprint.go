@@ -150,6 +150,9 @@ func (a *whyAnswer) headline(s *story) string {
 	case tooLate:
 		return fmt.Sprintf("Found too late to be %s: its end had passed when it was found", wouldBe(s))
 	case takenBack:
+		if a.replay != "" {
+			return fmt.Sprintf("Would have been %s until it was withdrawn, %s", done, dayText(s.withdrawn.At, a.now))
+		}
 		return fmt.Sprintf("Was %s, and is not any more: it was withdrawn %s", done, ago(s.withdrawn.At, a.now))
 	}
 	if a.replay != "" {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/emit"
 )
 
 // A replay's directory is asked as a run is: what was decided, on what evidence, and how to
@@ -58,5 +60,15 @@ func TestWhyAnswersFromAReplay(t *testing.T) {
 		if _, err := weir(append([]string{"why", "192.0.2.7"}, c.args...)...); exitCode(err) != 2 || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%q: %v (%d), must say %q", c.args, err, exitCode(err), c.says)
 		}
+	}
+}
+
+// What the breaker took back in a replay is told by the log's time.
+func TestWhatAReplayTookBackHasNoNow(t *testing.T) {
+	at := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
+	a := &whyAnswer{replay: "found", now: endOfTime}
+	s := &story{line: &emit.Line{Mode: "enforce"}, action: "block", since: at, until: at.Add(time.Hour), withdrawn: &emit.Line{At: at}}
+	if is, want := a.headline(s), "Would have been blocked until it was withdrawn, 2026-03-02 09:30:00 UTC"; is != want {
+		t.Errorf("%q, must be %q", is, want)
 	}
 }
